@@ -1,0 +1,30 @@
+# make demo   generates data, trains, evaluates, draws: about ten minutes on two cores
+# make test   the whole test suite
+# Both build .venv from requirements.txt first; they need only python3 (3.11 to 3.13) and make.
+
+PYTHON ?= python3
+WORKDIR ?= runs/demo
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"jaxdet needs Python 3.11 to 3.13, got {v[0]}.{v[1]}; name one with make PYTHON=python3.12.")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+demo: .venv/installed
+	$(BIN)/python train.py --config=configs/faster_shapes.py --workdir=$(WORKDIR)
+	$(BIN)/python evaluate.py --workdir=$(WORKDIR)
+	@echo "Pictures of detections on the test split: $(WORKDIR)/evaluation/pictures"
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv runs

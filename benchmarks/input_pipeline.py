@@ -1,0 +1,85 @@
+"""Images a second and core of the input pipeline: record, JPEG decoding, flip, resize 600/1000, batch.
+
+    python benchmarks/input_pipeline.py [--devkit=VOCdevkit/VOC2012 --split=train]
+
+Without a devkit it draws photos of VOC's usual 500 x 375. The limit is OpenCV alone, decoding and resizing them.
+Seconds are CPU seconds of the process, so that other programs on the machine count little.
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+
+from jaxdet.data.dataset import open_split
+from jaxdet.data.pipeline import train_batches
+from jaxdet.data.shapes import draw_scene
+from jaxdet.data.transforms import resize
+from jaxdet.data.voc import prepare_devkit
+
+IMAGES, ROUNDS, SIDES = 200, 3, {"short_side": 600, "long_side": 1000}
+
+
+def draw_devkit(folder: Path) -> None:
+    for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (folder / name).mkdir(parents=True)
+    for i in range(IMAGES):
+        scene = draw_scene(np.random.default_rng(i), 500)
+        cv2.imwrite(str(folder / f"JPEGImages/{i:03d}.jpg"), scene.image[:375], [cv2.IMWRITE_JPEG_QUALITY, 92])
+        box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>99</xmax><ymax>99</ymax></bndbox>"
+        (folder / f"Annotations/{i:03d}.xml").write_text(
+            f"<annotation><object><name>shape</name>{box}</object></annotation>"
+        )
+    (folder / "ImageSets/Main/train.txt").write_text("\n".join(f"{i:03d}" for i in range(IMAGES)))
+
+
+def pipeline_rate(dataset, workers: int) -> tuple[float, float]:
+    """Images a CPU second, images a second of the clock."""
+    batches = train_batches(dataset, batch_size=4, seed=0, start_step=0, flip=True, max_gt=64, workers=workers, **SIDES)
+    next(batches)
+    cpu, clock = time.process_time(), time.perf_counter()
+    images = sum(len(batch.image_id) for batch in itertools.islice(batches, IMAGES // 4))
+    cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
+    batches.close()
+    return images / cpu, images / clock
+
+
+def opencv_rate(encoded: list[bytes]) -> float:
+    start = time.process_time()
+    for data in encoded:
+        resize(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), **SIDES)
+    return len(encoded) / (time.process_time() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--devkit", help="a folder in VOC layout; drawn photos where it is left out")
+    parser.add_argument("--split", default="train")
+    flags = parser.parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        devkit = flags.devkit
+        if devkit is None:
+            devkit = f"{scratch}/drawn"
+            draw_devkit(Path(devkit))
+        builder = prepare_devkit(devkit=devkit, splits=(flags.split,), data_dir=f"{scratch}/data")
+        dataset = open_split(builder, flags.split)
+        source = builder.as_data_source(flags.split, decoders={"image": tfds.decode.SkipDecoding()})
+        encoded = [source[i]["image"] for i in range(min(IMAGES, len(source)))]
+        for _ in range(ROUNDS):
+            limit = opencv_rate(encoded)
+            for workers in (1, 2):
+                cpu, clock = pipeline_rate(dataset, workers)
+                print(
+                    f"{workers} threads: {cpu:.0f} images/s a core ({cpu / limit:.2f} of OpenCV's {limit:.0f}), "
+                    f"{clock:.0f} images/s by the clock"
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Faster R-CNN on generated pictures of shapes, from scratch on a CPU: the quick start.
+
+A quarter of VGG16's channels at 192 x 192 pixels.
+
+    python train.py --config=configs/faster_shapes.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import faster_voc
+
+
+def get_config() -> ConfigDict:
+    config = faster_voc.get_config()
+    config.name = "faster_shapes"
+    config.seed = 0
+
+    config.dataset = ConfigDict({"kind": "shapes", "data_dir": "data", "image_size": 192})
+    config.dataset.update({"train": 600, "validation": 100, "test": 200, "seed": 0})
+    config.splits = ConfigDict({"train": "train", "validation": "validation", "test": "test"})
+    config.input.short_side = 192
+    config.input.long_side = 192
+    config.input.max_gt = 8
+    config.input.workers = 2
+
+    config.net.width = 0.25
+    config.net.head_features = 256
+    config.net.dropout = 0.0
+    config.net.normalisation = "torchvision"
+
+    # Sides of about 24, 40 and 72 pixels for objects of 19 to 81.
+    config.anchors.scales = (1.5, 2.5, 4.5)
+    config.model.train_proposals = ConfigDict({"pre_nms_top_n": 1000, "post_nms_top_n": 300, "nms_iou": 0.7})
+    config.model.test_proposals = ConfigDict({"pre_nms_top_n": 1000, "post_nms_top_n": 100, "nms_iou": 0.7})
+    config.model.min_proposal_size = 8.0
+    config.model.roi_targets.batch_size = 64
+
+    config.optim.name = "adamw"
+    config.optim.learning_rate = 5e-4
+    config.optim.schedule = "cosine"
+    config.optim.boundaries = ()
+    config.optim.warmup_steps = 100
+    config.optim.weight_decay = 1e-4
+    config.optim.decay_biases = False
+    config.optim.bias_learning_rate_factor = 1.0
+
+    config.training.steps = 1_500
+    config.training.batch_size = 4
+    config.training.accumulate = 1
+    config.training.frozen = ()
+    config.training.eval_every = 500
+    config.training.checkpoint_every = 250
+
+    config.evaluation.batch_size = 4
+    return config

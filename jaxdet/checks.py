@@ -1,0 +1,50 @@
+"""Contract checks and the one wording of errors: what, got, cure."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave (flag, config, file, folder). Scripts print it without a traceback."""
+
+
+def check_array(what: str, array, *, shape: tuple, dtype, cure: str) -> None:
+    """Raises ValueError unless `array` has the dtype and shape; strings in `shape` stand for any length.
+
+    check_array("match: iou", iou, shape=("N", "G"), dtype=jnp.float32, cure="pass pairwise_iou(anchors, gt_boxes)")
+    """
+    got_shape, got_dtype = jnp.shape(array), jnp.result_type(array)
+    fits = len(got_shape) == len(shape) and all(
+        isinstance(want, str) or want == got for want, got in zip(shape, got_shape, strict=True)
+    )
+    if not fits or got_dtype != jnp.dtype(dtype):
+        wanted = f"{jnp.dtype(dtype).name}[{','.join(map(str, shape))}]"
+        raise ValueError(f"{what} must be {wanted}, got {got_dtype.name}{list(got_shape)}; {cure}.")
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Names the valid spelling closest to a wrong one, for the cure of an error."""
+    valid = sorted(valid)
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.4)
+    return f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(valid)}"
+
+
+def bind(function: Callable, values: Mapping[str, Any], *, section: str, **more: Any) -> Callable:
+    """The function with the config section `values` (and `more`) as its keyword arguments.
+
+    Raises InputError for a name that the function does not take and for one that it needs and does not get.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    keywords = {p.name: p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    for name in values:
+        if name not in keywords or name in more:
+            raise InputError(f"config {section}: no field {name!r}; {nearest(name, keywords.keys() - more.keys())}")
+    missing = [name for name, p in keywords.items() if p.default is p.empty and name not in values and name not in more]
+    if missing:
+        raise InputError(f"config {section}: field {missing[0]!r} is missing; {function.__name__} needs it.")
+    return functools.partial(function, **values, **more)

@@ -1,0 +1,94 @@
+"""Image files to RGB as a person sees them: any colour mode, 16 bits, transparency, rotation by EXIF."""
+
+import dataclasses
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jaxdet.checks import InputError
+
+MAX_PIXELS = 50_000_000
+EXIF_ORIENTATION = 0x0112
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """A decoded image file.
+
+    Attributes:
+        pixels: u8[H,W,3] RGB as stored in the file.
+        orientation: EXIF's, 1 to 8; 1 where the file says nothing.
+        plain: the file is a JPEG (phones say MPO) or PNG of 8-bit RGB or grey, so that any decoder gives `pixels`.
+    """
+
+    pixels: np.ndarray
+    orientation: int
+    plain: bool
+
+    def upright(self) -> np.ndarray:
+        """The pixels turned and mirrored as EXIF's orientation asks."""
+        pixels = self.pixels.transpose(1, 0, 2) if self.orientation >= 5 else self.pixels
+        if self.orientation in (3, 4, 7, 8):
+            pixels = pixels[::-1]
+        if self.orientation in (2, 3, 6, 7):
+            pixels = pixels[:, ::-1]
+        return np.ascontiguousarray(pixels)
+
+
+def decode(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """An image file as upright RGB u8[H,W,3].
+
+    Args:
+        source: a path, or the bytes of the file.
+        name: what errors call it.
+        max_pixels: larger images are refused before they are decoded.
+
+    Raises:
+        InputError: unreadable, truncated, too large, or no image.
+    """
+    return read(source, name=name, max_pixels=max_pixels).upright()
+
+
+def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Photo:
+    """As `decode`, with the orientation still to be applied."""
+    try:
+        encoded = source if isinstance(source, bytes) else Path(source).read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow's remarks on odd metadata and large images; max_pixels is our limit
+            with Image.open(io.BytesIO(encoded)) as image:
+                if image.width * image.height > max_pixels:
+                    raise InputError(
+                        f"image {name}: has {image.width} x {image.height} pixels, more than max_pixels = "
+                        f"{max_pixels}; make it smaller or raise max_pixels."
+                    )
+                plain = image.format in ("JPEG", "MPO", "PNG") and image.mode in ("RGB", "L")
+                plain = plain and "transparency" not in image.info
+                orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+                return Photo(_rgb(image, name), orientation if orientation in range(1, 9) else 1, plain)
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise InputError(f"image {name}: {error}; make it smaller.") from error
+    except FileNotFoundError as error:
+        raise InputError(f"image {name}: there is no such file; check the path.") from error
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
+        raise InputError(f"image {name}: cannot be read ({error}); replace the file.") from error
+
+
+def _rgb(image: Image.Image, name: str) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        grey = np.round(np.asarray(image).astype(np.float32) * np.float32(255 / 65535)).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"image {name}: has 32-bit pixels (mode {image.mode}), whose white is unknown; convert it to 8 or 16 bits."
+        )
+    if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa", "RGBA"):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)  # as on a white page
+    return np.array(image.convert("RGB"))

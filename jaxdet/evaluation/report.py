@@ -1,0 +1,126 @@
+"""What an evaluation leaves behind: a table on screen, metrics.json, PASCAL's result files."""
+
+import json
+import math
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+
+from jaxdet.checks import InputError
+from jaxdet.evaluation.coco_ap import coco_statistics
+from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
+from jaxdet.evaluation.voc_ap import average_precision, mean_ap
+
+VOC_SCORES = {  # name in metrics.json -> arguments of average_precision
+    "voc07@0.5": {"metric": "voc07", "iou_threshold": 0.5},
+    "voc10@0.5": {"metric": "voc10", "iou_threshold": 0.5},
+    "voc10@0.75": {"metric": "voc10", "iou_threshold": 0.75},
+}
+
+
+def summarize(detections: DetectionTable, ground_truth: GroundTruthTable, class_names: Sequence[str]) -> dict:
+    """Scores a split by every metric.
+
+    Args:
+      class_names: without the background; label k is class_names[k-1].
+
+    Returns:
+      {"mAP": {"voc07@0.5", "voc10@0.5", "voc10@0.75"}, "coco": COCO's twelve numbers, "classes": {name: the three
+      APs, "objects" (not difficult), "difficult", "detections"}}; NaN where there is no object to find, and such a
+      class is left out of the means.
+    """
+    num_classes = len(class_names)
+    scores = {
+        name: average_precision(detections, ground_truth, num_classes=num_classes, **arguments)
+        for name, arguments in VOC_SCORES.items()
+    }
+
+    def count(labels):
+        return np.bincount(labels, minlength=num_classes + 1)[1:].tolist()
+
+    columns = {name: per_class.tolist() for name, per_class in scores.items()}
+    columns["objects"] = count(ground_truth.labels[~ground_truth.difficult])
+    columns["difficult"] = count(ground_truth.labels[ground_truth.difficult])
+    columns["detections"] = count(detections.labels)
+    return {
+        "mAP": {name: mean_ap(per_class) for name, per_class in scores.items()},
+        "coco": coco_statistics(detections, ground_truth, num_classes=num_classes),
+        "classes": {name: {c: columns[c][k] for c in columns} for k, name in enumerate(class_names)},
+    }
+
+
+def print_table(summary: dict, stream=None) -> None:
+    """Prints `summarize`'s result, a line a class; ruled and bold on a terminal, plain text elsewhere."""
+    stream = stream or sys.stdout
+    console = rich.console.Console(file=stream, highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # a log file has no edge to wrap at
+    table = rich.table.Table(box=rich.box.SIMPLE if console.is_terminal else None, show_footer=True)
+    table.title, table.title_justify = "Average precision (VOC metric @ IoU threshold)", "left"
+    table.add_column("class", footer="mean", overflow="fold")
+    for column in ("objects", "detections"):
+        table.add_column(column, justify="right")
+    for column in VOC_SCORES:
+        table.add_column(column, justify="right", footer=_score(summary["mAP"][column]))
+    for name, row in summary["classes"].items():
+        counts = [str(row[column]) for column in ("objects", "detections")]
+        table.add_row(rich.text.Text(name), *counts, *(_score(row[column]) for column in VOC_SCORES))
+    console.print(table)
+    console.print("COCO: " + "  ".join(f"{name} {_score(value)}" for name, value in summary["coco"].items()))
+
+
+def write_metrics(path: str | os.PathLike, summary: dict) -> None:
+    """Writes `summarize`'s result as JSON, whole or not at all; NaN becomes null."""
+    _write(pathlib.Path(path), json.dumps(_without_nan(summary), indent=1, ensure_ascii=False) + "\n")
+
+
+def write_comp4(
+    folder: str | os.PathLike,
+    split: str,
+    detections: DetectionTable,
+    image_names: Sequence[str],
+    class_names: Sequence[str],
+) -> None:
+    """Writes PASCAL's result files, `comp4_det_<split>_<class>.txt`, one a class, each whole or not at all.
+
+    A line is `image score xmin ymin xmax ymax` in VOC's 1-based inclusive pixels, with py-faster-rcnn's digits (%.3f,
+    %.1f). They round scores into ties, so scoring these files can differ from `summarize`, which rounds nothing.
+
+    Raises:
+      InputError: a class name cannot be part of a file name.
+    """
+    for k, name in enumerate(class_names, 1):
+        if {"/", "\\", "\0"} & set(name):
+            raise InputError(f"comp4 files: class name {name!r} cannot be part of a file name; rename the class.")
+        rows = np.flatnonzero(detections.labels == k)
+        boxes = detections.boxes[rows] + np.array([1, 1, 0, 0], detections.boxes.dtype)
+        columns = zip(detections.image[rows].tolist(), detections.scores[rows].tolist(), boxes.tolist(), strict=True)
+        lines = [
+            f"{image_names[image]} {score:.3f} " + " ".join(f"{edge:.1f}" for edge in box) + "\n"
+            for image, score, box in columns
+        ]
+        _write(pathlib.Path(folder) / f"comp4_det_{split}_{name}.txt", "".join(lines))
+
+
+def _score(value):
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _without_nan(value):
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,57 @@
+"""Detections and ground truth of a whole split as flat columns, one row an object, sorted or not."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionTable:
+    """All detections of a split, boxes in original pixels; the order of the rows decides between equal scores.
+
+    Raises:
+      ValueError: the columns differ in length.
+    """
+
+    image: np.ndarray  # i32[n] index of the image in its split
+    boxes: np.ndarray  # f[n,4]
+    labels: np.ndarray  # i32[n] 1..K
+    scores: np.ndarray  # f[n]
+
+    def __post_init__(self):
+        _check_columns(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class GroundTruthTable:
+    """All annotated objects of a split, boxes in original pixels.
+
+    Raises:
+      ValueError: the columns differ in length.
+    """
+
+    image: np.ndarray  # i32[n] index of the image in its split
+    boxes: np.ndarray  # f[n,4]
+    labels: np.ndarray  # i32[n] 1..K
+    difficult: np.ndarray  # bool[n]
+
+    def __post_init__(self):
+        _check_columns(self)
+
+
+def check_labels(table: DetectionTable | GroundTruthTable, num_classes: int) -> None:
+    """Raises ValueError unless every label lies in 1..num_classes (0 is background and never in a table)."""
+    wrong = np.unique(table.labels[(table.labels < 1) | (table.labels > num_classes)])
+    if wrong.size:
+        raise ValueError(
+            f"{type(table).__name__}: labels must lie in 1..{num_classes}, got {wrong[:5].tolist()}; "
+            "pass num_classes without the background, and tables of the same data set."
+        )
+
+
+def _check_columns(table) -> None:
+    shapes = {field.name: np.shape(getattr(table, field.name)) for field in dataclasses.fields(table)}
+    n = len(table.image)
+    wanted = {name: (n, 4) if name == "boxes" else (n,) for name in shapes}
+    if shapes != wanted:
+        raise ValueError(f"{type(table).__name__}: columns must have shapes {wanted}, got {shapes}; one row an object.")

@@ -1,0 +1,103 @@
+"""PASCAL VOC's average precision (Everingham et al. 2010, section 4.2) over flat tables."""
+
+import numpy as np
+
+from jaxdet.evaluation.overlap import box_iou
+from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable, check_labels
+
+
+def average_precision(
+    detections: DetectionTable,
+    ground_truth: GroundTruthTable,
+    *,
+    num_classes: int,
+    metric: str,
+    iou_threshold: float = 0.5,
+) -> np.ndarray:
+    """Gives each class's average precision f64[K], entry k-1 for label k.
+
+    A detection belongs to the ground truth of its image and class that it overlaps most, difficult ones included, and
+    matches it where IoU > iou_threshold (py-faster-rcnn's rule; the MATLAB devkit has >=). The first match by
+    descending score is a true positive, a later one a false positive; a match with a difficult object counts as
+    neither. Equal scores keep the order of the table.
+
+    Args:
+      metric: 'voc07', the mean of 11 interpolated precisions, or 'voc10', the area under the interpolated curve.
+      num_classes: K, without the background.
+
+    Returns:
+      f64[K]; NaN for a class without an object that is not difficult: `mean_ap` leaves it out.
+
+    Raises:
+      ValueError: unknown metric, or labels outside 1..K.
+    """
+    if metric not in ("voc07", "voc10"):
+        raise ValueError(f"average_precision: metric must be 'voc07' or 'voc10', got {metric!r}; see also coco_ap.")
+    check_labels(detections, num_classes)
+    check_labels(ground_truth, num_classes)
+    true_positive, ignored = _judge(detections, ground_truth, iou_threshold)
+    order = np.argsort(-detections.scores, kind="stable")
+    order = order[~ignored[order]]
+    result = np.full(num_classes, np.nan)
+    for label in range(1, num_classes + 1):
+        positives = np.sum((ground_truth.labels == label) & ~ground_truth.difficult)
+        if positives:
+            hits = np.cumsum(true_positive[order[detections.labels[order] == label]])
+            recall, precision = hits / positives, hits / np.arange(1, len(hits) + 1)
+            result[label - 1] = (_eleven_points if metric == "voc07" else _area)(recall, precision)
+    return result
+
+
+def mean_ap(per_class: np.ndarray) -> float:
+    """Gives the mean over the classes that have objects (are not NaN); NaN where no class has."""
+    known = per_class[~np.isnan(per_class)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _eleven_points(recall, precision):
+    # Written as in py-faster-rcnn: its fourth threshold is 0.30000000000000004, which a recall of 3/10 does not reach.
+    return np.mean([precision[recall >= t].max(initial=0.0) for t in np.arange(0.0, 1.1, 0.1)])
+
+
+def _area(recall, precision):
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return np.sum(np.diff(recall, prepend=0.0) * envelope)
+
+
+def _judge(detections, ground_truth, iou_threshold):
+    """Says of every detection whether it is a true positive and whether it is ignored: bool[n], bool[n]."""
+    iou, truth = _most_overlapped(detections, ground_truth)
+    matched = np.flatnonzero(iou > iou_threshold)
+    difficult = ground_truth.difficult[truth[matched]]
+    ignored, true_positive = np.zeros((2, len(iou)), bool)
+    ignored[matched[difficult]] = True
+    claims = matched[~difficult]
+    claims = claims[np.argsort(-detections.scores[claims], kind="stable")]
+    _, first = np.unique(truth[claims], return_index=True)
+    true_positive[claims[first]] = True
+    return true_positive, ignored
+
+
+def _most_overlapped(detections, ground_truth):
+    """Finds every detection's best IoU f64[n] and its ground truth's row i64[n] (IoU 0, row 0 where there is none)."""
+    n = len(detections.image)
+    best_iou, best_truth = np.zeros(n), np.zeros(n, np.int64)
+    pair_detection, pair_truth = _pairs_of_one_image_and_class(detections, ground_truth)
+    iou = box_iou(detections.boxes[pair_detection], ground_truth.boxes[pair_truth])
+    order = np.lexsort((pair_truth, -iou, pair_detection))  # best pair of each detection first, ties by row
+    which, first = np.unique(pair_detection[order], return_index=True)
+    best_iou[which], best_truth[which] = iou[order][first], pair_truth[order][first]
+    return best_iou, best_truth
+
+
+def _pairs_of_one_image_and_class(detections, ground_truth):
+    """Lists all (detection row, ground-truth row) of equal image and label."""
+    stride = 1 + max(detections.labels.max(initial=0), ground_truth.labels.max(initial=0))
+    wanted = detections.image.astype(np.int64) * stride + detections.labels
+    keys = ground_truth.image.astype(np.int64) * stride + ground_truth.labels
+    order = np.argsort(keys, kind="stable")
+    start, stop = (np.searchsorted(keys[order], wanted, side=side) for side in ("left", "right"))
+    count = stop - start
+    pair_detection = np.repeat(np.arange(len(wanted)), count)
+    offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return pair_detection, order[np.repeat(start, count) + offset]

@@ -1,0 +1,25 @@
+"""What every system of the family is to the rest of the code: three pure functions."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from jaxdet.types import Batch, Detections
+
+Params = dict[str, Any]  # nested dict, layer name -> {"kernel", "bias"} -> f32 array
+Metrics = dict[str, jax.Array]  # scalars
+
+
+@dataclasses.dataclass(frozen=True)
+class Detector:
+    """init(key) -> params; loss(params, batch, key) -> (f32[], metrics); predict(params, batch) -> Detections.
+
+    All three are pure and may be jitted. `loss` is the mean over the batch's images; `key` is the key of the optimiser
+    step. `predict` returns Detections with a leading batch axis, boxes in the pixels of the original images.
+    """
+
+    init: Callable[[jax.Array], Params]
+    loss: Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
+    predict: Callable[[Params, Batch], Detections]

@@ -1,0 +1,107 @@
+"""A convolution whose gradients are fast on CPU too, to be given to `flax.linen.Conv(conv_general_dilated=...)`.
+
+XLA on CPU computes the stock kernel gradient as a convolution with the whole feature map as its kernel, several times
+slower than matrix products of the same size. Only wide 3x3, stride 1, SAME convolutions get a kernel gradient of their
+own, and only where the program is lowered for CPU; every other convolution and platform keeps the stock one.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+_NHWC = ("NHWC", "HWIO", "NHWC")
+_MIN_CHANNEL_PRODUCT = 2048  # measured: below, the matrices are so narrow that the stock gradient wins
+
+
+def conv_general_dilated(
+    lhs,
+    rhs,
+    window_strides,
+    padding,
+    lhs_dilation=None,
+    rhs_dilation=None,
+    dimension_numbers=None,
+    feature_group_count=1,
+    precision=None,
+):
+    """`jax.lax.conv_general_dilated` with a faster CPU gradient for 3x3, stride 1, SAME, NHWC convolutions.
+
+    Args:
+      lhs: [B,h,w,C] activations.
+      rhs: [3,3,C,F] kernel of the same dtype.
+      The others are as in `jax.lax`; any combination but the fast one falls through to it.
+
+    Returns: [B,h,w,F], equal to `jax.lax`'s.
+    """
+    spec = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    fast = (
+        rhs.ndim == 4
+        and spec == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _NHWC)
+        and rhs.shape[:2] == (3, 3)
+        and rhs.shape[2] * rhs.shape[3] >= _MIN_CHANNEL_PRODUCT
+        and tuple(window_strides) == (1, 1)
+        and (padding == "SAME" or tuple(map(tuple, padding)) == ((1, 1), (1, 1)))
+        and not _dilated(lhs_dilation)
+        and not _dilated(rhs_dilation)
+        and feature_group_count == 1
+    )
+    if fast:
+        return _conv3x3(precision, lhs, rhs)
+    return lax.conv_general_dilated(
+        lhs,
+        rhs,
+        window_strides,
+        padding,
+        lhs_dilation=lhs_dilation,
+        rhs_dilation=rhs_dilation,
+        dimension_numbers=dimension_numbers,
+        feature_group_count=feature_group_count,
+        precision=precision,
+    )
+
+
+def _dilated(dilation) -> bool:
+    return dilation is not None and any(d != 1 for d in dilation)
+
+
+def _stock(precision, x, kernel):
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_NHWC, precision=precision)
+
+
+_conv3x3 = jax.custom_vjp(_stock, nondiff_argnums=(0,))
+
+
+def _forward(precision, x, kernel):
+    return _stock(precision, x, kernel), (x, kernel)
+
+
+def _backward(precision, residuals, g):
+    x, kernel = residuals
+    input_gradient = jax.vjp(lambda x: _stock(precision, x, kernel), x)[1](g)[0]
+
+    def stock(x, kernel, g):
+        return jax.vjp(lambda kernel: _stock(precision, x, kernel), kernel)[1](g)[0]
+
+    def products(x, kernel, g):
+        del kernel
+        return _kernel_gradient(precision, x, g)
+
+    return input_gradient, lax.platform_dependent(x, kernel, g, cpu=products, default=stock)
+
+
+_conv3x3.defvjp(_forward, _backward)
+
+
+def _kernel_gradient(precision, x, g):
+    """dK[i,j] = sum over y, x of x[y+i-1, x+j-1] g[y, x], as three matrix products of 3*F columns, one a kernel row."""
+    height, width, channels, filters = *x.shape[1:], g.shape[3]
+    g = jnp.pad(g, ((0, 0), (0, 0), (1, 1), (0, 0)))
+    shifted = jnp.concatenate([g[:, :, 2 - j : 2 - j + width] for j in range(3)], axis=-1)
+    shifted = lax.optimization_barrier(shifted)  # one copy, read by all three products
+    x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
+    positions = (0, 1, 2)  # batch, row, column: summed over
+    rows = [
+        lax.dot_general(x[:, i : i + height], shifted, ((positions, positions), ((), ())), precision=precision)
+        for i in range(3)
+    ]
+    return jnp.stack(rows).reshape(3, channels, 3, filters).transpose(0, 2, 1, 3)

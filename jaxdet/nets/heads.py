@@ -1,0 +1,70 @@
+"""The two heads: the region proposal network's (Faster R-CNN, 3.1) and the RoI head (Fast R-CNN, 2.1)."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxdet.nets.conv import conv_general_dilated
+
+
+class RpnHead(nn.Module):
+    """Features [B,h,w,C] -> logits f32[B,h*w*A,2] (background, object) and deltas f32[B,h*w*A,4].
+
+    A 3x3 convolution, then two sibling 1x1 convolutions, all drawn from N(0, 0.01) (3.1.3). The order of the anchors is
+    that of grid_anchors: (row, column, anchor).
+    """
+
+    num_anchors: int
+    features: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        init = nn.initializers.normal(0.01)
+        x = nn.Conv(
+            self.features,
+            (3, 3),
+            dtype=self.dtype,
+            kernel_init=init,
+            conv_general_dilated=conv_general_dilated,
+            name="rpn_conv",
+        )(x)
+        x = nn.relu(x).astype(jnp.float32)
+        logits = nn.Conv(self.num_anchors * 2, (1, 1), kernel_init=init, name="rpn_cls_score")(x)
+        deltas = nn.Conv(self.num_anchors * 4, (1, 1), kernel_init=init, name="rpn_bbox_pred")(x)
+        return logits.reshape(x.shape[0], -1, 2), deltas.reshape(x.shape[0], -1, 4)
+
+
+class BoxHead(nn.Module):
+    """Pooled features [B,R,s,s,C] -> class logits f32[B,R,K+1] and class-specific deltas f32[B,R,K+1,4].
+
+    Two fully connected layers with dropout, then two sibling ones drawn from N(0, 0.01) and N(0, 0.001) (Fast R-CNN,
+    2.3). `dropout_keys` [B], one per image so that a mask never depends on the batch; None at test time.
+    """
+
+    num_classes: int
+    features: int = 4096
+    dropout: float = 0.5
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, dropout_keys: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+        x = x.reshape(*x.shape[:2], -1)
+        for name in ("fc6", "fc7"):
+            x = nn.Dense(self.features, dtype=self.dtype, kernel_init=nn.initializers.he_normal(), name=name)(x)
+            x = nn.relu(x)
+            if dropout_keys is not None and self.dropout > 0:
+                dropout_keys, now = jnp.moveaxis(jax.vmap(jax.random.split)(dropout_keys), 1, 0)
+                x = _dropout(now, x, rate=self.dropout)
+        x = x.astype(jnp.float32)
+        logits = nn.Dense(self.num_classes + 1, kernel_init=nn.initializers.normal(0.01), name="cls_score")(x)
+        deltas = nn.Dense((self.num_classes + 1) * 4, kernel_init=nn.initializers.normal(0.001), name="bbox_pred")(x)
+        return logits, deltas.reshape(*x.shape[:2], self.num_classes + 1, 4)
+
+
+def _dropout(keys: jax.Array, x: jax.Array, *, rate: float) -> jax.Array:
+    """Zeroes each value with probability `rate` and scales the others by 1 / (1 - rate)."""
+    keep = jax.vmap(lambda key, image: jax.random.bernoulli(key, 1.0 - rate, image.shape))(keys, x)
+    return jnp.where(keep, x / (1.0 - rate), jnp.zeros((), x.dtype))

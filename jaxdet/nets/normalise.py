@@ -1,0 +1,26 @@
+"""Input normalisations: they belong to the weights that a net starts from, and run on the device."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# The mean pixel of ImageNet in the order blue, green, red, as py-faster-rcnn subtracts it.
+CAFFE_MEAN_BGR = np.array([102.9801, 115.9465, 122.7717], np.float32)
+TORCHVISION_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+TORCHVISION_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+def caffe(image: jax.Array) -> jax.Array:
+    """u8[...,3] RGB -> f32[...,3] BGR minus the ImageNet mean, in 0..255 units. The mean is in BGR order too."""
+    bgr = image[..., ::-1].astype(jnp.float32)
+    return bgr - CAFFE_MEAN_BGR.reshape((1,) * (image.ndim - 1) + (3,))
+
+
+def torchvision(image: jax.Array) -> jax.Array:
+    """u8[...,3] RGB -> f32[...,3] RGB in units of ImageNet's standard deviation: (image / 255 - mean) / std."""
+    shape = (1,) * (image.ndim - 1) + (3,)
+    unit = image.astype(jnp.float32) / 255.0
+    return (unit - TORCHVISION_MEAN.reshape(shape)) / TORCHVISION_STD.reshape(shape)
+
+
+NORMALISATIONS = {"caffe": caffe, "torchvision": torchvision}

@@ -1,0 +1,47 @@
+"""VGG16's thirteen convolutions (Simonyan & Zisserman 2014, configuration D), up to conv5_3: stride 16.
+
+Only four poolings: the fifth is what RoI pooling replaces (Fast R-CNN, 2.2).
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxdet.nets.conv import conv_general_dilated
+from jaxdet.nets.masking import max_pool_2x2, zero_outside
+
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions)
+LAYERS = tuple(f"conv{block}_{i}" for block, (_, n) in enumerate(BLOCKS, 1) for i in range(1, n + 1))
+STRIDE = 16
+
+
+class VGG16(nn.Module):
+    """Image f32[B,H,W,3] (H, W multiples of 16) and size i32[B,2] -> features [B,H/16,W/16,512*width] and their size.
+
+    `width` multiplies every channel count (1.0 is the paper's). Everything outside each image is zero, before, between
+    and after the layers, as if the image stood alone.
+    """
+
+    width: float = 1.0
+    pooling: str = "ceil"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x = zero_outside(x, size).astype(self.dtype)
+        for block, (channels, convolutions) in enumerate(BLOCKS, 1):
+            if block > 1:
+                x, size = max_pool_2x2(x, size, rounding=self.pooling)
+            for i in range(1, convolutions + 1):
+                x = nn.Conv(
+                    round(channels * self.width),
+                    (3, 3),
+                    dtype=self.dtype,
+                    kernel_init=nn.initializers.he_normal(),
+                    conv_general_dilated=conv_general_dilated,
+                    name=f"conv{block}_{i}",
+                )(x)
+                x = zero_outside(nn.relu(x), size)
+        return x, size

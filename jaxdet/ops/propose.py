@@ -1,0 +1,51 @@
+"""From the region proposal network's outputs to proposals."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxdet.ops.boxes import clip, decode
+from jaxdet.ops.nms import nms_sorted
+from jaxdet.types import Proposals
+
+
+def propose(
+    objectness: jax.Array,
+    deltas: jax.Array,
+    anchors: jax.Array,
+    anchor_valid: jax.Array,
+    image_size: jax.Array,
+    min_size: jax.Array,
+    *,
+    pre_nms_top_n: int,
+    post_nms_top_n: int,
+    nms_iou: float,
+    max_log_scale: float | None = None,
+) -> Proposals:
+    """Turns scored anchors into the best boxes that do not overlap too much (Faster R-CNN, 3.3).
+
+    Args:
+      objectness: f32[N], object minus background logit.
+      deltas: f32[N,4]
+      anchors: f32[N,4] pixels.
+      anchor_valid: bool[N]; here True also for anchors that cross the border of the image.
+      image_size: f32[2] (height, width).
+      min_size: f32[] pixels; clipped boxes with a shorter side are dropped (py-faster-rcnn: 16 x the image's scale).
+      pre_nms_top_n: boxes that take part in the suppression; may exceed N.
+      post_nms_top_n: proposals kept at most, P.
+      nms_iou: a box is dropped where its IoU with a better one is above this.
+      max_log_scale: see `decode`.
+
+    Returns:
+      Proposals by descending objectness, constants to the gradient; invalid slots come last and hold zeros.
+    """
+    objectness, deltas = lax.stop_gradient((objectness, deltas))
+    boxes = clip(decode(deltas, anchors, max_log_scale=max_log_scale), image_size)
+    large_enough = jnp.all(boxes[:, 2:] - boxes[:, :2] >= min_size, axis=-1)
+    candidate = anchor_valid & large_enough
+    scores, order = lax.top_k(jnp.where(candidate, objectness, -jnp.inf), min(pre_nms_top_n, objectness.shape[0]))
+    boxes = boxes[order]
+    kept, valid = nms_sorted(boxes, candidate[order], iou_threshold=nms_iou, max_outputs=post_nms_top_n)
+    return Proposals(
+        boxes=jnp.where(valid[:, None], boxes[kept], 0.0), scores=jnp.where(valid, scores[kept], 0.0), valid=valid
+    )

@@ -1,0 +1,166 @@
+"""RoI max pooling with the exact bins of Caffe and torchvision, and a gradient that follows the maxima.
+
+The maxima over all windows of 1, 4, 13, ... cells along each axis are computed once; three overlapping windows of one
+length cover any bin, so each bin is the maximum of nine table entries, whatever its size. Under differentiation a
+second table holds where each maximum lies, and the gradient is scattered there.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+def roi_max_pool(features, boxes, *, output_size: int = 7, stride: float = 16):
+    """Max-pools the features inside each box to a fixed grid (Fast R-CNN, 2.1).
+
+    Args:
+      features: float[h,w,C], finite; `stride` image pixels a cell.
+      boxes: f32[R,4] in image pixels. No gradient flows to them.
+      output_size: bins along each side.
+      stride: image pixels a cell.
+
+    Returns: [R,output_size,output_size,C] of the dtype of features. A bin outside the map is 0; a box of zeros (an
+      invalid slot) pools the first cell.
+
+    The corners are cells: `round(x / stride)` half away from zero, both ends included, so a box always holds a cell.
+    Among equal maxima the first in row-major order receives the gradient. Boxes clipped to the image are exact; a box
+    that is much longer than the map is cut at its right and bottom.
+    """
+    height, width = features.shape[:2]
+    far = 4.0 * max(height, width)  # keeps the integers finite; no bin out there touches the map
+    corners = lax.round(jnp.clip(boxes / stride, -far, far), lax.RoundingMethod.AWAY_FROM_ZERO).astype(jnp.int32)
+    rows = _bins(corners[:, 1], corners[:, 3], height, output_size)
+    columns = _bins(corners[:, 0], corners[:, 2], width, output_size)
+    return _pool(features, rows, columns)
+
+
+def _window_lengths(size: int, bins: int) -> list[int]:
+    """The window lengths 1, 4, 13, ... needed along an axis: three windows cover any bin of a box inside the map."""
+    lengths = [1]
+    while _longest_box(lengths, bins) < size + 1:
+        lengths.append(3 * lengths[-1] + 1)
+    return lengths
+
+
+def _longest_box(window_lengths, bins):
+    return bins * (3 * window_lengths[-1] - 1)  # a bin holds up to box length / bins + 1 cells
+
+
+def _bins(first, last, size, bins):
+    """Start and end (exclusive) cells, i32[R,bins], of the bins of boxes from cell first to last, cut to the map."""
+    # The originals cut in float32, and a compiler may round otherwise: the cuts of every length are computed here.
+    lengths = np.arange(1, _longest_box(_window_lengths(size, bins), bins) + 1, dtype=np.float32)[:, None]
+    edges = np.arange(bins + 1, dtype=np.float32) * (lengths / np.float32(bins))
+    length = jnp.clip(last - first, 0, len(lengths) - 1)
+    start = jnp.asarray(np.floor(edges[:, :-1]).astype(np.int32))[length] + first[:, None]
+    end = jnp.asarray(np.ceil(edges[:, 1:]).astype(np.int32))[length] + first[:, None]
+    return jnp.clip(start, 0, size), jnp.clip(end, 0, size)
+
+
+def _cover(start, end, window_lengths):
+    """Which window length each bin uses, i32[R,bins], and where its three windows start, 3 x i32[R,bins]."""
+    level = sum(((end - start >= length).astype(jnp.int32) for length in window_lengths[1:]), jnp.zeros_like(start))
+    length = jnp.asarray(np.array(window_lengths, np.int32))[level]
+    last = jnp.maximum(end - length, 0)  # an empty bin reads some cell; its result is discarded
+    return level, (jnp.minimum(start, last), jnp.minimum(start + length, last), last)
+
+
+def _lookups(size, rows, columns):
+    """Table entries i32[R,9,bins,bins] whose maximum is each bin's, and which bins are empty, bool[R,bins,bins,1]."""
+    height, width = size
+    bins = rows[0].shape[1]
+    row_lengths, column_lengths = _window_lengths(height, bins), _window_lengths(width, bins)
+    row_level, tops = _cover(*rows, row_lengths)
+    column_level, lefts = _cover(*columns, column_lengths)
+    table = (row_level[:, :, None] * len(column_lengths) + column_level[:, None, :]) * (height * width)
+    entries = [table + top[:, :, None] * width + left[:, None, :] for top in tops for left in lefts]
+    empty = (rows[1] <= rows[0])[:, :, None] | (columns[1] <= columns[0])[:, None, :]
+    return jnp.stack(entries, axis=1), empty[..., None]
+
+
+def _shift(x, axis, by, fill):
+    """x moved towards index 0 along axis."""
+    padding = [(0, 0, 0)] * x.ndim
+    padding[axis] = (-by, by, 0)
+    return lax.pad(x, jnp.asarray(fill, x.dtype), padding)
+
+
+def _grow(windows, axis, lengths, larger, fills):
+    """Stacks the windows of all lengths along an axis; each is made of four of the length before."""
+    levels = [windows]
+    for length in lengths[:-1]:
+        grown = levels[-1]
+        for by in (length, 2 * length, 2 * length + 1):
+            moved = tuple(_shift(x, axis, by, fill) for x, fill in zip(levels[-1], fills, strict=True))
+            grown = larger(grown, moved)
+        levels.append(grown)
+    return tuple(jnp.stack(x) for x in zip(*levels, strict=True))
+
+
+def _tables(cells, bins, larger, fills):
+    """Flat tables [row level * column level * h * w, C] of the best cell in each window, from a tuple of [h,w,C]."""
+    height, width, channels = cells[0].shape
+    # Columns first: when rows are joined, the upper of two equal maxima is then the first in row-major order.
+    cells = _grow(cells, 1, _window_lengths(width, bins), larger, fills)
+    cells = _grow(cells, 1, _window_lengths(height, bins), larger, fills)
+    return tuple(x.reshape(-1, channels) for x in cells)
+
+
+def _larger_value(a, b):
+    return (jnp.maximum(a[0], b[0]),)
+
+
+def _first_larger(a, b):
+    """The larger (value, index) pair; a, which lies before b, wins ties."""
+    return jnp.where(b[0] > a[0], b[0], a[0]), jnp.where(b[0] > a[0], b[1], a[1])
+
+
+@jax.custom_vjp
+def _pool(features, rows, columns):
+    entries, empty = _lookups(features.shape[:2], rows, columns)
+    (values,) = _tables((features.astype(jnp.float32),), rows[0].shape[1], _larger_value, (-jnp.inf,))
+    maxima = functools.reduce(jnp.maximum, [values[entries[:, i]] for i in range(9)])
+    return jnp.where(empty, 0.0, maxima).astype(features.dtype)
+
+
+def _pool_forward(features, rows, columns):
+    height, width, channels = features.shape
+    nowhere = height * width
+    index_dtype = jnp.uint16 if nowhere < 2**16 else jnp.int32  # half the memory of the table and of the residual
+    index = lax.broadcasted_iota(index_dtype, (nowhere, channels), 0).reshape(features.shape)
+    entries, empty = _lookups((height, width), rows, columns)
+    cells = (features.astype(jnp.float32), index)
+    values, indices = _tables(cells, rows[0].shape[1], _first_larger, (-jnp.inf, 0))
+
+    def one_box(box):
+        entries, empty = box
+        candidates = [values[entry] for entry in entries]
+        maxima = functools.reduce(jnp.maximum, candidates)
+        outside = jnp.asarray(nowhere, index_dtype)
+        at = [
+            jnp.where(value == maxima, indices[entry], outside)
+            for value, entry in zip(candidates, entries, strict=True)
+        ]
+        first = functools.reduce(jnp.minimum, at)
+        return jnp.where(empty, 0.0, maxima).astype(features.dtype), jnp.where(empty, outside, first)
+
+    output, argmax = lax.map(one_box, (entries, empty))
+    return output, (argmax, jnp.zeros((height, width, 0), features.dtype))
+
+
+def _pool_backward(residuals, g):
+    argmax, like = residuals
+    height, width, _ = like.shape
+    channels = g.shape[-1]
+    cells = argmax.reshape(-1, channels).astype(jnp.int32)
+    gradient = jnp.zeros((height * width, channels), jnp.float32)
+    gradient = gradient.at[cells, jnp.arange(channels)[None]].add(
+        g.reshape(-1, channels).astype(jnp.float32), mode="drop"
+    )
+    return gradient.reshape(height, width, channels).astype(like.dtype), None, None
+
+
+_pool.defvjp(_pool_forward, _pool_backward)

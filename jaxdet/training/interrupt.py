@@ -1,0 +1,61 @@
+"""SIGTERM and Ctrl-C as a request that the loop answers between two steps, with everything saved."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+import jax
+from jax.experimental import multihost_utils
+
+
+class Interrupted(BaseException):
+    """A request to stop that arrived inside `interruptible`; no Exception, so that nobody swallows it."""
+
+
+class StopRequest:
+    """Remembers the first signal; a second Ctrl-C stops at once, unsaved."""
+
+    def __init__(self):
+        self._signal: int | None = None
+        self._raises = False
+
+    def received(self, step: int) -> int | None:
+        """Is the number of the signal received before `step`, the same in all processes; None without one."""
+        if jax.process_count() == 1:
+            return self._signal
+        # jax's own service watches SIGTERM in every process and makes them agree on the step.
+        return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else None
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Lets a signal break off what runs inside by raising Interrupted: for work that may be done again."""
+        self._raises = True
+        try:
+            if self._signal is not None:
+                raise Interrupted
+            yield
+        finally:
+            self._raises = False
+
+    def _note(self, number, frame):
+        if self._signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._signal = number
+        if self._raises:
+            self._raises = False
+            raise Interrupted
+
+
+@contextlib.contextmanager
+def stop_request() -> Iterator[StopRequest]:
+    """Catches SIGTERM and Ctrl-C inside the block (main thread); a run of several processes leaves them to jax."""
+    request = StopRequest()
+    if jax.process_count() > 1:
+        yield request
+        return
+    before = {number: signal.signal(number, request._note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

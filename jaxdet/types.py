@@ -1,0 +1,89 @@
+"""The values that pass between the modules: frozen dataclasses, registered as pytrees where they reach the device.
+
+Letters for shapes, here and everywhere: N anchors, P proposals, R RoIs, G ground-truth slots, K classes (without
+background), B batch, D detections. A box is continuous `[x1, y1, x2, y2]` float32 pixels covering x1 <= x < x2: its
+width is x2 - x1, without the `+1` of the original code. On the device label 0 is background and classes are 1..K.
+
+Arrays are padded to a static length and carry a `valid` mask; invalid slots hold finite values that never change a
+valid result.
+"""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One annotated image as a data set gives it: host arrays, unpadded, in original pixels."""
+
+    name: str  # file name without suffix, unique in its split
+    image: np.ndarray  # u8[H,W,3] RGB; H = W = 0 where only the annotation was read
+    boxes: np.ndarray  # f32[G,4]
+    labels: np.ndarray  # i32[G] 1..K
+    difficult: np.ndarray  # bool[G]
+
+
+def _pytree(cls):
+    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+
+
+@_pytree
+class Batch:
+    """Images of one bucket. Host batches hold numpy arrays; the device ones are sharded along B."""
+
+    image: jax.Array  # u8[B,H,W,3] RGB, resized, placed top left; 0 outside the image
+    image_size: jax.Array  # f32[B,2] (height, width) of the resized image inside its bucket
+    scale: jax.Array  # f32[B] resized pixels per original pixel
+    image_id: jax.Array  # i32[B] index of the image in its split
+    image_valid: jax.Array  # bool[B] False for the rows that fill up an evaluation batch
+    gt_boxes: jax.Array  # f32[B,G,4] in resized pixels; 0 where invalid
+    gt_labels: jax.Array  # i32[B,G] 1..K; 0 where invalid
+    gt_valid: jax.Array  # bool[B,G]
+
+
+@_pytree
+class Proposals:
+    """Class-agnostic boxes by descending objectness; invalid slots come last and hold boxes of zeros."""
+
+    boxes: jax.Array  # f32[P,4]
+    scores: jax.Array  # f32[P] objectness
+    valid: jax.Array  # bool[P]
+
+
+@_pytree
+class Matches:
+    """Which ground truth each box belongs to."""
+
+    gt_index: jax.Array  # i32[N] the box's own best ground truth; 0 where there is none
+    label: jax.Array  # i32[N] 1 positive, 0 negative, -1 ignored (and every invalid slot)
+    iou: jax.Array  # f32[N] IoU with that ground truth; 0 where there is none
+
+
+@_pytree
+class RpnTargets:
+    """What the region proposal network learns for each anchor (Faster R-CNN, 3.1.2)."""
+
+    label: jax.Array  # i32[N] 1 object, 0 background, -1 not sampled
+    deltas: jax.Array  # f32[N,4] encoded matched ground truth; 0 unless label is 1
+
+
+@_pytree
+class RoiTargets:
+    """The sampled RoIs and what the head learns for each (Fast R-CNN, 2.3)."""
+
+    boxes: jax.Array  # f32[R,4] sampled RoIs, no gradient; 0 where invalid
+    label: jax.Array  # i32[R] 0 background, 1..K; 0 where invalid
+    deltas: jax.Array  # f32[R,4] encoded and normalised matched ground truth; 0 unless label > 0
+    valid: jax.Array  # bool[R]
+
+
+@_pytree
+class Detections:
+    """Final boxes by descending score; invalid slots come last and hold zeros."""
+
+    boxes: jax.Array  # f32[D,4]
+    scores: jax.Array  # f32[D]
+    labels: jax.Array  # i32[D] 1..K; 0 where invalid
+    valid: jax.Array  # bool[D]

@@ -1,0 +1,72 @@
+"""experiment.json: which config and which classes a workdir belongs to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxdet.checks import InputError
+
+NAME = "experiment.json"
+
+
+def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...]) -> None:
+    """Writes experiment.json in a fresh workdir; in one that has been used checks that nothing differs.
+
+    Raises:
+      InputError: the workdir belongs to another config or other classes; names what differs.
+    """
+    ours = _plain({"config": config.to_dict(), "class_names": class_names})
+    path = workdir / NAME
+    if path.exists():
+        differences = _differences(_load(path), ours)
+        if differences:
+            raise InputError(
+                f"workdir {workdir} holds another experiment: {'; '.join(differences)}; give another --workdir "
+                f"(to start from its weights: --config.training.init_from={workdir})."
+            )
+        return
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(ours, indent=1) + "\n")
+    draft.rename(path)
+
+
+def read(workdir: Path) -> tuple[ConfigDict, tuple[str, ...]]:
+    """The config and the class names that a workdir was trained with.
+
+    Raises:
+      InputError: it is no workdir of train.py.
+    """
+    path = workdir / NAME
+    if not path.exists():
+        raise InputError(f"--workdir: {workdir} has no {NAME}; give a folder that train.py wrote.")
+    stored = _load(path)
+    return ConfigDict(_tuples(stored["config"])), tuple(stored["class_names"])
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not what train.py wrote ({error}); restore it or give another --workdir."
+        ) from error
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back: tuples become lists."""
+    return json.loads(json.dumps(value))
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _tuples(item) for name, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _differences(theirs: Any, ours: Any, name: str = "") -> list[str]:
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        fields = sorted(theirs.keys() | ours.keys())
+        return [d for f in fields for d in _differences(theirs.get(f), ours.get(f), f"{name}.{f}" if name else f)]
+    return [] if theirs == ours else [f"{name} is {theirs!r} there and {ours!r} here"]

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from jaxdet.checks import InputError
+from jaxdet.data.dataset import open_split
+from jaxdet.data.voc import prepare_devkit
+
+
+def test_annotations_are_the_record_without_its_image(shapes_builder):
+    dataset = open_split(shapes_builder, "train")
+    for i in range(len(dataset)):
+        record, annotation = dataset[i], dataset.annotations(i)
+        assert annotation.image.shape == (0, 0, 3)
+        assert record.image.shape == (*dataset.image_sizes[i], 3)
+        assert record.name == annotation.name == dataset.names[i]
+        assert dataset.object_counts[i] == (~record.difficult).sum()
+        for field in ("boxes", "labels", "difficult"):
+            np.testing.assert_array_equal(getattr(record, field), getattr(annotation, field))
+        assert (record.boxes.dtype, record.labels.dtype, record.difficult.dtype) == (np.float32, np.int32, bool)
+
+
+def test_unknown_split_names_the_nearest(shapes_builder):
+    with pytest.raises(InputError, match="split 'valid' is not in .* did you mean 'validation'"):
+        open_split(shapes_builder, "valid")
+
+
+def test_ordinary_photos_are_stored_byte_for_byte(devkit, tmp_path):
+    files = [devkit.image("a"), devkit.image("b", suffix=".png")]
+    for name in "ab":
+        devkit.annotation(name, ("cat", 1, 1, 9, 9))
+    devkit.split("train", "a", "b")
+    builder = prepare_devkit(devkit=str(devkit.folder), splits=("train",), data_dir=str(tmp_path))
+    source = builder.as_data_source("train", decoders={"image": tfds.decode.SkipDecoding()})
+    for i, file in enumerate(files):
+        assert source[i]["image"] == file.read_bytes()

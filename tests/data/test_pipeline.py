@@ -1,0 +1,198 @@
+import dataclasses
+import itertools
+import subprocess
+import sys
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.data.dataset import open_split
+from jaxdet.data.pipeline import eval_batches, photo_batch, train_batches
+from jaxdet.data.plan import buckets
+from jaxdet.data.transforms import resize
+from jaxdet.types import Record
+
+SIDES = {"short_side": 60, "long_side": 100}
+TRAIN = {"batch_size": 4, "seed": 3, "flip": True, "max_gt": 3, "workers": 2, **SIDES}
+EVAL = {"batch_size": 4, "max_gt": 3, "workers": 2, **SIDES}
+
+
+class Photos:
+    """Eleven photos of several shapes, the way Dataset gives them; photo i has i % 5 objects, the first difficult."""
+
+    def __init__(self, broken: int = -1):
+        self.broken = broken
+        shapes = [(75, 100), (100, 75), (50, 100), (120, 120), (30, 40), (40, 30), (45, 90), (90, 45)]
+        self.image_sizes = np.array((shapes * 2)[:11], np.int32)
+        self.object_counts = np.array([max(i % 5 - 1, 0) for i in range(11)], np.int32)
+
+    def __len__(self):
+        return 11
+
+    def __getitem__(self, i):
+        if i == self.broken:
+            raise OSError("the disk is gone")
+        rng, (height, width), count = np.random.default_rng(i), self.image_sizes[i], i % 5
+        corners = rng.uniform(0, 20, (count, 2))
+        return Record(
+            name=f"photo{i}",
+            image=rng.integers(1, 256, (height, width, 3), np.uint8),
+            boxes=np.concatenate([corners, corners + rng.uniform(2, 10, (count, 2))], axis=1).astype(np.float32),
+            labels=rng.integers(1, 4, count).astype(np.int32),
+            difficult=np.arange(count) == 0,
+        )
+
+
+def take(count, start_step=0, **more):
+    return list(itertools.islice(train_batches(Photos(), start_step=start_step, **TRAIN | more), count))
+
+
+def assert_equal(got, want):
+    for field in dataclasses.fields(want):
+        np.testing.assert_array_equal(getattr(got, field.name), getattr(want, field.name))
+
+
+def input_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("input")]
+
+
+def test_batches_are_of_the_contract():
+    for batch in take(8):
+        assert batch.image.shape[1:3] in buckets(**SIDES)
+        types = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        assert {name: (array.dtype.name, array.shape[0]) for name, array in types.items()} == {
+            "image": ("uint8", 4),
+            "image_size": ("float32", 4),
+            "scale": ("float32", 4),
+            "image_id": ("int32", 4),
+            "image_valid": ("bool", 4),
+            "gt_boxes": ("float32", 4),
+            "gt_labels": ("int32", 4),
+            "gt_valid": ("bool", 4),
+        }
+        assert batch.image_valid.all()
+        assert len(jax.tree.leaves(batch)) == 8
+
+
+def test_a_row_is_its_photo_resized_top_left_with_its_scaled_objects():
+    photos = Photos()
+    for batch in eval_batches(photos, **EVAL):
+        for row, i in enumerate(batch.image_id):
+            record = photos[i]
+            image, scale = resize(record.image, **SIDES)
+            height, width = image.shape[:2]
+            np.testing.assert_array_equal(batch.image[row, :height, :width], image)
+            assert not batch.image[row, height:].any()
+            assert not batch.image[row, :, width:].any()
+            assert batch.image_size[row].tolist() == [height, width]
+            assert batch.scale[row] == np.float32(scale)
+            kept = ~record.difficult
+            assert batch.gt_valid[row].tolist() == [slot < min(kept.sum(), 3) for slot in range(3)]
+            count = kept.sum()
+            np.testing.assert_allclose(batch.gt_boxes[row, :count], record.boxes[kept] * scale, rtol=1e-6)
+            np.testing.assert_array_equal(batch.gt_labels[row, :count], record.labels[kept])
+
+
+def test_flipped_rows_mirror_image_and_objects():
+    plain = {int(i): (b, row) for b in take(8, flip=False) for row, i in enumerate(b.image_id)}
+    mirrored = 0
+    for batch in take(8):
+        for row, i in enumerate(batch.image_id):
+            other, place = plain[int(i)]
+            height, width = batch.image_size[row].astype(int)
+            image, straight = batch.image[row, :height, :width], other.image[place, :height, :width]
+            if (image == straight).all():
+                continue
+            mirrored += 1
+            assert np.abs(image.astype(int) - straight[:, ::-1]).max() <= 1
+            valid, boxes = batch.gt_valid[row], other.gt_boxes[place]
+            want = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+            np.testing.assert_allclose(batch.gt_boxes[row][valid], want[valid], atol=0.5)  # width is a rounded number
+    assert mirrored > 3
+
+
+def test_starting_later_continues_the_same_stream():
+    stream = take(13)
+    for start in (1, 6, 11):
+        for got, want in zip(take(2, start_step=start), stream[start:], strict=False):
+            assert_equal(got, want)
+
+
+def test_two_processes_share_the_batches_of_one():
+    parts = [take(5, process_index=i, process_count=2) for i in range(2)]
+    for first, second, whole in zip(*parts, take(5), strict=True):
+        both = jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
+        assert_equal(both, whole)
+
+
+def test_worker_count_does_not_change_the_batches():
+    for got, want in zip(take(4, workers=1), take(4, workers=5), strict=True):
+        assert_equal(got, want)
+
+
+def test_evaluation_sees_each_photo_once():
+    batches = list(eval_batches(Photos(), **EVAL))
+    seen = np.concatenate([batch.image_id[batch.image_valid] for batch in batches])
+    assert sorted(seen.tolist()) == list(range(11))
+    assert all((batch.image_size > 0).all() for batch in batches)
+    halves = [list(eval_batches(Photos(), process_index=i, process_count=2, **EVAL)) for i in range(2)]
+    assert [len(half) for half in halves] == [len(batches)] * 2
+    assert [b.image.shape[1:] for b in halves[0]] == [b.image.shape[1:] for b in halves[1]]
+
+
+def test_more_objects_than_slots_are_counted_in_the_log(caplog):
+    (batch,) = take(1, max_gt=2)
+    assert "2 of 11 images have more than 2 objects (up to 3): the largest are kept" in caplog.text
+    assert batch.gt_valid.shape == (4, 2)
+
+
+def test_errors_reach_the_consumer_and_end_the_threads():
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(itertools.islice(train_batches(Photos(broken=6), start_step=0, **TRAIN), 20))
+    assert not input_threads()
+
+
+def test_closing_ends_the_threads():
+    stream = train_batches(Photos(), start_step=0, **TRAIN)
+    next(stream)
+    assert input_threads()
+    stream.close()
+    assert not input_threads()
+
+
+def test_an_interrupted_program_ends(shapes_builder):
+    code = (
+        "import os, signal, tensorflow_datasets as tfds\n"
+        "from jaxdet.data.dataset import open_split\n"
+        "from jaxdet.data.pipeline import train_batches\n"
+        f"dataset = open_split(tfds.builder_from_directory({str(shapes_builder.data_path)!r}), 'train')\n"
+        f"for step, batch in enumerate(train_batches(dataset, start_step=0, **{TRAIN!r})):\n"
+        "    if step == 5: os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "KeyboardInterrupt" in done.stderr
+
+
+def test_prepared_records_go_through(shapes_builder):
+    dataset = open_split(shapes_builder, "train")
+    batch = next(train_batches(dataset, start_step=0, **TRAIN))
+    assert batch.image.any()
+    assert batch.gt_valid.any()
+
+
+def test_wrong_batch_size_is_refused_at_once():
+    with pytest.raises(InputError, match="multiple of the number of processes"):
+        train_batches(Photos(), start_step=0, process_index=0, process_count=3, **TRAIN)
+
+
+def test_one_photo_is_a_batch():
+    image = np.random.default_rng(0).integers(0, 256, (90, 45, 3), np.uint8)
+    batch = photo_batch(image, **SIDES)
+    assert batch.image.shape == (1, 112, 64, 3)
+    assert batch.image_size.tolist() == [[100, 50]]
+    assert batch.image_valid.tolist() == [True]
+    assert not batch.gt_valid.any()
+    np.testing.assert_array_equal(batch.image[0, :100, :50], resize(image, **SIDES)[0])

@@ -1,0 +1,70 @@
+"""What an evaluation prints and writes."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
+from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
+
+NAMES = ("cat", "potted plant", "unseen")
+
+
+@pytest.fixture
+def tables():
+    boxes = np.array([[0, 0, 50, 50], [10, 20, 30.04, 40], [0, 0, 5, 5]], np.float32)
+    detections = DetectionTable(np.array([0, 1, 1]), boxes, np.array([1, 1, 3]), np.array([0.9, 0.12345, 0.5]))
+    truth = GroundTruthTable(np.array([0, 1, 1]), boxes[[0, 1, 1]], np.array([1, 1, 2]), np.array([False, True, False]))
+    return detections, truth
+
+
+def test_summary_counts_and_scores_by_class(tables):
+    summary = summarize(*tables, NAMES)
+    cat, plant, unseen = (summary["classes"][name] for name in NAMES)
+    assert (cat["objects"], cat["difficult"], cat["detections"]) == (1, 1, 2)
+    assert (cat["voc07@0.5"], plant["voc07@0.5"]) == (1.0, 0.0)
+    assert np.isnan(unseen["voc10@0.5"]) and unseen["detections"] == 1
+    assert summary["mAP"] == {"voc07@0.5": 0.5, "voc10@0.5": 0.5, "voc10@0.75": 0.5}
+    assert summary["coco"]["AP50"] == 0.5
+
+
+def test_table_in_a_log_is_plain_text_with_a_line_a_class(tables):
+    stream = io.StringIO()
+    print_table(summarize(*tables, (*NAMES[:2], "[bold]" + "x" * 60)), stream)
+    text = stream.getvalue()
+    assert "\x1b" not in text
+    lines = [line.strip() for line in text.splitlines()]
+    assert any(re.fullmatch(r"cat +1 +2 +1\.000 +1\.000 +1\.000", line) for line in lines)
+    assert any(re.fullmatch(r"potted plant +1 +0 +0\.000 +0\.000 +0\.000", line) for line in lines)
+    assert any(re.fullmatch(r"\[bold\]x{60} +0 +1 +- +- +-", line) for line in lines)
+    assert any(re.fullmatch(r"mean +0\.500 +0\.500 +0\.500", line) for line in lines)
+    assert "COCO: AP 0.500" in text
+
+
+def test_metrics_file_is_strict_json_without_leftovers(tables, tmp_path):
+    path = tmp_path / "new" / "metrics.json"
+    write_metrics(path, summarize(*tables, NAMES))
+    write_metrics(path, summarize(*tables, NAMES))
+    read = json.loads(path.read_text(), parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
+    assert read["classes"]["unseen"]["voc07@0.5"] is None
+    assert read["mAP"]["voc10@0.5"] == 0.5
+    assert [p.name for p in path.parent.iterdir()] == ["metrics.json"]
+
+
+def test_result_files_are_one_based_inclusive(tables, tmp_path):
+    write_comp4(tmp_path, "test", tables[0], ["2007_1", "2007_2"], NAMES)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"comp4_det_test_{name}.txt" for name in NAMES)
+    assert (tmp_path / "comp4_det_test_cat.txt").read_text().splitlines() == [
+        "2007_1 0.900 1.0 1.0 50.0 50.0",
+        "2007_2 0.123 11.0 21.0 30.0 40.0",
+    ]
+    assert (tmp_path / "comp4_det_test_potted plant.txt").read_text() == ""
+
+
+def test_a_class_name_that_is_no_file_name_is_refused(tables, tmp_path):
+    with pytest.raises(InputError, match="class name 'a/b' cannot be part of a file name; rename the class"):
+        write_comp4(tmp_path, "test", tables[0], ["2007_1", "2007_2"], ("a/b", "c", "d"))

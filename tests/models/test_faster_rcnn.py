@@ -1,0 +1,168 @@
+"""Laws of the whole model: padding and batch change nothing, images without objects are fine, options act."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.nets.region_net import vgg16_net
+from jaxdet.ops.anchors import base_anchors
+from jaxdet.types import Batch
+
+SECTIONS = {
+    "rpn_targets": {"batch_size": 32},
+    "roi_targets": {"batch_size": 16},
+    "train_proposals": {"pre_nms_top_n": 200, "post_nms_top_n": 50, "nms_iou": 0.7},
+    "test_proposals": {"pre_nms_top_n": 100, "post_nms_top_n": 30, "nms_iou": 0.7},
+    "detections": {"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 20},
+}
+
+
+@functools.cache
+def detector(pooling="ceil", roi_pooling="max_pool", dropout=0.5, **changes):
+    anchors = base_anchors(scales=(1.5, 3))
+    net = vgg16_net(num_classes=3, num_anchors=6, width=1 / 16, head_features=16, pooling=pooling, dropout=dropout)
+    return faster_rcnn(net, anchors, **SECTIONS, min_proposal_size=4.0, roi_pooling=roi_pooling, **changes)
+
+
+@functools.cache
+def params():
+    # Larger last layers than N(0, 0.001) gives, so that scores and boxes differ between RoIs.
+    fresh = detector().init(jax.random.key(0))
+    keys = dict(
+        zip(("rpn_cls_score", "rpn_bbox_pred", "cls_score", "bbox_pred"), jax.random.split(jax.random.key(1), 4))
+    )
+    for name, key in keys.items():
+        fresh[name]["kernel"] = jax.random.normal(key, fresh[name]["kernel"].shape) * 0.02
+    return fresh
+
+
+def one(seed, size, bucket, *, objects=2, slots=4):
+    """A batch of one random image of `size` in a bucket; the pixels outside are not zero but random, too."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 255, (*size, 3), np.uint8)
+    corner = rng.uniform(0, 0.5, (objects, 2)) * size[::-1]
+    side = rng.uniform(0.25, 0.5, (objects, 2)) * size[::-1]
+    gt = np.concatenate([corner, corner + side], axis=1)
+    canvas = np.zeros((*bucket, 3), np.uint8)
+    canvas[: size[0], : size[1]] = image
+    return Batch(
+        image=canvas[None],
+        image_size=np.float32([size]),
+        scale=np.float32([1.5]),
+        image_id=np.int32([seed]),
+        image_valid=np.array([True]),
+        gt_boxes=np.float32([np.pad(gt, ((0, slots - objects), (0, 0)))]),
+        gt_labels=np.int32([np.pad(1 + np.arange(objects) % 3, (0, slots - objects))]),
+        gt_valid=np.array([np.arange(slots) < objects]),
+    )
+
+
+def stack(*batches):
+    return jax.tree.map(lambda *rows: np.concatenate(rows), *batches)
+
+
+def row(tree, i):
+    return jax.tree.map(lambda x: np.asarray(x)[i], tree)
+
+
+ALONE, IN_A_LARGER_BUCKET = (64, 112), (96, 144)
+
+
+@pytest.mark.parametrize("roi_pooling", ["max_pool", "align"])
+@pytest.mark.parametrize("pooling", ["ceil", "floor"])
+def test_an_image_has_the_same_loss_alone_in_a_larger_bucket_and_in_a_batch(pooling, roi_pooling):
+    loss = jax.jit(jax.value_and_grad(detector(pooling, roi_pooling).loss, has_aux=True))
+    key = jax.random.key(7)
+    (_, alone), gradient = loss(params(), one(3, (61, 100), ALONE), key)
+    (_, larger), same_gradient = loss(params(), one(3, (61, 100), IN_A_LARGER_BUCKET), key)
+    for name in alone:
+        np.testing.assert_allclose(larger[name], alone[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
+    for ours, theirs in zip(jax.tree.leaves(same_gradient), jax.tree.leaves(gradient), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * scale)
+    (_, other), _ = loss(params(), one(4, (90, 140), IN_A_LARGER_BUCKET), key)
+    both = stack(one(3, (61, 100), IN_A_LARGER_BUCKET), one(4, (90, 140), IN_A_LARGER_BUCKET))
+    (_, together), _ = loss(params(), both, key)
+    for name in alone:
+        np.testing.assert_allclose(together[name], (alone[name] + other[name]) / 2, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("roi_pooling", ["max_pool", "align"])
+@pytest.mark.parametrize("pooling", ["ceil", "floor"])
+def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batch(pooling, roi_pooling):
+    predict = jax.jit(detector(pooling, roi_pooling).predict)
+    alone = row(predict(params(), one(3, (61, 100), ALONE)), 0)
+    both = stack(one(4, (90, 140), IN_A_LARGER_BUCKET), one(3, (61, 100), IN_A_LARGER_BUCKET))
+    together = row(predict(params(), both), 1)
+    assert alone.valid.sum() > 5
+    np.testing.assert_array_equal(together.valid, alone.valid)
+    np.testing.assert_array_equal(together.labels, alone.labels)
+    np.testing.assert_allclose(together.boxes, alone.boxes, atol=1e-3)
+    np.testing.assert_allclose(together.scores, alone.scores, atol=1e-5)
+
+
+def test_boxes_come_in_pixels_of_the_original_image():
+    found = row(jax.jit(detector().predict)(params(), one(3, (61, 100), ALONE)), 0)
+    assert found.boxes[:, 2].max() <= 100 / 1.5 + 1e-4 and found.boxes[:, 3].max() <= 61 / 1.5 + 1e-4
+
+
+def test_an_image_without_objects_trains_and_has_no_box_loss():
+    empty = one(5, (60, 100), ALONE, objects=0)
+    (total, metrics), gradient = jax.jit(jax.value_and_grad(detector().loss, has_aux=True))(
+        params(), empty, jax.random.key(0)
+    )
+    assert np.isfinite(total) and metrics["objectness_loss"] > 0 and metrics["class_loss"] > 0
+    assert metrics["rpn_box_loss"] == 0 and metrics["box_loss"] == 0
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_filler_rows_count_for_nothing():
+    real, filler = one(3, (61, 100), ALONE), one(4, (50, 90), ALONE)
+    filler = dataclasses.replace(filler, image_valid=np.array([False]))
+    loss, predict = jax.jit(detector().loss), jax.jit(detector().predict)
+    alone, _ = loss(params(), real, jax.random.key(0))
+    padded, _ = loss(params(), stack(real, filler), jax.random.key(0))
+    np.testing.assert_allclose(padded, alone, rtol=1e-5)
+    assert not predict(params(), stack(real, filler)).valid[1].any()
+
+
+def test_samples_change_with_the_step_and_the_image_only():
+    loss = jax.jit(detector(dropout=0.0).loss)
+    batch = one(3, (61, 100), ALONE)
+    first, _ = loss(params(), batch, jax.random.key(0))
+    again, _ = loss(params(), batch, jax.random.key(0))
+    other_step, _ = loss(params(), batch, jax.random.key(1))
+    other_image, _ = loss(params(), dataclasses.replace(batch, image_id=np.int32([9])), jax.random.key(0))
+    assert first == again and first != other_step and first != other_image
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cross_boundary_anchors": True},
+        {"max_log_scale": 0.1},
+        {"rpn_sigma": 1.0},
+        {"roi_sigma": 3.0},
+        {"delta_std": (0.2, 0.2, 0.4, 0.4)},
+    ],
+)
+def test_an_option_acts(change):
+    batch = one(3, (61, 100), ALONE)
+    plain, _ = jax.jit(detector().loss)(params(), batch, jax.random.key(0))
+    changed, _ = jax.jit(detector(**change).loss)(params(), batch, jax.random.key(0))
+    assert plain != changed
+
+
+def test_a_misspelt_section_is_refused():
+    net = vgg16_net(num_classes=3, num_anchors=9, width=1 / 16)
+    wrong = SECTIONS | {"detections": SECTIONS["detections"] | {"nms_iuo": 0.3}}
+    with pytest.raises(InputError, match="config detections: no field 'nms_iuo'; did you mean 'nms_iou'"):
+        faster_rcnn(net, base_anchors(), **wrong)
+    with pytest.raises(InputError, match="roi_pooling"):
+        faster_rcnn(net, base_anchors(), **SECTIONS, roi_pooling="maxpool")

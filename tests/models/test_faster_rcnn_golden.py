@@ -1,0 +1,154 @@
+"""Every stage, loss and gradient of Faster R-CNN against torchvision's.
+
+tests/golden/detector*.npz hold the parameters and figures of torchvision 0.29's FasterRCNN with a narrow VGG16
+(channels divided by 8), RoIAlign, anchors 32/64/128 x 0.5/1/2, on one normalised image; in training every anchor and
+proposal was sampled.
+"""
+
+import dataclasses
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.nets.region_net import vgg16_net
+from jaxdet.ops.anchors import centred_anchors
+from jaxdet.types import Batch
+from jaxdet.weights.torch import VGG16_LAYERS, torchvision_faster_rcnn
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+EVERY_ANCHOR = 10 * 14 * 9
+
+
+@functools.cache
+def golden():
+    figures = {}
+    for name in ("detector", "detector_backbone", "detector_heads"):
+        with np.load(GOLDEN / f"{name}.npz") as file:
+            figures |= dict(file)
+    return figures
+
+
+def params():
+    state = {name.removeprefix("params/"): x for name, x in golden().items() if name.startswith("params/")}
+    return jax.tree.map(jnp.asarray, torchvision_faster_rcnn(state))
+
+
+@functools.cache
+def net():
+    made = vgg16_net(num_classes=20, num_anchors=9, width=1 / 8, head_features=64, dropout=0.0, pooling="floor")
+    return dataclasses.replace(made, normalise=lambda image: image)
+
+
+@functools.cache
+def detector():
+    proposals = {"pre_nms_top_n": 1000, "post_nms_top_n": 100, "nms_iou": 0.7}
+    return faster_rcnn(
+        net(),
+        centred_anchors(sizes=(32, 64, 128), ratios=(0.5, 1, 2)),
+        rpn_targets={"batch_size": EVERY_ANCHOR, "positive_fraction": 1.0},
+        roi_targets={"batch_size": 104, "positive_fraction": 1.0},
+        train_proposals=proposals,
+        test_proposals=proposals,
+        detections={"score_threshold": 0.05, "nms_iou": 0.5, "max_detections": 100, "min_size": 0.01},
+        min_proposal_size=1e-3,
+        roi_sigma=3.0,
+        roi_pooling="align",
+        max_log_scale=float(np.log(1000 / 16)),
+        cross_boundary_anchors=True,
+    )
+
+
+def batch():
+    image = golden()["image"]
+    return Batch(
+        image=jnp.asarray(image)[None],
+        image_size=jnp.asarray([image.shape[:2]], jnp.float32),
+        scale=jnp.ones(1),
+        image_id=jnp.zeros(1, jnp.int32),
+        image_valid=jnp.ones(1, bool),
+        gt_boxes=jnp.asarray(golden()["gt_boxes"])[None],
+        gt_labels=jnp.asarray(golden()["gt_labels"], jnp.int32)[None],
+        gt_valid=jnp.ones((1, 4), bool),
+    )
+
+
+def test_features_and_rpn():
+    features, size = net().features(params(), batch().image, batch().image_size)
+    np.testing.assert_array_equal(size, [[10, 14]])
+    np.testing.assert_allclose(features[0], golden()["eval/features"], rtol=1e-4, atol=1e-5)
+    logits, deltas = net().rpn(params(), features)
+    objectness = (logits[..., 1] - logits[..., 0]).reshape(10, 14, 9)
+    np.testing.assert_allclose(objectness, golden()["eval/objectness"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(deltas.reshape(10, 14, 9, 4), golden()["eval/rpn_deltas"], rtol=1e-4, atol=1e-5)
+
+
+def test_detections_one_to_one():
+    found = jax.tree.map(np.asarray, jax.jit(detector().predict)(params(), batch()))
+    boxes, labels, scores = (golden()[f"eval/detections/{name}"] for name in ("boxes", "labels", "scores"))
+    valid = found.valid[0]
+    assert valid.sum() == len(boxes)
+    left = list(range(valid.sum()))
+    for box, label, score in zip(boxes, labels, scores, strict=True):
+        same = [
+            i
+            for i in left
+            if found.labels[0, i] == label
+            and abs(found.scores[0, i] - score) < 1e-4
+            and np.abs(found.boxes[0, i] - box).max() < 1e-2
+        ]
+        assert same, (box, label, score)
+        left.remove(same[0])
+
+
+@functools.cache
+def loss_and_gradients():
+    (_, metrics), gradients = jax.jit(jax.value_and_grad(detector().loss, has_aux=True))(
+        params(), batch(), jax.random.key(0)
+    )
+    return metrics, gradients
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("objectness_loss", "loss_objectness"),
+        ("rpn_box_loss", "loss_rpn_box_reg"),
+        ("class_loss", "loss_classifier"),
+        ("box_loss", "loss_box_reg"),
+    ],
+)
+def test_loss(ours, theirs):
+    np.testing.assert_allclose(loss_and_gradients()[0][ours], golden()[f"train/{theirs}"], rtol=1e-4)
+
+
+LAYERS = {f"backbone.{index}": name for index, name in VGG16_LAYERS.items()} | {
+    "rpn.head.conv.0.0": "rpn_conv",
+    "rpn.head.cls_logits": "rpn_cls_score",
+    "rpn.head.bbox_pred": "rpn_bbox_pred",
+    "roi_heads.box_head.fc6": "fc6",
+    "roi_heads.box_head.fc7": "fc7",
+    "roi_heads.box_predictor.cls_score": "cls_score",
+    "roi_heads.box_predictor.bbox_pred": "bbox_pred",
+}
+
+
+@pytest.mark.parametrize("leaf", ["weight", "bias"])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_gradient_norm(layer, leaf):
+    gradient = loss_and_gradients()[1][LAYERS[layer]]["kernel" if leaf == "weight" else "bias"]
+    if layer == "rpn.head.cls_logits":  # theirs has only the object's logit
+        gradient = gradient.reshape(*gradient.shape[:-1], 9, 2)[..., 1]
+    np.testing.assert_allclose(jnp.linalg.norm(gradient), golden()[f"train/grad_norm/{layer}.{leaf}"], rtol=1e-3)
+
+
+def test_whole_gradients():
+    gradients = loss_and_gradients()[1]
+    want = golden()["train/grad/backbone.0.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_allclose(gradients["conv1_1"]["kernel"], want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
+    want = golden()["train/grad/roi_heads.box_predictor.cls_score.weight"].T
+    np.testing.assert_allclose(gradients["cls_score"]["kernel"], want, rtol=1e-3, atol=1e-4 * np.abs(want).max())

@@ -1,0 +1,136 @@
+import functools
+import os
+import subprocess
+import sys
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jaxdet.nets.conv import conv_general_dilated
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+SAME3X3 = {"window_strides": (1, 1), "padding": "SAME", "dimension_numbers": NHWC}
+
+
+def arrays(batch=2, height=7, width=9, channels=32, filters=64, size=3, dtype=jnp.float32):
+    rng = np.random.default_rng(0)
+    return (
+        jnp.asarray(rng.normal(size=(batch, height, width, channels)), dtype),
+        jnp.asarray(rng.normal(size=(size, size, channels, filters)), dtype),
+    )
+
+
+def value_and_gradients(conv, x, kernel, **options):
+    options = {**SAME3X3, **options}
+    output, vjp = jax.vjp(functools.partial(conv, **options), x, kernel)
+    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=output.shape), output.dtype)
+    return output, *vjp(cotangent)
+
+
+def assert_equals_stock(x, kernel, tolerance=1e-5, **options):
+    ours = jax.jit(functools.partial(value_and_gradients, conv_general_dilated, **options))(x, kernel)
+    stock = jax.jit(functools.partial(value_and_gradients, lax.conv_general_dilated, **options))(x, kernel)
+    for got, expected in zip(ours, stock, strict=True):
+        assert got.dtype == expected.dtype
+        got, expected = got.astype(jnp.float32), expected.astype(jnp.float32)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance * float(jnp.abs(expected).max()))
+
+
+@pytest.mark.parametrize(("batch", "height", "width"), [(1, 7, 9), (3, 4, 5), (2, 1, 1), (1, 2, 16)])
+def test_gradients_equal_the_stock_ones(batch, height, width):
+    assert_equals_stock(*arrays(batch, height, width))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window_strides": (2, 2)},
+        {"padding": "VALID"},
+        {"padding": ((0, 1), (1, 1))},
+        {"rhs_dilation": (2, 2)},
+        {"padding": ((1, 1), (1, 1)), "lhs_dilation": (1, 2)},
+        {"padding": ((1, 1), (1, 1)), "rhs_dilation": (1, 1)},
+    ],
+)
+def test_other_convolutions_are_the_stock_ones(options):
+    assert_equals_stock(*arrays(), **options)
+
+
+def test_other_kernels_groups_and_narrow_channels_are_the_stock_ones():
+    assert_equals_stock(*arrays(size=1))
+    assert_equals_stock(*arrays(size=5))
+    assert_equals_stock(*arrays(channels=3, filters=16))
+    x, kernel = arrays()
+    assert_equals_stock(x, kernel[:, :, :16], feature_group_count=2)
+
+
+def test_bfloat16_gradients_are_near_the_stock_ones():
+    assert_equals_stock(*arrays(dtype=jnp.bfloat16), tolerance=0.02)
+
+
+def test_scan_and_vmap():
+    x, kernel = arrays(channels=48, filters=48)
+
+    def loss(conv, kernel, x):
+        def step(carry, _):
+            return jnp.tanh(conv(carry, kernel, **SAME3X3)), None
+
+        return jnp.sum(lax.scan(step, x, None, length=3)[0] ** 2)
+
+    ours, stock = (jax.jit(jax.grad(functools.partial(loss, c)))(kernel, x) for c in CONVOLUTIONS)
+    np.testing.assert_allclose(ours, stock, rtol=0, atol=1e-5 * float(jnp.abs(stock).max()))
+    x = jnp.stack([x, 2 * x])
+    ours, stock = (
+        jax.jit(jax.vmap(jax.grad(functools.partial(loss, c)), in_axes=(None, 0)))(kernel, x) for c in CONVOLUTIONS
+    )
+    np.testing.assert_allclose(ours, stock, rtol=0, atol=1e-5 * float(jnp.abs(stock).max()))
+
+
+CONVOLUTIONS = (conv_general_dilated, lax.conv_general_dilated)
+
+
+def test_linen_layer_takes_the_fast_gradient():
+    x, _ = arrays()
+    stock = nn.Conv(64, (3, 3))
+    layer = nn.Conv(64, (3, 3), conv_general_dilated=conv_general_dilated)
+    variables = stock.init(jax.random.key(0), x)
+    gradient = jax.grad(lambda v: jnp.sum(layer.apply(v, x) ** 2))
+    expected = jax.grad(lambda v: jnp.sum(stock.apply(v, x) ** 2))(variables)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3), gradient(variables), expected)
+    assert "dot_general" in str(jax.make_jaxpr(gradient)(variables))
+
+
+def test_gradient_lowers_for_every_platform():
+    x, kernel = arrays()
+    gradient = jax.jit(jax.grad(lambda kernel, x: jnp.sum(conv_general_dilated(x, kernel, **SAME3X3)), argnums=(0, 1)))
+    exported = jax.export.export(gradient, platforms=["cpu", "cuda", "tpu"])(kernel, x)
+    jax.tree.map(np.testing.assert_array_equal, tuple(exported.call(kernel, x)), gradient(kernel, x))
+    gpu_only = jax.export.export(gradient, platforms=["cuda"])(kernel, x).mlir_module()
+    assert "dot_general" not in gpu_only and "convolution" in gpu_only
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxdet.nets.conv import conv_general_dilated
+assert jax.device_count() == 8
+rng = np.random.default_rng(0)
+x = jnp.asarray(rng.normal(size=(16, 5, 6, 32)), jnp.float32)
+kernel = jnp.asarray(rng.normal(size=(3, 3, 32, 64)), jnp.float32)
+conv = lambda x, k: conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+gradient = jax.jit(jax.grad(lambda k, x: jnp.sum(jnp.sin(conv(x, k)))))
+mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+sharded = gradient(kernel, jax.device_put(x, NamedSharding(mesh, PartitionSpec("data"))))
+alone = gradient(kernel, x)
+np.testing.assert_allclose(sharded, alone, rtol=0, atol=1e-5 * float(jnp.abs(alone).max()))
+"""
+
+
+def test_batch_sharded_over_eight_devices():
+    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    result = subprocess.run([sys.executable, "-c", SHARDED], env=env, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr

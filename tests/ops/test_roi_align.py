@@ -1,0 +1,83 @@
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdet.ops.roi_align import roi_align
+
+GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")  # roi/*: torchvision 0.29
+
+
+def features_and_boxes(seed=0, height=12, width=15, channels=3, count=6):
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(-10, 120, (count, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(4, 150, (count, 2))], axis=1)
+    return jnp.asarray(rng.normal(size=(height, width, channels)), jnp.float32), jnp.asarray(boxes, jnp.float32)
+
+
+@pytest.mark.parametrize(("case", "aligned"), [("align_sr2", False), ("align_sr2_aligned", True)])
+@pytest.mark.parametrize("image", [0, 1])
+def test_output_and_gradient_equal_torchvision(case, aligned, image):
+    mine = GOLDEN["roi/batch_index"] == image
+    boxes = jnp.asarray(GOLDEN["roi/rois"][mine])
+    output, vjp = jax.vjp(lambda f: roi_align(f, boxes, aligned=aligned), jnp.asarray(GOLDEN["roi/features"][image]))
+    np.testing.assert_allclose(output, GOLDEN[f"roi/{case}/out"][mine], atol=2e-5)
+    (gradient,) = vjp(jnp.asarray(GOLDEN["roi/cotangent"][mine]))
+    np.testing.assert_allclose(gradient, GOLDEN[f"roi/{case}/grad"][image], atol=5e-5)
+
+
+def test_linear_features_are_sampled_at_the_bin_centres():
+    column = jnp.broadcast_to(jnp.arange(20, dtype=jnp.float32)[None, :, None], (20, 20, 1))
+    boxes = jnp.array([[40.0, 64.0, 152.0, 176.0]], jnp.float32)  # bins of one cell
+    aligned = roi_align(column, boxes)[0, 0, :, 0]
+    np.testing.assert_allclose(aligned, 2.5 + np.arange(7), atol=1e-5)  # centre 48 + 16 i lies at cell 2.5 + i
+    np.testing.assert_allclose(roi_align(column, boxes, aligned=False)[0, 0, :, 0], aligned + 0.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_features_beyond_the_image_change_nothing(aligned):
+    features, boxes = features_and_boxes()
+    canvas = jnp.full((20, 24, 3), 1e3, jnp.float32).at[:12, :15].set(features)
+    padded = jax.jit(lambda f, b, size: roi_align(f, b, feature_size=size, aligned=aligned))
+    size = (jnp.int32(12), jnp.int32(15))
+    np.testing.assert_array_equal(
+        padded(canvas, boxes, size), jax.jit(roi_align, static_argnames="aligned")(features, boxes, aligned=aligned)
+    )
+    gradient = jax.grad(lambda f: jnp.sum(padded(f, boxes, size) ** 2))(canvas)
+    assert not np.any(gradient[12:]) and not np.any(gradient[:, 15:])
+    expected = jax.grad(lambda f: jnp.sum(roi_align(f, boxes, aligned=aligned) ** 2))(features)
+    np.testing.assert_allclose(gradient[:12, :15], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_vmap_equals_a_loop_over_images():
+    (f0, b0), (f1, b1) = features_and_boxes(1), features_and_boxes(2)
+    sizes = jnp.array([[12, 15], [9, 11]], jnp.int32)
+
+    def gradient(features, boxes, size):
+        return jax.grad(lambda f: jnp.sum(roi_align(f, boxes, feature_size=(size[0], size[1])) ** 2))(features)
+
+    batched = jax.jit(jax.vmap(gradient))(jnp.stack([f0, f1]), jnp.stack([b0, b1]), sizes)
+    for i, (f, b) in enumerate(((f0, b0), (f1, b1))):
+        np.testing.assert_allclose(batched[i], gradient(f, b, sizes[i]), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_boxes_of_no_area_or_far_outside_are_finite(aligned):
+    features, _ = features_and_boxes()
+    boxes = jnp.array([[0, 0, 0, 0], [50, 50, 50, 50], [-900, -900, -800, -800], [9e3, 9e3, 1e4, 1e4]], jnp.float32)
+    output, vjp = jax.vjp(lambda f, b: roi_align(f, b, aligned=aligned), features, boxes)
+    feature_gradient, box_gradient = vjp(jnp.ones_like(output))
+    assert np.all(np.isfinite(output)) and np.all(np.isfinite(feature_gradient))
+    assert not np.any(output[2:])
+    assert not np.any(box_gradient)
+
+
+def test_bfloat16_features_give_a_bfloat16_result_near_the_float32_one():
+    features, boxes = features_and_boxes()
+    low = features.astype(jnp.bfloat16)
+    output, vjp = jax.vjp(lambda f: roi_align(f, boxes), low)
+    assert output.dtype == jnp.bfloat16 and vjp(output)[0].dtype == jnp.bfloat16
+    expected = roi_align(low.astype(jnp.float32), boxes)
+    np.testing.assert_allclose(output.astype(jnp.float32), expected, rtol=0.01, atol=1e-3)

@@ -1,0 +1,211 @@
+import logging
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.training import sharding
+from jaxdet.training.checkpoints import Checkpoints, best_step, restore_params
+from jaxdet.training.state import flatten
+from jaxdet.training.step import make_train_step
+from tests.training import toy
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def states():
+    """The toy's states after 1, 2, 3 and 4 steps."""
+    mesh = sharding.data_mesh()
+    tx, _ = toy.optimizer()
+    state = toy.fresh_state(tx, mesh, lambda path: path != "conv/bias")
+    train_step = make_train_step(toy.loss, tx, mesh)
+    made = {}
+    for step in range(1, 5):
+        state, _ = train_step(state, sharding.shard_batch(toy.batch(step), mesh))
+        made[step] = jax.tree.map(lambda leaf: leaf.copy(), state)
+    return made
+
+
+@pytest.fixture
+def saved(tmp_path, states):
+    """A workdir with checkpoints 1 to 3."""
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    for step in (1, 2, 3):
+        checkpoints.save(states[step], {"from": step})
+    return tmp_path
+
+
+def steps(workdir):
+    return sorted(path.name for path in (workdir / "checkpoints").iterdir())
+
+
+def assert_equal(state, expected):
+    assert jax.tree.structure(state) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, state, expected)
+
+
+def test_restore_gives_back_everything(saved, states):
+    state, metadata = Checkpoints(saved, keep=3).restore(states[4])
+    assert_equal(state, states[3])
+    assert metadata == {"from": 3}
+
+
+def test_nothing_saved(tmp_path, states):
+    assert Checkpoints(tmp_path, keep=1).restore(states[1]) is None
+    with pytest.raises(InputError, match="must hold checkpoints, got none"):
+        restore_params(tmp_path)
+
+
+def test_last_and_best_are_kept(tmp_path, states):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    assert checkpoints.best() is None
+    for step, score in ((1, 0.3), (2, 0.5), (3, None), (4, 0.5)):
+        checkpoints.save(states[step], {"val_map": score})
+    assert steps(tmp_path) == ["2", "4"]
+    assert best_step(tmp_path) == 2
+    assert checkpoints.best() == 0.5
+
+
+@pytest.mark.parametrize(("step", "expected"), [(None, 3), ("best", 2), (1, 1)])
+def test_restore_params_needs_no_optimiser(tmp_path, states, step, expected, monkeypatch):
+    checkpoints = Checkpoints(tmp_path / "run", keep=3)
+    for number, score in ((1, 0.1), (2, 0.4), (3, 0.2)):
+        checkpoints.save(states[number], {"val_map": score})
+    monkeypatch.chdir(tmp_path)
+    params = restore_params("run", step)
+    jax.tree.map(np.testing.assert_array_equal, flatten(params), states[expected].trainable | states[expected].frozen)
+    assert isinstance(params["fc"]["kernel"], np.ndarray)
+    assert restore_params(f"run/checkpoints/{expected}").keys() == params.keys()
+
+
+def test_unknown_step_is_named(saved):
+    with pytest.raises(InputError, match=r"must be one of \[1, 2, 3\] .*, or 'best'; got 9"):
+        restore_params(saved, 9)
+
+
+def flip_bit(folder):
+    path = max(
+        (path for path in (folder / "params").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def flip_bit_of_manifest(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"from": 3', '"from": 2'))
+
+
+def half_delete(folder):
+    shutil.rmtree(folder / "optimizer")
+
+
+def drop_manifest(folder):
+    (folder / "manifest.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip_bit, "is broken (1 file(s) changed"),
+        (flip_bit_of_manifest, "manifest.json changed"),
+        (half_delete, "file(s) missing"),
+        (drop_manifest, "incomplete"),
+    ],
+)
+def test_broken_newest_falls_back_and_says_so(saved, states, damage, message, caplog):
+    damage(saved / "checkpoints" / "3")
+    with caplog.at_level(logging.WARNING):
+        checkpoints = Checkpoints(saved, keep=1)
+        state, metadata = checkpoints.restore(states[4])
+    assert_equal(state, states[2])
+    assert metadata == {"from": 2}
+    assert message in caplog.text
+    assert str(saved / "checkpoints" / "3") in caplog.text
+    checkpoints.save(states[3], {})  # the broken one is out of the way
+    assert steps(saved) == ["3"]
+    assert_equal(checkpoints.restore(states[4])[0], states[3])
+
+
+def test_all_broken_is_refused_and_nothing_removed(saved, states):
+    for step in ("1", "2", "3"):
+        flip_bit(saved / "checkpoints" / step)
+    with pytest.raises(InputError, match="got only broken ones"):
+        Checkpoints(saved, keep=3).restore(states[4])
+    assert steps(saved) == ["1", "2", "3"]
+    with pytest.raises(InputError, match="must be whole, got 1 file"):
+        restore_params(saved)
+
+
+def test_leftovers_are_removed(saved, states):
+    (saved / "checkpoints" / "4.orbax-checkpoint-tmp" / "params").mkdir(parents=True)
+    (saved / "checkpoints" / "5").mkdir()
+    Checkpoints(saved, keep=3)
+    assert steps(saved) == ["1", "2", "3"]
+
+
+def test_another_model_is_refused(saved, states):
+    other = jax.tree.map(lambda leaf: np.zeros((*leaf.shape, 2), leaf.dtype), states[1])
+    with pytest.raises(InputError, match=r"must hold this model and optimiser, .*float32\[5\] saved, float32\[5, 2\]"):
+        Checkpoints(saved, keep=3).restore(other)
+
+
+def test_another_optimiser_is_refused(saved, states):
+    tx, _ = toy.optimizer(name="adamw")
+    other = toy.fresh_state(tx, sharding.data_mesh(), lambda path: path != "conv/bias")
+    with pytest.raises(InputError, match="must hold this model and optimiser"):
+        Checkpoints(saved, keep=3).restore(other)
+
+
+def test_too_small_a_disk_is_refused_before_training(tmp_path, states, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.check_space(states[1])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1000, 500, 500))
+    with pytest.raises(InputError, match="must have room for"):
+        checkpoints.check_space(states[1])
+
+
+FULL_DISK = """
+import dataclasses, resource, sys
+from jaxdet.checks import InputError
+from jaxdet.training import sharding
+from jaxdet.training.checkpoints import Checkpoints
+from tests.training import toy
+checkpoints = Checkpoints(sys.argv[1], keep=1)
+tx, _ = toy.optimizer()
+state = toy.fresh_state(tx, sharding.data_mesh())
+checkpoints.save(state, {})
+state = dataclasses.replace(state, step=state.step + 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))  # writing more fails, as on a full disk
+try:
+    checkpoints.save(state, {})
+except InputError as error:
+    assert "must be written, got" in str(error) and "make room" in str(error)
+    sys.exit(7)
+"""
+
+
+def test_a_disk_that_fills_up_while_saving_is_named(tmp_path):
+    process = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=ROOT, capture_output=True)
+    assert process.returncode == 7, process.stderr.decode()
+
+
+def test_unwritable_folder_is_refused(tmp_path):
+    (tmp_path / "checkpoints").touch()
+    with pytest.raises(InputError, match="must be writable, got File exists"):
+        Checkpoints(tmp_path, keep=1)
+
+
+def test_saving_a_step_again_renews_its_metadata(saved, states):
+    checkpoints = Checkpoints(saved, keep=3)
+    checkpoints.save(states[3], {"val_map": 0.25})
+    state, metadata = checkpoints.restore(states[4])
+    assert metadata == {"val_map": 0.25}
+    assert_equal(state, states[3])

@@ -1,0 +1,127 @@
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from jaxdet.training.recorder import TrainingError
+from tests.training import toy
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("uninterrupted")
+    return toy.train(workdir).trainable, figures(workdir)
+
+
+def figures(workdir):
+    """metrics.jsonl without its times."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "time"} for line in lines]
+
+
+def assert_same_run(trainable, workdir, uninterrupted):
+    expected, expected_figures = uninterrupted
+    assert trainable.keys() == expected.keys()
+    for path, leaf in expected.items():
+        np.testing.assert_array_equal(trainable[path], leaf)
+    assert figures(workdir) == expected_figures
+
+
+def start(workdir):
+    command = [sys.executable, "-m", "tests.training.toy", str(workdir), "--pause=0.05"]
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONWARNINGS": "error"}, stdout=subprocess.PIPE)
+
+
+def wait_until(condition, process):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, "the process ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def saving(workdir):
+    folder = workdir / "checkpoints"
+    return folder.exists() and any(not (path / "manifest.json").exists() for path in folder.iterdir())
+
+
+def test_figures_and_checkpoints_of_a_run(uninterrupted, tmp_path, capsys):
+    state = toy.train(tmp_path)
+    assert int(state.step) == 20
+    assert_same_run(state.trainable, tmp_path, uninterrupted)
+    lines = figures(tmp_path)
+    assert [line["step"] for line in lines if line["split"] == "train"] == [4, 8, 12, 16, 20]
+    assert [line["step"] for line in lines if line["split"] == "val"] == [5, 10, 15, 20]
+    assert {"loss", "box", "grad_norm", "learning_rate"} < lines[0].keys()
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["18", "20"]
+    assert capsys.readouterr().out.count("compiled") == 1
+
+
+def test_a_finished_run_is_not_run_again(tmp_path, capsys):
+    first = toy.train(tmp_path, steps=3)
+    capsys.readouterr()
+    again = toy.train(tmp_path, steps=3)
+    np.testing.assert_array_equal(again.trainable["fc/kernel"], first.trainable["fc/kernel"])
+    assert "compiled" not in capsys.readouterr().out
+
+
+def test_kill_9_while_saving_sigterm_and_kill_9_at_any_moment_change_nothing(uninterrupted, tmp_path):
+    def stopped(number, moment):
+        process = start(tmp_path)
+        wait_until(lambda: (tmp_path / "metrics.jsonl").exists() and moment(), process)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+        return process.returncode, output
+
+    stopped(signal.SIGKILL, lambda: saving(tmp_path))
+    code, output = stopped(signal.SIGTERM, lambda: len(figures(tmp_path)) >= 2)
+    assert code == 128 + signal.SIGTERM
+    assert b"stopped by SIGTERM, step" in output
+    stopped(signal.SIGKILL, lambda: len(figures(tmp_path)) >= 5)
+    process = start(tmp_path)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert b"going on from the checkpoint of step" in output
+    assert_same_run(np.load(tmp_path / "final.npz"), tmp_path, uninterrupted)
+
+
+@pytest.mark.parametrize("at", [5, 7])
+def test_ctrl_c_saves_the_step(uninterrupted, tmp_path, at):
+    def interrupted_batches(start):
+        for step in range(start + 1, 21):
+            if step == at:
+                signal.raise_signal(signal.SIGINT)
+            yield toy.batch(step)
+
+    with pytest.raises(SystemExit) as stopped:
+        toy.train(tmp_path, batches=interrupted_batches)
+    assert stopped.value.code == 128 + signal.SIGINT
+    assert (tmp_path / "checkpoints" / str(at)).exists()
+    assert_same_run(toy.train(tmp_path).trainable, tmp_path, uninterrupted)
+
+
+def test_a_validation_broken_off_is_done_after_the_restart(uninterrupted, tmp_path):
+    def interrupted_evaluation(params, step):
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("must be broken off")
+
+    with pytest.raises(SystemExit) as stopped:
+        toy.train(tmp_path, evaluate=interrupted_evaluation)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert [line["split"] for line in figures(tmp_path)] == ["train"]
+    assert_same_run(toy.train(tmp_path).trainable, tmp_path, uninterrupted)
+
+
+def test_first_step_that_is_not_finite_stops_the_run(tmp_path):
+    images = ", ".join(toy.NAMES[i] for i in toy.batch(8).image_id)
+    with pytest.raises(TrainingError, match=rf"loss is nan.* at step 8 \(images {images};"):
+        toy.train(tmp_path, nan_at=8)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["5", "6"]

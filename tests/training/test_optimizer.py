@@ -1,0 +1,92 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.training.optimizer import make_optimizer
+
+PARAMS = {"fc/kernel": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3), "fc/bias": np.ones(3, np.float32)}
+
+
+def gradients(step):
+    rng = np.random.default_rng(step)
+    return {path: rng.normal(size=leaf.shape).astype(np.float32) for path, leaf in PARAMS.items()}
+
+
+def run(steps, tx):
+    params = jax.tree.map(jnp.asarray, PARAMS)
+    state = tx.init(params)
+    for step in range(steps):
+        updates, state = jax.jit(tx.update)(gradients(step), state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def sgd(**changes):
+    fields = {"steps": 100, "name": "sgd", "learning_rate": 0.1, "schedule": "step", "weight_decay": 0.05}
+    return make_optimizer(**(fields | changes))
+
+
+def test_sgd_is_caffes_across_a_drop_of_the_rate():
+    tx, _ = sgd(boundaries=(3,), decay=0.1, bias_learning_rate_factor=2.0)
+    expected = {path: leaf.astype(np.float64) for path, leaf in PARAMS.items()}
+    velocity = {path: np.zeros(leaf.shape) for path, leaf in PARAMS.items()}
+    for step in range(6):  # Caffe's SGDSolver: V = momentum V + rate (gradient + decay W); W = W - V
+        for path, gradient in gradients(step).items():
+            rate = (0.1 if step < 3 else 0.01) * (2 if path == "fc/bias" else 1)
+            velocity[path] = 0.9 * velocity[path] + rate * (gradient + 0.05 * expected[path])
+            expected[path] = expected[path] - velocity[path]
+    got = run(6, tx)
+    for path in PARAMS:
+        np.testing.assert_allclose(got[path], expected[path], rtol=1e-5, atol=1e-6)
+
+
+def test_sgd_differs_from_optax_only_after_a_drop():
+    def optax_sgd(rate):
+        return optax.chain(optax.add_decayed_weights(0.05), optax.sgd(rate, momentum=0.9))
+
+    tx, rate = sgd(boundaries=(3,))
+    same, other = run(3, optax_sgd(rate)), run(4, optax_sgd(rate))
+    np.testing.assert_allclose(run(3, tx)["fc/kernel"], same["fc/kernel"], rtol=1e-5, atol=1e-6)
+    assert np.abs(run(4, tx)["fc/kernel"] - other["fc/kernel"]).max() > 0.05
+
+
+def test_adamw_decays_kernels_only_when_told():
+    tx, _ = sgd(name="adamw", decay_biases=False)
+    decayed = optax.adamw(0.1, b1=0.9, weight_decay=0.05, mask=lambda p: {path: "kernel" in path for path in p})
+    with jax.numpy_dtype_promotion("standard"):
+        expected = run(5, decayed)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), run(5, tx), expected)
+
+
+def test_clip_limits_the_global_norm():
+    tx, _ = sgd(clip_norm=0.5, weight_decay=0.0, momentum=0.0, learning_rate=1.0)
+    moved = jax.tree.map(lambda a, b: a - b, run(1, tx), PARAMS)
+    np.testing.assert_allclose(optax.tree.norm(moved), 0.5, rtol=1e-5)
+
+
+def test_step_schedule_with_warmup():
+    _, rate = sgd(boundaries=(10, 20), decay=0.1, warmup_steps=4)
+    got = [float(rate(step)) for step in (0, 1, 3, 4, 9, 10, 19, 20)]
+    np.testing.assert_allclose(got, [0.025, 0.05, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001], rtol=1e-6)
+
+
+def test_cosine_schedule_ends_at_its_final_rate():
+    _, rate = sgd(schedule="cosine", final_learning_rate=0.001)
+    got = [float(rate(step)) for step in (0, 50, 100)]
+    np.testing.assert_allclose(got, [0.1, 0.0505, 0.001], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "sdg"}, "did you mean 'sgd'"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"boundaries": (5, 3)}, "must ascend, got"),
+    ],
+)
+def test_mistakes_are_named(change, message):
+    with pytest.raises(InputError, match=message):
+        sgd(**change)

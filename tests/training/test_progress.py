@@ -1,0 +1,25 @@
+from jaxdet.training.progress import Progress
+
+
+def test_plain_lines_without_a_terminal(capsys):
+    progress = Progress("joint", start=0, steps=1567)
+    progress.step(120)
+    progress.report(120, {"loss": 1.23456, "learning_rate": 0.001}, 21.34, 192.4)
+    progress.say("joint: [saved]")
+    progress.close()
+    assert capsys.readouterr().out.splitlines() == [
+        "joint 120/1567  loss 1.235  learning_rate 0.001  21.3 images/s  0:03:12 left",
+        "joint: [saved]",
+    ]
+
+
+def test_a_bar_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich's way to say: a terminal
+    monkeypatch.setenv("COLUMNS", "150")
+    progress = Progress("joint", start=60, steps=200)
+    progress.step(120)
+    progress.report(120, {"loss": 1.23456}, 21.34, 192.4)
+    progress.close()
+    shown = capsys.readouterr().out
+    assert "120/200" in shown
+    assert "loss 1.235  21.3 images/s  0:03:12 left" in shown

@@ -1,0 +1,58 @@
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.training import sharding
+from tests.training import toy
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_one_device():
+    mesh = sharding.data_mesh()
+    placed = sharding.shard_batch(toy.batch(1), mesh)
+    jax.tree.map(np.testing.assert_array_equal, placed, toy.batch(1))
+    assert placed.image.sharding.is_equivalent_to(sharding.split(mesh), 4)
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    mesh = sharding.data_mesh()
+    with pytest.raises(InputError, match=r"multiple of devices x accumulated parts \(1 x 3\), got 8; take 9"):
+        sharding.check_batch_size(8, mesh, accumulate=3)
+
+
+TWO_PROCESSES = """
+import sys, jax, numpy as np
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+from tests.training import toy
+state = toy.train(sys.argv[3], steps=4)
+if jax.process_index() == 0:
+    np.savez(sys.argv[3] + "/final.npz", **state.trainable)
+"""
+
+
+def test_two_processes_train_as_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    command = [sys.executable, "-c", TWO_PROCESSES, address]
+    processes = [
+        subprocess.Popen([*command, str(i), str(tmp_path / "two")], cwd=ROOT, env=os.environ, stderr=subprocess.PIPE)
+        for i in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    one = toy.train(tmp_path / "one", steps=4)
+    two = np.load(tmp_path / "two" / "final.npz")
+    for path, leaf in one.trainable.items():
+        np.testing.assert_allclose(two[path], leaf, rtol=1e-5, atol=1e-6)
+    lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("one", "two")]
+    assert len(lines[0]) == len(lines[1])

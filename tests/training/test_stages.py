@@ -1,0 +1,47 @@
+import dataclasses
+import functools
+import logging
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.training import sharding
+from jaxdet.training.checkpoints import Checkpoints
+from jaxdet.training.stages import copy_fitting, init_params
+from tests.training import toy
+
+
+def wider_head(key):
+    params = toy.init(key)
+    return params | {"fc": {"kernel": np.zeros((5, 9), np.float32), "bias": params["fc"]["bias"] + 3}}
+
+
+def test_copy_fitting_names_what_is_left_out():
+    one, zero = functools.partial(np.ones, dtype=np.float32), functools.partial(np.zeros, dtype=np.float32)
+    source = {"a": {"kernel": one((2, 3)), "bias": one(3)}, "old": {"bias": one(1)}}
+    params = {"a": {"kernel": zero((2, 4)), "bias": zero(3)}, "new": {"bias": zero(1)}}
+    taken, left_out = copy_fitting(source, params)
+    assert left_out == ["a/kernel ([2, 3] for [2, 4])", "new/bias (not there)", "old/bias (no place for it)"]
+    np.testing.assert_array_equal(taken["a"]["bias"], one(3))
+    np.testing.assert_array_equal(taken["a"]["kernel"], zero((2, 4)))
+    assert set(taken) == {"a", "new"}
+
+
+def test_init_from_takes_the_best_checkpoint_of_another_head(tmp_path, caplog):
+    tx, _ = toy.optimizer()
+    state = toy.fresh_state(tx, sharding.data_mesh())
+    Checkpoints(tmp_path, keep=1).save(state, {"val_map": 0.5})
+    detector = dataclasses.replace(toy.DETECTOR, init=wider_head)
+    with caplog.at_level(logging.WARNING):
+        params = init_params(detector, jax.random.key(7), tmp_path)
+    assert "left out fc/kernel ([5, 4] for [5, 9])" in caplog.text
+    np.testing.assert_array_equal(params["conv"]["kernel"], state.trainable["conv/kernel"])
+    np.testing.assert_array_equal(params["fc"]["bias"], np.zeros(4))
+    assert params["fc"]["kernel"].shape == (5, 9)
+
+
+def test_init_from_nowhere_is_named(tmp_path):
+    with pytest.raises(InputError, match="must hold checkpoints, got none"):
+        init_params(toy.DETECTOR, jax.random.key(0), tmp_path)

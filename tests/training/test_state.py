@@ -1,0 +1,30 @@
+import jax
+import numpy as np
+import pytest
+
+from jaxdet.training import state
+from tests.training.toy import DETECTOR, optimizer
+
+
+def test_flatten_and_unflatten_are_inverse():
+    nested = {"conv": {"kernel": 1, "bias": 2}, "rpn": {"conv": {"kernel": 3}}}
+    flat = state.flatten(nested)
+    assert flat == {"conv/kernel": 1, "conv/bias": 2, "rpn/conv/kernel": 3}
+    assert state.unflatten(flat) == nested
+
+
+def test_the_optimiser_sees_the_trainable_part_only():
+    params = DETECTOR.init(jax.random.key(0))
+    tx, _ = optimizer()
+    made = state.create(params, tx, jax.random.key(1), trainable=lambda path: path.startswith("fc"))
+    assert set(made.trainable) == {"fc/kernel", "fc/bias"}
+    assert set(made.frozen) == {"conv/kernel", "conv/bias"}
+    shapes = [leaf.shape for leaf in jax.tree.leaves(made.opt_state) if leaf.ndim]
+    assert sorted(shapes) == [(4,), (5, 4)]
+    jax.tree.map(np.testing.assert_array_equal, state.params(made), params)
+
+
+def test_nothing_to_train_is_refused():
+    with pytest.raises(ValueError, match="must select parameters"):
+        tx, _ = optimizer()
+        state.create(DETECTOR.init(jax.random.key(0)), tx, jax.random.key(1), trainable=lambda path: False)

@@ -1,0 +1,123 @@
+"""A least-squares "detector" small enough to train in a blink, and a script that runs it as a real process.
+
+python -m tests.training.toy WORKDIR [--pause=SECONDS]
+"""
+
+import argparse
+import os
+import time
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdet.models.detector import Detector
+from jaxdet.training import loop, sharding, state
+from jaxdet.training.lock import locked
+from jaxdet.training.optimizer import make_optimizer
+from jaxdet.training.stages import Stage, init_params
+from jaxdet.training.step import make_train_step
+from jaxdet.types import Batch
+
+SIDE = 4
+NAMES = [f"photo{i}" for i in range(64)]
+
+
+def batch(step: int, size: int = 8) -> Batch:
+    """The batch of one step, a function of the step alone."""
+    rng = np.random.default_rng(step)
+    return Batch(
+        image=rng.integers(0, 255, (size, SIDE, SIDE, 3), np.uint8),
+        image_size=np.full((size, 2), SIDE, np.float32),
+        scale=np.ones(size, np.float32),
+        image_id=rng.permutation(len(NAMES))[:size].astype(np.int32),
+        image_valid=np.ones(size, bool),
+        gt_boxes=rng.random((size, 2, 4), np.float32),
+        gt_labels=np.ones((size, 2), np.int32),
+        gt_valid=np.ones((size, 2), bool),
+    )
+
+
+def init(key):
+    keys = jax.random.split(key)
+    return {
+        "conv": {"kernel": jax.random.normal(keys[0], (3, 5)) * 0.1, "bias": jnp.zeros(5)},
+        "fc": {"kernel": jax.random.normal(keys[1], (5, 4)) * 0.1, "bias": jnp.zeros(4)},
+    }
+
+
+def loss(params, batch, key):
+    """Regresses the mean box from the mean colour; noise by image id, as the detectors draw theirs."""
+    pixels = batch.image.astype(jnp.float32).mean((1, 2)) / 255.0
+    noise = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (3,)))(batch.image_id)
+    hidden = jnp.tanh((pixels + 0.1 * noise) @ params["conv"]["kernel"] + params["conv"]["bias"][None])
+    error = hidden @ params["fc"]["kernel"] + params["fc"]["bias"][None] - batch.gt_boxes.mean(1)
+    total = jnp.square(error).mean()
+    return total, {"box": total * 0.5}
+
+
+def predict(params, batch):
+    raise NotImplementedError
+
+
+DETECTOR = Detector(init, loss, predict)
+
+
+def optimizer(**changes):
+    fields = {"steps": 20, "name": "sgd", "learning_rate": 0.1, "schedule": "step", "boundaries": (12,)}
+    return make_optimizer(**(fields | changes))
+
+
+def fresh_state(tx, mesh, trainable=lambda path: True):
+    made = state.create(init_params(DETECTOR, jax.random.key(0), None), tx, jax.random.key(1), trainable=trainable)
+    return sharding.replicate(made, mesh)
+
+
+def stage(steps: int, name: str = "toy") -> Stage:
+    tx, rate = optimizer(steps=steps)
+    return Stage(name, DETECTOR, lambda path: path != "conv/bias", None, steps, tx, rate)
+
+
+def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=None):
+    """Runs the loop on the toy; `pause` seconds a step, a batch that gives nan at `nan_at`."""
+    mesh = sharding.data_mesh()
+    job = stage(steps)
+
+    def stream(start):
+        for step in range(start + 1, steps + 1):
+            time.sleep(pause)
+            made = batch(step)
+            if step == nan_at:
+                made.gt_boxes[:] = np.nan
+            yield made
+
+    def score(params, step):
+        time.sleep(2 * pause)
+        return {"val_loss": float(np.abs(params["fc"]["kernel"]).sum()), "val_map": float((step * 7 % 11) / 11)}
+
+    with locked(workdir):
+        return loop.run(
+            job,
+            fresh_state(job.tx, mesh, job.trainable),
+            make_train_step(DETECTOR.loss, job.tx, mesh),
+            batches or stream,
+            put=lambda host: sharding.shard_batch(host, mesh),
+            workdir=workdir,
+            image_names=NAMES,
+            evaluate=evaluate or score,
+            log_every=4,
+            eval_every=5,
+            checkpoint_every=3,
+            keep=2,
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("workdir")
+    parser.add_argument("--pause", type=float, default=0.0)
+    given = parser.parse_args()
+    final = train(given.workdir, pause=given.pause)
+    np.savez(os.path.join(given.workdir, "final.npz"), **final.trainable)

@@ -1,0 +1,17 @@
+"""Trains a detector: python train.py --config=configs/faster_shapes.py [--workdir=...] [--config.any.field=value]"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from jaxdet import commands, experiment
+
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/faster_shapes.py", "The experiment.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything goes; runs/<name of the config> if not given.")
+
+
+def main(_) -> None:
+    experiment.train(commands.config_of(_CONFIG), _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    commands.run(main)
