@@ -12,7 +12,7 @@ _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Best by
 
 
 def main(_) -> None:
-    experiment.evaluate(commands.config_of(_CONFIG), _WORKDIR.value, part=_SPLIT.value, checkpoint=_CHECKPOINT.value)
+    experiment.evaluate(_CONFIG.value, _WORKDIR.value, part=_SPLIT.value, checkpoint=_CHECKPOINT.value)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from ml_collections import config_flags
 
 from jaxdet import commands, experiment
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/faster_shapes.py", "The experiment.")
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment; configs/faster_shapes.py if not given.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where everything goes; runs/<name of the config> if not given.")
 
 
 def main(_) -> None:
-    experiment.train(commands.config_of(_CONFIG), _WORKDIR.value)
+    experiment.train(_CONFIG.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    commands.run(main, default_config="configs/faster_shapes.py")

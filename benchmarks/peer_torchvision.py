@@ -1,10 +1,9 @@
 """The peer of ops.py: runs torchvision's operations when told to. Needs only torch, torchvision and numpy.
 
-Started as `PEER_PYTHON benchmarks/peer_torchvision.py INPUTS.npz`; reads case names from its standard input, and
-answers each with one line of JSON: the process's CPU milliseconds and a checksum of the result.
+Started as `PEER_PYTHON benchmarks/peer_torchvision.py INPUTS.npz`; reads `time CASE` or `checksum CASE` from its
+standard input and answers with the process's CPU milliseconds or with the sum of the result's magnitudes.
 """
 
-import json
 import sys
 import time
 
@@ -60,12 +59,13 @@ def cases(inputs):
 
 def main():
     run = cases(dict(np.load(sys.argv[1])))
-    print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__version__}), flush=True)
+    print(f"torch {torch.__version__}, torchvision {torchvision.__version__}", flush=True)
     for line in sys.stdin:
+        command, case = line.strip().split(" ", 1)
         start = time.process_time()
-        result = run[line.strip()]()
+        result = run[case]()
         milliseconds = (time.process_time() - start) * 1e3
-        print(json.dumps({"ms": milliseconds, "checksum": float(result.double().abs().sum())}), flush=True)
+        print(milliseconds if command == "time" else float(result.double().abs().sum()), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,42 @@
 """What the three scripts share: parsing flags, and printing a user's mistake as one line instead of a traceback."""
 
+import argparse
+import re
+import runpy
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from absl import app, flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, nearest
 
 
-def run(main: Callable[[list[str]], None], *, takes_files: bool = False) -> None:
-    """Parses the flags and calls main(files). A mistake in the flags, the config or the data exits with code 2."""
+def run(main: Callable[[list[str]], None], *, takes_files: bool = False, default_config: str | None = None) -> None:
+    """Parses the flags and calls main(files). A mistake in the flags, the config or the data exits with code 2.
+
+    Args:
+      takes_files: arguments that are no flags are files; otherwise they are mistakes.
+      default_config: the file that --config names where it is not given.
+    """
 
     def parse(arguments: list[str]) -> list[str]:
+        file = _config_file(arguments)
+        if file is None and default_config is not None:
+            # Not as the flag's own default: that is loaded before anyone could catch its errors.
+            file = default_config
+            arguments = [arguments[0], f"--config={file}", *arguments[1:]]
+        config = ConfigDict() if file is None else _load(file)
+        _check_fields(config, arguments)
         try:
             rest = flags.FLAGS(arguments)
-        except (KeyError, AttributeError) as error:  # a field that the config does not have
-            raise InputError("config: no field " + " ".join(str(error.args[0]).replace("\\n", " ").split())) from None
         except (flags.Error, config_flags.UnsupportedOperationError) as error:
-            raise InputError(str(error)) from None
+            raise InputError(_wrong_value(str(error))) from error
+        if file is not None:
+            _check_elements(config, flags.FLAGS["config"].value, "config")
         if len(rest) > 1 and not takes_files:
             raise InputError(f"{rest[1]!r} is not a flag; flags are written --name=value.")
         return rest
@@ -29,15 +46,69 @@ def run(main: Callable[[list[str]], None], *, takes_files: bool = False) -> None
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
-def config_of(flag: flags.FlagHolder) -> ConfigDict | None:
-    """The value of a config flag, None where it was not given.
+def _config_file(arguments: list[str]) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-config", "--config", nargs="?", const="")
+    return parser.parse_known_args(arguments[1:])[0].config
 
-    Raises:
-      InputError: where the file does not exist or does not run.
-    """
-    config = flag.value
-    if config is not None and not isinstance(config, ConfigDict):
-        raise InputError(f"--{flag.name}: {config._error}; name a file such as those in configs/.")
+
+def _load(given: str) -> ConfigDict:
+    """Runs a config file, only to say what is wrong with it: config_flags loads it again."""
+    file, *argument = given.split(":", 1)
+    if not Path(file).is_file():
+        raise InputError(f"--config: there is no file {file!r}; {nearest(file, map(str, Path('configs').glob('*.py')))}")
+    try:
+        module = runpy.run_path(file)
+        config = module["get_config"](*argument) if "get_config" in module else None
+    except Exception as error:
+        text = " ".join(str(error).replace("\\n", " ").replace("\\'", "'").split())
+        raise InputError(f"--config: {_place(error, file)}: {type(error).__name__}: {text}; mend that line.") from error
+    if not isinstance(config, ConfigDict):
+        raise InputError(f"--config: {file} must have a function get_config() that returns a ConfigDict.")
     return config
+
+
+def _place(error: Exception, file: str) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    return f"{file}, line {lines[-1]}" if lines else file
+
+
+def _check_fields(config: ConfigDict, arguments: list[str]) -> None:
+    """Raises InputError for an override --config.a.b of a field that the config does not have."""
+    for argument in arguments:
+        override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        section, path = config, ""
+        for name in override[1].split(".") if override else ():
+            if not isinstance(section, ConfigDict):
+                raise InputError(f"config: {path[1:]} has no fields; write --config{path}=value.")
+            if name not in section:
+                raise InputError(f"config: no field {path[1:] + '.' * bool(path) + name!r}; {nearest(name, section)}")
+            section, path = section[name], f"{path}.{name}"
+        if override and isinstance(section, ConfigDict):
+            raise InputError(f"config: {path[1:]} is a section; set its fields, as in --config{path}.{min(section)}=...")
+
+
+def _check_elements(config: ConfigDict, overridden: ConfigDict, path: str) -> None:
+    """Raises InputError for a tuple that was overridden with elements of another type, which config_flags lets pass."""
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            _check_elements(value, overridden[name], f"{path}.{name}")
+        elif isinstance(value, tuple) and value:
+            kind = (int, float) if isinstance(value[0], float) else type(value[0])
+            wrong = [element for element in overridden[name] if not isinstance(element, kind)]
+            if wrong:
+                raise InputError(f"--{path}.{name} must be like {value}, got {wrong[0]!r}; write it as in '(1, 2)'.")
+
+
+def _wrong_value(message: str) -> str:
+    wrong = re.match(r"flag --(config\.[\w.]+)=(.*?): ", message, re.DOTALL)
+    if wrong is None:
+        return message
+    kind = flags.FLAGS[wrong[1]].parser.flag_type()
+    return f"--{wrong[1]} must be {kind}, got {wrong[2]!r}; the config file shows such a value."

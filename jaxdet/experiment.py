@@ -143,15 +143,15 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     return summary
 
 
-def predict(workdir: str, files: list[str], *, output: str, threshold: float, checkpoint: str) -> None:
+def predict(workdir: str | None, files: list[str], *, output: str, threshold: float, checkpoint: str) -> None:
     """Draws detections on photos and lists them in output/detections.json; see photos.annotate.
 
     Raises:
       InputError: no such workdir or checkpoint; no photo given, or none that can be read.
     """
     _start()
-    found = photos.find(files)
     folder = _existing(workdir, None)
+    found = photos.find(files)
     config, class_names = workdirs.read(folder)
     params = _restore(folder, checkpoint)
     detect = jax.jit(build_detector(config, class_names).predict)

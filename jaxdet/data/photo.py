@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from jaxdet.checks import InputError
 
@@ -72,6 +72,8 @@ def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Ph
                 return Photo(_rgb(image, name), orientation if orientation in range(1, 9) else 1, plain)
     except InputError:
         raise
+    except UnidentifiedImageError as error:
+        raise InputError(f"image {name}: is no image in a known format; replace the file.") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"image {name}: {error}; make it smaller.") from error
     except FileNotFoundError as error:

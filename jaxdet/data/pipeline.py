@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import itertools
 import logging
+import sys
 from collections.abc import Iterable, Iterator
 
 import cv2
@@ -146,6 +147,8 @@ def _prefetch(
     """Makes the batches in order, AHEAD of their use, one image a task; closing the iterator ends the threads."""
     cv2.setNumThreads(1)  # the threads are ours: cv2's own would fight them for the cores
     planned = iter(planned)
+    # As the interpreter ends, the threads are gone and this module's names may be, too: hence a local one.
+    finalizing = sys.is_finalizing
     pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="input")
     making: collections.deque[tuple[Batch, list[concurrent.futures.Future]]] = collections.deque()
 
@@ -168,4 +171,5 @@ def _prefetch(
                 start(rows)
             yield batch
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        if not finalizing():
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,11 +1,11 @@
 """Preparing a data set once as array_record, and finding the prepared copy again."""
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import absl.logging
 import tensorflow_datasets as tfds
 
 from jaxdet.checks import InputError
@@ -63,11 +63,13 @@ def prepare(
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without TFDS's own bars and remarks, which speak of downloads; the generators show their progress."""
-    verbosity = absl.logging.get_verbosity()
-    absl.logging.set_verbosity(absl.logging.ERROR)
+    absl_logger = logging.getLogger("absl")
+    level = absl_logger.level
+    absl_logger.setLevel(logging.ERROR)
     tfds.disable_progress_bar()
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
-        absl.logging.set_verbosity(verbosity)
+        absl_logger.setLevel(level)
         tfds.enable_progress_bar()

@@ -123,7 +123,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
         config, place = self.builder_config, SPLITS.index(split)
         index, size = self.info.metadata[split], config.image_size
-        for i in tqdm.trange(config.counts[place], desc=f"drawing {split}", unit="image", leave=False):
+        for i in tqdm.trange(config.counts[place], desc=f"drawing {split}", unit="image", leave=False, disable=None):
             scene = draw_scene(np.random.default_rng((config.seed, place, i)), size)  # no split shares a seed
             name = f"{split}_{i:05d}"
             objects = [

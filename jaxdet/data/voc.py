@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from jaxdet.data import devkit as layout
 from jaxdet.data import photo, voc_features
 from jaxdet.data.annotations import Unusable, annotated_size, read_objects, read_xml
 from jaxdet.data.prepare import image_index, note_image, prepare, prepared
+
+logger = logging.getLogger(__name__)
 
 NAMES_SHOWN = 10  # of the skipped images, in the summary; skipped.json has all
 
@@ -56,7 +59,7 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
         index = self.info.metadata[split]
         images, objects = defaultdict(list), defaultdict(list)
         seen: set[str] = set()
-        for name in tqdm.tqdm(listed, desc=f"preparing {split}", unit="image", leave=False):
+        for name in tqdm.tqdm(listed, desc=f"preparing {split}", unit="image", leave=False, disable=None):
             try:
                 if name in seen:
                     raise Unusable("listed twice")
@@ -71,7 +74,7 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
             yield len(index["names"]) - 1, voc_features.example(file_name, encoded, *size, things)
         self._skipped[split] = {"images": images, "objects": objects}
         summary = _summary(f"{self.builder_config.folder}, {split}", len(index["names"]), images, objects)
-        print(summary, flush=True)
+        logger.log(logging.WARNING if images or objects else logging.INFO, summary)
         if not index["names"]:
             raise InputError(f"devkit: no image can be used. {summary}")
         (Path(self.data_dir) / "skipped.json").write_text(json.dumps(self._skipped, indent=1))

@@ -16,12 +16,15 @@ from jaxdet.checks import InputError
 def locked(workdir: str | os.PathLike) -> Iterator[Path]:
     """Holds `workdir`, made if missing, for this process and gives its absolute path.
 
-    The lock is the kernel's (flock on the file `lock`), so one left behind by a killed process is no obstacle.
+    In a run of several processes the first one locks for all; the others only get the path. The lock is the kernel's (flock on the file `lock`), so one left behind by a killed process is no obstacle.
 
     Raises:
       InputError: where another process holds it (names host and pid), or the folder cannot be written.
     """
     workdir = Path(workdir).expanduser().resolve()
+    if jax.process_index() > 0:
+        yield workdir
+        return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         (workdir / "lock").touch()
@@ -29,9 +32,6 @@ def locked(workdir: str | os.PathLike) -> Iterator[Path]:
         raise InputError(
             f"workdir {workdir} must be writable, got {error.strerror}; give another --workdir."
         ) from error
-    if jax.process_index() > 0:  # the first of several processes locks for all
-        yield workdir
-        return
     with (workdir / "lock").open("r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

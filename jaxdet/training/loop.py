@@ -78,7 +78,9 @@ def run(
         loop = _Loop(stage, checkpoints, writer, progress, recorder, stop, evaluate)
         if evaluate is not None and saved.get("evaluation_due"):
             loop.finish_step(state, start, evaluation=True, checkpoint=True)
-        stream = batches(start) if start < stage.steps else iter(())
+        if start == stage.steps:
+            return state
+        stream = stack.enter_context(contextlib.closing(batches(start)))  # ends its threads
         for step in range(start + 1, stage.steps + 1):
             batch = next(stream)
             state = loop.train(train_step, state, step, batch, put(batch))

@@ -14,6 +14,8 @@ def test_the_folder_or_one_above_it(devkit):
 def test_missing_folder(tmp_path):
     with pytest.raises(InputError, match="there is no folder .*VOC2012.*VOC layout"):
         find_devkit(str(tmp_path / "VOC2012"))
+    with pytest.raises(InputError, match="none is named"):
+        find_devkit("")
 
 
 def test_folder_of_another_layout(tmp_path):

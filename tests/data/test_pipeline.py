@@ -176,6 +176,19 @@ def test_an_interrupted_program_ends(shapes_builder):
     assert "KeyboardInterrupt" in done.stderr
 
 
+def test_a_program_that_ends_without_closing_says_nothing(shapes_builder):
+    code = (
+        "import tensorflow_datasets as tfds\n"
+        "from jaxdet.data.dataset import open_split\n"
+        "from jaxdet.data.pipeline import train_batches\n"
+        f"dataset = open_split(tfds.builder_from_directory({str(shapes_builder.data_path)!r}), 'train')\n"
+        f"batches = train_batches(dataset, start_step=0, **{TRAIN | {'max_gt': 9}!r})\n"
+        "next(batches)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_prepared_records_go_through(shapes_builder):
     dataset = open_split(shapes_builder, "train")
     batch = next(train_batches(dataset, start_step=0, **TRAIN))

@@ -34,10 +34,8 @@ def detector(pooling="ceil", roi_pooling="max_pool", dropout=0.5, **changes):
 def params():
     # Larger last layers than N(0, 0.001) gives, so that scores and boxes differ between RoIs.
     fresh = detector().init(jax.random.key(0))
-    keys = dict(
-        zip(("rpn_cls_score", "rpn_bbox_pred", "cls_score", "bbox_pred"), jax.random.split(jax.random.key(1), 4))
-    )
-    for name, key in keys.items():
+    for i, name in enumerate(("rpn_cls_score", "rpn_bbox_pred", "cls_score", "bbox_pred")):
+        key = jax.random.fold_in(jax.random.key(1), i)
         fresh[name]["kernel"] = jax.random.normal(key, fresh[name]["kernel"].shape) * 0.02
     return fresh
 

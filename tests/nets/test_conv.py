@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 
 from jaxdet.nets.conv import conv_general_dilated
 
@@ -107,9 +107,9 @@ def test_linen_layer_takes_the_fast_gradient():
 def test_gradient_lowers_for_every_platform():
     x, kernel = arrays()
     gradient = jax.jit(jax.grad(lambda kernel, x: jnp.sum(conv_general_dilated(x, kernel, **SAME3X3)), argnums=(0, 1)))
-    exported = jax.export.export(gradient, platforms=["cpu", "cuda", "tpu"])(kernel, x)
+    exported = export.export(gradient, platforms=["cpu", "cuda", "tpu"])(kernel, x)
     jax.tree.map(np.testing.assert_array_equal, tuple(exported.call(kernel, x)), gradient(kernel, x))
-    gpu_only = jax.export.export(gradient, platforms=["cuda"])(kernel, x).mlir_module()
+    gpu_only = export.export(gradient, platforms=["cuda"])(kernel, x).mlir_module()
     assert "dot_general" not in gpu_only and "convolution" in gpu_only
 
 
