@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
+from jaxdet.checks import InputError
 from jaxdet.data import plan, transforms
 from jaxdet.data.dataset import Dataset
 from jaxdet.types import Batch
@@ -46,10 +47,11 @@ def train_batches(
         workers: threads.
 
     Raises:
-        InputError: batch_size does not divide, or the sides are no sizes.
+        InputError: batch_size does not divide, the sides are no sizes, or max_gt or workers is below 1.
         Whatever reading an image raised, at the step that needs it.
     """
     plan.check_batch_size(batch_size, process_count)
+    _check_positive(max_gt=max_gt, workers=workers)
     assigned = plan.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
     crowded = int((dataset.object_counts > max_gt).sum())
     if crowded:
@@ -86,6 +88,7 @@ def eval_batches(
     Args as in train_batches. All processes yield the same number of batches, with the same buckets.
     """
     plan.check_batch_size(batch_size, process_count)
+    _check_positive(max_gt=max_gt, workers=workers)
     assigned = plan.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
     planned = plan.eval_plan(assigned, batch_size=batch_size)
     rows = (batch.rows(process_index, process_count) for batch in planned)
@@ -101,6 +104,12 @@ def photo_batch(image: np.ndarray, *, short_side: int, long_side: int) -> Batch:
     batch.image_valid[0] = True
     _place(batch, 0, image, short_side=short_side, long_side=long_side)
     return batch
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise InputError(f"input: {name} must be at least 1, got {value}.")
 
 
 def _empty_batch(bucket: plan.Bucket, rows: int, *, max_gt: int) -> Batch:

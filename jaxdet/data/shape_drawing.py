@@ -6,7 +6,7 @@ Every random draw is independent of the class: colour, texture and size say noth
 import cv2
 import numpy as np
 
-CLASS_NAMES = ("cross", "disc", "square", "star", "triangle")
+CLASS_NAMES = ("cross", "disc", "square", "triangle")
 OVERSAMPLING = 4  # outlines are drawn this much larger and averaged down
 
 
@@ -22,24 +22,21 @@ def outline(name: str, rng: np.random.Generator) -> np.ndarray:
 
 def _upright_outline(name: str) -> np.ndarray:
     if name == "disc":
-        return _around(96, np.ones(1))
+        return _around(96)
     if name == "square":
         return np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], float)
     if name == "triangle":
-        return _around(3, np.ones(1))
-    if name == "star":
-        return _around(10, np.array([1.0, 0.48]))
+        return _around(3)
     arm = 0.36  # half the width of the cross's arms
     quarter = np.array([(arm, -arm), (arm, -1), (-arm, -1)])
     turns = [np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), k) for k in range(4)]
     return np.concatenate([quarter @ turn for turn in turns])
 
 
-def _around(count: int, radii: np.ndarray) -> np.ndarray:
-    """Points at equal angles, the first at the top, with the radii in turn."""
+def _around(count: int) -> np.ndarray:
+    """Points at equal angles on the unit circle, the first at the top."""
     angles = np.arange(count) * 2 * np.pi / count - np.pi / 2
-    radius = np.resize(radii, count)
-    return np.stack([np.cos(angles) * radius, np.sin(angles) * radius], axis=1)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def patch(points: np.ndarray, size: int) -> tuple[slice, slice]:

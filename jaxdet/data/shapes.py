@@ -72,13 +72,13 @@ class _Shape:
 def _place(rng: np.random.Generator, size: int, shapes: list[_Shape]) -> _Shape | None:
     """Finds a place in which the new shape and all those behind it stay visible enough, or None after 20 tries.
 
-    Half of the tries lie next to an earlier shape, so that overlaps are common.
+    A quarter of the tries lie next to an earlier shape, so that overlaps are common.
     """
     name = str(rng.choice(shape_drawing.CLASS_NAMES))
     for _ in range(20):
         points = shape_drawing.outline(name, rng) * rng.uniform(SIDES[0], SIDES[1]) * size
         reach = points.max(axis=0)
-        if shapes and rng.random() < 0.5:
+        if shapes and rng.random() < 0.25:
             near = shapes[rng.integers(len(shapes))].extent
             centre = rng.uniform(near[:2] - reach * 0.3, near[2:] + reach * 0.3)
         else:

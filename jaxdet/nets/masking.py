@@ -19,8 +19,8 @@ def max_pool_2x2(x: jax.Array, size: jax.Array, *, rounding: str) -> tuple[jax.A
     after four), 'floor' drops it, as PyTorch does (37x62). Cells outside the image are zero, so after a ReLU they
     never win.
     """
-    # The maximum of strided slices: on CPU about 1.3 times faster than reduce_window through the whole VGG16.
-    x = jnp.maximum(x[:, 0::2], x[:, 1::2])
-    x = jnp.maximum(x[:, :, 0::2], x[:, :, 1::2])
+    batch, height, width, channels = x.shape
+    # Not reduce_window, whose gradient is very slow on CPU; nor strided slices, a seventh slower with their gradient.
+    x = x.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))
     size = (size + 1) // 2 if rounding == "ceil" else size // 2
     return zero_outside(x, size), size
