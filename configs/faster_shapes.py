@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
 
     config.dataset = ConfigDict({"kind": "shapes", "data_dir": "data", "image_size": 192})
-    config.dataset.update({"train": 600, "validation": 100, "test": 200, "seed": 0})
+    config.dataset.update({"train": 1600, "validation": 100, "test": 200, "seed": 1})
     config.splits = ConfigDict({"train": "train", "validation": "validation", "test": "test"})
     config.input.short_side = 192
     config.input.long_side = 192
@@ -34,9 +34,12 @@ def get_config() -> ConfigDict:
     config.model.test_proposals = ConfigDict({"pre_nms_top_n": 1000, "post_nms_top_n": 100, "nms_iou": 0.7})
     config.model.min_proposal_size = 8.0
     config.model.roi_targets.batch_size = 64
+    config.model.roi_targets.positive_fraction = 0.5
+    config.model.detections.nms_iou = 0.5  # shapes of one class may overlap
+    config.model.roi_pooling = "align"  # objects here are one to five cells of features
 
     config.optim.name = "adamw"
-    config.optim.learning_rate = 5e-4
+    config.optim.learning_rate = 7e-4
     config.optim.schedule = "cosine"
     config.optim.boundaries = ()
     config.optim.warmup_steps = 100
@@ -44,12 +47,13 @@ def get_config() -> ConfigDict:
     config.optim.decay_biases = False
     config.optim.bias_learning_rate_factor = 1.0
 
-    config.training.steps = 1_500
-    config.training.batch_size = 4
+    config.training.steps = 3_000
+    config.training.batch_size = 2
     config.training.accumulate = 1
     config.training.frozen = ()
-    config.training.eval_every = 500
-    config.training.checkpoint_every = 250
+    config.training.log_every = 50
+    config.training.eval_every = 1_000
+    config.training.checkpoint_every = 500
 
     config.evaluation.batch_size = 4
     return config

@@ -41,7 +41,7 @@ def get_config() -> ConfigDict:
     config.net.compute_dtype = "float32"
 
     # Faster R-CNN, 3.1.1: three scales (128, 256 and 512 pixels) and three ratios.
-    config.anchors = ConfigDict({"stride": 16, "scales": (8.0, 16.0, 32.0), "ratios": (0.5, 1.0, 2.0)})
+    config.anchors = ConfigDict({"scales": (8.0, 16.0, 32.0), "ratios": (0.5, 1.0, 2.0)})
 
     config.model = ConfigDict()
     config.model.rpn_targets = ConfigDict()

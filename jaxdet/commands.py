@@ -60,7 +60,8 @@ def _load(given: str) -> ConfigDict:
     """Runs a config file, only to say what is wrong with it: config_flags loads it again."""
     file, *argument = given.split(":", 1)
     if not Path(file).is_file():
-        raise InputError(f"--config: there is no file {file!r}; {nearest(file, map(str, Path('configs').glob('*.py')))}")
+        others = map(str, Path("configs").glob("*.py"))
+        raise InputError(f"--config: there is no file {file!r}; {nearest(file, others)}")
     try:
         module = runpy.run_path(file)
         config = module["get_config"](*argument) if "get_config" in module else None
@@ -83,6 +84,8 @@ def _check_fields(config: ConfigDict, arguments: list[str]) -> None:
     """Raises InputError for an override --config.a.b of a field that the config does not have."""
     for argument in arguments:
         override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+        if override and not config:
+            raise InputError(f"{argument} changes a config, and none is given; give --config=FILE, too.")
         section, path = config, ""
         for name in override[1].split(".") if override else ():
             if not isinstance(section, ConfigDict):
@@ -91,7 +94,7 @@ def _check_fields(config: ConfigDict, arguments: list[str]) -> None:
                 raise InputError(f"config: no field {path[1:] + '.' * bool(path) + name!r}; {nearest(name, section)}")
             section, path = section[name], f"{path}.{name}"
         if override and isinstance(section, ConfigDict):
-            raise InputError(f"config: {path[1:]} is a section; set its fields, as in --config{path}.{min(section)}=...")
+            raise InputError(f"config: {path[1:]} is a section; set its fields: --config{path}.{min(section)}=...")
 
 
 def _check_elements(config: ConfigDict, overridden: ConfigDict, path: str) -> None:

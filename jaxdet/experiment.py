@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from jaxdet import photos, visualize
+from jaxdet import photos, sections, visualize
 from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError, bind, nearest
 from jaxdet.data.dataset import Dataset, open_split
@@ -28,6 +28,7 @@ from jaxdet.evaluation.voc_ap import average_precision, mean_ap
 from jaxdet.models.detector import Detector, Params
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.nets.region_net import vgg16_net
+from jaxdet.nets.vgg16 import STRIDE
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.training import loop, state
 from jaxdet.training.checkpoints import restore_params
@@ -45,7 +46,7 @@ DATASETS = {"shapes": prepare_shapes, "devkit": prepare_devkit}
 
 def build_detector(config: ConfigDict, class_names: tuple[str, ...]) -> Detector:
     """The detector of a config, for the classes of a data set (without the background)."""
-    anchors = bind(base_anchors, config.anchors, section="anchors")()
+    anchors = bind(base_anchors, config.anchors, section="anchors", stride=STRIDE)()
     sizes = {"num_classes": len(class_names), "num_anchors": len(anchors)}
     net = bind(vgg16_net, config.net, section="net", **sizes)()
     return bind(faster_rcnn, config.model, section="model")(net, anchors)
@@ -57,6 +58,8 @@ def open_dataset(config: ConfigDict, part: str) -> Dataset:
     kind = fields.pop("kind")
     if kind not in DATASETS:
         raise InputError(f"dataset.kind: no {kind!r}; {nearest(kind, DATASETS)}")
+    if not config.splits[part]:
+        raise InputError(f"splits.{part} is empty; name a split, or set training.eval_every=0 to train without any.")
     if kind == "devkit":
         fields["splits"] = tuple(dict.fromkeys(name for name in config.splits.values() if name))
     return open_split(bind(DATASETS[kind], fields, section="dataset")(), config.splits[part])
@@ -69,11 +72,11 @@ def train(config: ConfigDict, workdir: str | None) -> None:
       InputError: a mistake in the config or the data; a workdir in use, of another config, or not writable.
     """
     _start()
+    sections.check(config)
     with locked(workdir or _default_workdir(config)) as workdir:
         training, mesh = config.training, data_mesh()
         check_batch_size(training.batch_size, mesh, accumulate=training.accumulate)
         dataset = open_dataset(config, "train")
-        workdirs.claim(workdir, config, dataset.class_names)
         detector = build_detector(config, dataset.class_names)
         key = jax.random.key(config.seed)
         params = init_params(detector, jax.random.fold_in(key, 0), training.init_from or None)
@@ -90,6 +93,9 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         fresh = state.create(params, tx, jax.random.fold_in(key, 1), trainable=stage.trainable)
         plan = {"batch_size": training.batch_size, "seed": config.seed, "start_step": 0}
         batches = bind(train_batches, config.input, section="input", **plan, **_rows())
+        validate = _validation(config, detector, mesh) if training.eval_every else None
+        if jax.process_index() == 0:
+            workdirs.claim(workdir, config, dataset.class_names)
         loop.run(
             stage,
             replicate(fresh, mesh),
@@ -98,7 +104,7 @@ def train(config: ConfigDict, workdir: str | None) -> None:
             put=lambda batch: shard_batch(batch, mesh),
             workdir=workdir,
             image_names=dataset.names,
-            evaluate=_validation(config, detector, mesh) if training.eval_every else None,
+            evaluate=validate,
             log_every=training.log_every,
             eval_every=training.eval_every,
             checkpoint_every=training.checkpoint_every,
@@ -124,6 +130,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     folder = _existing(workdir, config)
     trained, class_names = workdirs.read(folder)
     config = config or trained
+    sections.check(config)
     dataset = open_dataset(config, part)
     if dataset.class_names != class_names:
         raise InputError(f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}.")
@@ -151,8 +158,8 @@ def predict(workdir: str | None, files: list[str], *, output: str, threshold: fl
     """
     _start()
     folder = _existing(workdir, None)
-    found = photos.find(files)
     config, class_names = workdirs.read(folder)
+    found = photos.find(files)
     params = _restore(folder, checkpoint)
     detect = jax.jit(build_detector(config, class_names).predict)
     sides = {"short_side": config.input.short_side, "long_side": config.input.long_side}

@@ -76,7 +76,7 @@ def annotate(
         log.info("%s: %d objects -> %s", file, len(boxes), output / name)
     if not listed:
         raise InputError(f"photos: none of {len(files)} could be read; see the warnings above.")
-    (output / "detections.json").write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
+    (output / "detections.json").write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return listed
 
 

@@ -12,14 +12,14 @@ NAME = "experiment.json"
 
 
 def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...]) -> None:
-    """Writes experiment.json in a fresh workdir; in one that has been used checks that nothing differs.
+    """Writes experiment.json in a workdir without checkpoints; in one with checkpoints checks that nothing differs.
 
     Raises:
       InputError: the workdir belongs to another config or other classes; names what differs.
     """
     ours = _plain({"config": config.to_dict(), "class_names": class_names})
     path = workdir / NAME
-    if path.exists():
+    if path.exists() and any(workdir.glob("checkpoints/*")):
         differences = _differences(_load(path), ours)
         if differences:
             raise InputError(

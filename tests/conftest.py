@@ -8,3 +8,21 @@ import jax  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+import pytest  # noqa: E402
+
+from tests.scripts import Scripts, run_as_users_do  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory) -> Scripts:
+    return Scripts(tmp_path_factory.mktemp("scripts"))
+
+
+@pytest.fixture(scope="session")
+def trained(scripts, tmp_path_factory):
+    """The workdir of the tiny experiment, run without interruption, and what was printed: (workdir, stdout, stderr)."""
+    workdir = tmp_path_factory.mktemp("trained")
+    done = run_as_users_do(scripts, workdir)
+    assert done.returncode == 0, done.stderr
+    return workdir, done.stdout, done.stderr

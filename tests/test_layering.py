@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "export": {"models"},
     "commands": set(),
     "workdir": set(),
+    "sections": set(),
     "photos": {"data.photo", "visualize"},
 }
 ANYONE = {"types", "checks"}

@@ -1,5 +1,8 @@
 """Reading a prepared split: random access to records in original pixels."""
 
+import hashlib
+import json
+
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
@@ -37,6 +40,12 @@ class Dataset:
     def annotations(self, i: int) -> Record:
         """Record i with an empty image u8[0,0,3]: nothing is decoded."""
         return self._record(i, decode=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """A key that changes with the names, order, sizes or object counts of the images."""
+        index = self.names, self.image_sizes.tolist(), self.object_counts.tolist()
+        return hashlib.sha256(json.dumps(index).encode()).hexdigest()[:16]
 
     def _record(self, i: int, *, decode: bool) -> Record:
         example = self._source[i]

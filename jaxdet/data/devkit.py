@@ -50,13 +50,20 @@ def read_split(folder: Path, split: str) -> list[str]:
     """The image names a split file lists, in its order.
 
     Raises:
-        InputError: there is no such file, or it lists nothing.
+        InputError: there is no such file, it is no UTF-8 text, or it lists nothing.
     """
-    splits, file = find_splits(folder), folder / "ImageSets/Main" / f"{split}.txt"
-    if split not in splits:
+    file = folder / "ImageSets/Main" / f"{split}.txt"
+    if not file.is_file():
+        splits = find_splits(folder)
         cure = nearest(split, splits) if splits else "write one image name a line into it"
         raise InputError(f"devkit: there is no split file {file}; {cure}")
-    names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"devkit: {file} must be UTF-8 text, got another encoding ({error}); save it as UTF-8."
+        ) from error
+    names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise InputError(f"devkit: {file} lists no image; write one image name a line, without folder and suffix.")
     return names
@@ -92,6 +99,13 @@ def fingerprint(folder: Path, *settings: object) -> str:
     digest = hashlib.sha256(repr((str(folder), settings)).encode())
     for name in FOLDERS:
         for file in sorted((folder / name).iterdir()):
-            status = file.stat()
-            digest.update(repr((name, file.name, status.st_size, status.st_mtime_ns)).encode())
+            digest.update(repr((name, file.name, *_size_and_time(file))).encode())
     return digest.hexdigest()[:16]
+
+
+def _size_and_time(file: Path) -> tuple[int, ...]:
+    try:
+        status = file.stat()
+    except OSError:
+        return ()  # such as a link to nowhere, reported with the images that need it
+    return status.st_size, status.st_mtime_ns

@@ -73,7 +73,7 @@ def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Ph
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise InputError(f"image {name}: is no image in a known format; replace the file.") from error
+        raise InputError(f"image {name}: cannot be read (no image in a known format); replace the file.") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"image {name}: {error}; make it smaller.") from error
     except FileNotFoundError as error:

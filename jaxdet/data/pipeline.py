@@ -50,7 +50,7 @@ def train_batches(
         InputError: batch_size does not divide, the sides are no sizes, or max_gt or workers is below 1.
         Whatever reading an image raised, at the step that needs it.
     """
-    plan.check_batch_size(batch_size, process_count)
+    plan.check_rows(batch_size, process_count)
     _check_positive(max_gt=max_gt, workers=workers)
     assigned = plan.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
     crowded = int((dataset.object_counts > max_gt).sum())
@@ -87,7 +87,7 @@ def eval_batches(
 
     Args as in train_batches. All processes yield the same number of batches, with the same buckets.
     """
-    plan.check_batch_size(batch_size, process_count)
+    plan.check_rows(batch_size, process_count)
     _check_positive(max_gt=max_gt, workers=workers)
     assigned = plan.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
     planned = plan.eval_plan(assigned, batch_size=batch_size)

@@ -61,7 +61,8 @@ def assign_buckets(image_sizes: np.ndarray, *, short_side: int, long_side: int) 
     return assigned
 
 
-def check_batch_size(batch_size: int, process_count: int) -> None:
+def check_rows(batch_size: int, process_count: int) -> None:
+    """Raises InputError unless every process gets the same number of a batch's rows, at least one."""
     if batch_size < 1 or batch_size % process_count:
         raise InputError(
             f"batch_size must be a positive multiple of the number of processes ({process_count}), got {batch_size}; "

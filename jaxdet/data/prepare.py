@@ -1,6 +1,7 @@
 """Preparing a data set once as array_record, and finding the prepared copy again."""
 
 import contextlib
+import errno
 import io
 import logging
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from jaxdet.checks import InputError
 from jaxdet.data.voc_features import VocObject
 
 logger = logging.getLogger(__name__)
+
+CANNOT_WRITE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 
 
 def image_index(splits: tuple[str, ...]) -> tfds.core.MetadataDict:
@@ -43,6 +46,7 @@ def prepare(
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
+        OSError: any other failure of the system.
     """
     try:
         with _quiet():
@@ -50,13 +54,15 @@ def prepare(
             builder.download_and_prepare(file_format="array_record")
     except OSError as error:
         done = prepared(directory)
-        if done is None:
-            raise InputError(
-                f"data_dir: cannot prepare the data set in {directory}: {error}; "
-                "free space there or set data_dir to a folder you can write to."
-            ) from error
-        logger.info("%s was prepared by another process meanwhile", directory)
-        return done
+        if done is not None:
+            logger.info("%s was prepared by another process meanwhile", directory)
+            return done
+        if error.errno not in CANNOT_WRITE:
+            raise
+        raise InputError(
+            f"data_dir: cannot prepare the data set in {directory}: {error}; "
+            "free space there or set data_dir to a folder you can write to."
+        ) from error
     return prepared(directory)
 
 

@@ -130,7 +130,7 @@ def _clutter(picture: np.ndarray, rng: np.random.Generator, size: int) -> None:
         cv2.ellipse(picture, tuple(centre.astype(int)), axes, turn, 0, span, shade, thickness, cv2.LINE_8)
     else:
         angles = np.sort(rng.uniform(0, 2 * np.pi, 4))
-        reach = rng.uniform(0.2, 0.5, (4, 1)) * length
+        reach = rng.uniform(0.1, 0.35, (4, 1)) * length
         shard = centre + reach * np.stack([np.cos(angles), np.sin(angles)], axis=1)
         cv2.fillPoly(picture, [shard.astype(np.int32)], shade, cv2.LINE_8)
 

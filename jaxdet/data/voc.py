@@ -143,11 +143,13 @@ def _stored_image(file: Path, root: Element, max_pixels: int) -> tuple[bytes, tu
     An EXIF-rotated photo is taken upright or as stored, whichever the annotation's size fits. Where both fit (a square,
     or half a turn) it is upright: that is how annotation tools and browsers have shown it.
     """
-    encoded = file.read_bytes()
     try:
+        encoded = file.read_bytes()
         shot = photo.read(encoded, name=file.name, max_pixels=max_pixels)
     except InputError as error:
         raise Unusable(str(error).removeprefix(f"image {file.name}: ")) from error
+    except OSError as error:  # a folder, a link to nowhere, a file that may not be read
+        raise Unusable(f"cannot be read ({error.strerror})") from error
     stored, upright = shot.pixels.shape[:2], shot.upright()
     annotated = annotated_size(root)
     if annotated is None and upright.shape[:2] != stored:

@@ -99,9 +99,15 @@ def _kernel_gradient(precision, x, g):
     shifted = jnp.concatenate([g[:, :, 2 - j : 2 - j + width] for j in range(3)], axis=-1)
     shifted = lax.optimization_barrier(shifted)  # one copy, read by all three products
     x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
-    positions = (0, 1, 2)  # batch, row, column: summed over
+    positions = (0, 1, 2)  # batch, row, column: summed over, in float32 for the sums are long
     rows = [
-        lax.dot_general(x[:, i : i + height], shifted, ((positions, positions), ((), ())), precision=precision)
+        lax.dot_general(
+            x[:, i : i + height],
+            shifted,
+            ((positions, positions), ((), ())),
+            precision=precision,
+            preferred_element_type=jnp.float32,
+        )
         for i in range(3)
     ]
-    return jnp.stack(rows).reshape(3, channels, 3, filters).transpose(0, 2, 1, 3)
+    return jnp.stack(rows).reshape(3, channels, 3, filters).transpose(0, 2, 1, 3).astype(x.dtype)

@@ -86,7 +86,7 @@ def clip(boxes: jax.Array, image_size: jax.Array) -> jax.Array:
 
 
 def inside(boxes: jax.Array, image_size: jax.Array) -> jax.Array:
-    """Tells which boxes lie wholly in the image, touching its border allowed (Faster R-CNN, 3.1.3).
+    """Tells which boxes lie wholly in the image, touching its border allowed (Faster R-CNN, 3.3).
 
     Args:
       boxes: f32[N,4] pixels.

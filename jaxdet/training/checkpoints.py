@@ -138,10 +138,15 @@ class Checkpoints:
         shutil.rmtree(self.folder / str(step))
 
     def _remove_leftovers(self) -> None:
-        for folder in self.folder.iterdir():
-            if not manifest.exists(folder):
+        for folder in self.folder.glob("[0-9]*"):  # Orbax's drafts, too, begin with the step
+            if folder.is_dir() and not manifest.exists(folder):
                 log.warning("removing %s: incomplete, its saving or removal was interrupted", folder)
                 shutil.rmtree(folder)
+
+
+def has_checkpoint(workdir: str | os.PathLike) -> bool:
+    """Tells whether a run in `workdir` goes on from a checkpoint; parameters to start with are needed only if not."""
+    return bool(_whole(_folder(workdir)))
 
 
 def restore_params(workdir: str | os.PathLike, step: int | str | None = None) -> Params:

@@ -16,7 +16,8 @@ from jaxdet.checks import InputError
 def locked(workdir: str | os.PathLike) -> Iterator[Path]:
     """Holds `workdir`, made if missing, for this process and gives its absolute path.
 
-    In a run of several processes the first one locks for all; the others only get the path. The lock is the kernel's (flock on the file `lock`), so one left behind by a killed process is no obstacle.
+    In a run of several processes the first one locks for all; the others only get the path. The lock is the kernel's
+    (flock on the file `lock`), so one left behind by a killed process is no obstacle.
 
     Raises:
       InputError: where another process holds it (names host and pid), or the folder cannot be written.

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxdet.checks import InputError
@@ -10,9 +11,11 @@ from jaxdet.types import Batch
 
 
 def data_mesh() -> Mesh:
-    """Lays all devices of all processes along one axis, "data"."""
+    """Lays all devices along one axis, "data", process by process: a global batch is the processes' rows in order."""
+    # jax.make_mesh may order them by their wiring, and then the gathered rows are no more in the processes' order.
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     # Auto axes: under Explicit ones, the default since jax 0.10, dropout and reshape of a sharded array fail.
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    return Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
 
 
 def split(mesh: Mesh) -> NamedSharding:

@@ -20,6 +20,17 @@ def test_annotations_are_the_record_without_its_image(shapes_builder):
         assert (record.boxes.dtype, record.labels.dtype, record.difficult.dtype) == (np.float32, np.int32, bool)
 
 
+def test_fingerprint_changes_with_the_images(shapes_builder):
+    key = open_split(shapes_builder, "train").fingerprint
+    assert open_split(shapes_builder, "train").fingerprint == key
+    reordered, resized, emptied = (open_split(shapes_builder, "train") for _ in range(3))
+    reordered.names.reverse()
+    resized.image_sizes[3, 1] += 1
+    emptied.object_counts[0] = 0
+    others = {dataset.fingerprint for dataset in (reordered, resized, emptied, open_split(shapes_builder, "test"))}
+    assert len(others | {key}) == 5
+
+
 def test_unknown_split_names_the_nearest(shapes_builder):
     with pytest.raises(InputError, match="split 'valid' is not in .* did you mean 'validation'"):
         open_split(shapes_builder, "valid")

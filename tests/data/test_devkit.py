@@ -46,6 +46,18 @@ def test_split_files_are_read_in_order(devkit):
     assert read_split(devkit.folder, "train") == ["b", "a 1"]
 
 
+def test_a_split_may_be_named_like_the_list_of_a_class(devkit):
+    devkit.split("train", "a")
+    devkit.split("small_train", "b")
+    assert read_split(devkit.folder, "small_train") == ["b"]
+
+
+def test_split_file_of_another_encoding(devkit):
+    (devkit.folder / "ImageSets/Main/train.txt").write_bytes("caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"train\.txt must be UTF-8 text, .*0xe9.*; save it as UTF-8"):
+        read_split(devkit.folder, "train")
+
+
 def test_missing_split_names_the_nearest(devkit):
     devkit.split("train", "a")
     devkit.split("val", "b")
@@ -88,4 +100,9 @@ def test_fingerprint_sees_every_change(devkit):
     keys.append(fingerprint(devkit.folder, "x"))
     devkit.image("a")
     keys.append(fingerprint(devkit.folder, "x"))
-    assert len(set(keys)) == 4
+    link = devkit.folder / "JPEGImages/b.jpg"
+    link.symlink_to(devkit.folder / "later.jpg")
+    keys.append(fingerprint(devkit.folder, "x"))
+    (devkit.folder / "later.jpg").touch()  # what the link leads to appears
+    keys.append(fingerprint(devkit.folder, "x"))
+    assert len(set(keys)) == 6

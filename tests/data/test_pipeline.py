@@ -201,6 +201,12 @@ def test_wrong_batch_size_is_refused_at_once():
         train_batches(Photos(), start_step=0, process_index=0, process_count=3, **TRAIN)
 
 
+@pytest.mark.parametrize("field", ["workers", "max_gt"])
+def test_no_slots_and_no_workers_are_refused_at_once(field):
+    with pytest.raises(InputError, match=f"{field} must be at least 1, got 0"):
+        train_batches(Photos(), start_step=0, **TRAIN | {field: 0})
+
+
 def test_one_photo_is_a_batch():
     image = np.random.default_rng(0).integers(0, 256, (90, 45, 3), np.uint8)
     batch = photo_batch(image, **SIDES)

@@ -8,7 +8,7 @@ from jaxdet.data.plan import (
     assign_buckets,
     batches_per_epoch,
     buckets,
-    check_batch_size,
+    check_rows,
     eval_plan,
     train_plan,
 )
@@ -96,6 +96,6 @@ def test_evaluation_sees_each_image_once(batch_size):
 
 
 @pytest.mark.parametrize(("batch_size", "processes"), [(0, 1), (3, 2), (-2, 2)])
-def test_batch_size_must_divide(batch_size, processes):
+def test_every_process_gets_rows(batch_size, processes):
     with pytest.raises(InputError, match=f"multiple of the number of processes .{processes}.*got {batch_size}"):
-        check_batch_size(batch_size, processes)
+        check_rows(batch_size, processes)

@@ -1,3 +1,5 @@
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -55,11 +57,19 @@ def test_unwritable_folder_is_named(tmp_path):
         shapes.prepare_shapes(data_dir=str(tmp_path / "file" / "data"), **SETTINGS)
 
 
-def test_full_disk_is_named(tmp_path, monkeypatch):
-    def full(rng, size):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    ("number", "raised", "words"),
+    [
+        (errno.ENOSPC, InputError, "No space left on device; free space there"),
+        (errno.EROFS, InputError, "Read-only file system; free space there"),
+        (errno.EIO, OSError, r"^\[Errno 5\] Input/output error$"),
+    ],
+)
+def test_only_what_cannot_be_written_is_blamed_on_the_folder(tmp_path, monkeypatch, number, raised, words):
+    def fail(rng, size):
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(shapes, "draw_scene", full)
-    with pytest.raises(InputError, match="No space left on device; free space there"):
+    monkeypatch.setattr(shapes, "draw_scene", fail)
+    with pytest.raises(raised, match=words):
         shapes.prepare_shapes(data_dir=str(tmp_path), **SETTINGS)
     assert not list(tmp_path.rglob("*incomplete*"))

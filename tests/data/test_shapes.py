@@ -5,7 +5,7 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.data.dataset import open_split
 from jaxdet.data.shape_drawing import CLASS_NAMES
-from jaxdet.data.shapes import DIFFICULT_BELOW, draw_scene, prepare_shapes
+from jaxdet.data.shapes import draw_scene, prepare_shapes
 
 SIZE = 192
 
@@ -34,7 +34,7 @@ def test_occlusion_goes_down_to_a_quarter(scenes):
     assert visible.min() >= 0.25
     assert visible.min() < 0.3
     assert 0.05 < (visible < 0.7).mean() < 0.5
-    assert 0 < (visible < DIFFICULT_BELOW).mean() < 0.1
+    assert 0 < (visible < 0.4).mean() < 0.1
 
 
 def test_a_scene_is_a_function_of_its_seed(scenes):

@@ -89,6 +89,26 @@ def test_faulty_files_are_skipped_and_listed(devkit, tmp_path, caplog, capsys):
     assert not capsys.readouterr().out  # TFDS would speak of downloads
 
 
+def test_what_is_no_readable_file_is_skipped_and_named(devkit, tmp_path, caplog):
+    devkit.image("good")
+    (devkit.folder / "JPEGImages/folder.jpg").mkdir()
+    (devkit.folder / "JPEGImages/moved.jpg").symlink_to(tmp_path / "gone.jpg")
+    devkit.image("unsaid")
+    for name in ("good", "folder", "moved"):
+        devkit.annotation(name, CAT)
+    (devkit.folder / "Annotations/unsaid.xml").symlink_to(tmp_path / "gone.xml")
+    devkit.split("train", "good", "folder", "moved", "unsaid")
+    builder = prepare(devkit, tmp_path, "train")
+    assert open_split(builder, "train").names == ["good"]
+    assert faults(builder)["images"] == {
+        "cannot be read (Is a directory)": ["folder"],
+        "cannot be read (No such file or directory)": ["moved"],
+        "annotation missing": ["unsaid"],
+    }
+    assert "1 images kept, 3 skipped" in caplog.text
+    assert prepare(devkit, tmp_path, "train").data_path == builder.data_path
+
+
 def test_faulty_objects_are_left_out_and_listed(devkit, tmp_path):
     devkit.image("a")
     devkit.annotation("a", CAT, ("cat", 5, 5, 5, 5), ("dog", 1, 1, 9, 9), ("cat", -3, 1, 9, 9), ("cat", 90, 1, 99, 9))

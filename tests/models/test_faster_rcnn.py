@@ -11,7 +11,10 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.nets.region_net import vgg16_net
-from jaxdet.ops.anchors import base_anchors
+from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
+from jaxdet.ops.boxes import inside
+from jaxdet.ops.propose import propose
+from jaxdet.ops.targets import roi_targets, rpn_targets
 from jaxdet.types import Batch
 
 SECTIONS = {
@@ -24,9 +27,10 @@ SECTIONS = {
 
 
 @functools.cache
-def detector(pooling="ceil", roi_pooling="max_pool", dropout=0.5, **changes):
+def detector(pooling="ceil", roi_pooling="max_pool", dropout=0.5, compute_dtype="float32", **changes):
     anchors = base_anchors(scales=(1.5, 3))
-    net = vgg16_net(num_classes=3, num_anchors=6, width=1 / 16, head_features=16, pooling=pooling, dropout=dropout)
+    sizes = {"num_classes": 3, "num_anchors": 6, "width": 1 / 16, "head_features": 16}
+    net = vgg16_net(**sizes, pooling=pooling, dropout=dropout, compute_dtype=compute_dtype)
     return faster_rcnn(net, anchors, **SECTIONS, min_proposal_size=4.0, roi_pooling=roi_pooling, **changes)
 
 
@@ -47,7 +51,7 @@ def one(seed, size, bucket, *, objects=2, slots=4):
     corner = rng.uniform(0, 0.5, (objects, 2)) * size[::-1]
     side = rng.uniform(0.25, 0.5, (objects, 2)) * size[::-1]
     gt = np.concatenate([corner, corner + side], axis=1)
-    canvas = np.zeros((*bucket, 3), np.uint8)
+    canvas = np.random.default_rng(99).integers(0, 255, (*bucket, 3), np.uint8)
     canvas[: size[0], : size[1]] = image
     return Batch(
         image=canvas[None],
@@ -103,6 +107,43 @@ def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batc
     np.testing.assert_array_equal(together.labels, alone.labels)
     np.testing.assert_allclose(together.boxes, alone.boxes, atol=1e-3)
     np.testing.assert_allclose(together.scores, alone.scores, atol=1e-5)
+
+
+def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
+    net = vgg16_net(num_classes=3, num_anchors=6, width=1 / 16, head_features=16)
+
+    def samples(bucket):
+        batch = jax.tree.map(jnp.asarray, one(3, (61, 100), bucket))
+        features, size = net.features(params(), net.normalise(batch.image), batch.image_size)
+        logits, deltas = net.rpn(params(), features)
+        anchors = jnp.asarray(grid_anchors(base_anchors(scales=(1.5, 3)), features.shape[1:3], stride=16))
+        valid = anchor_valid(features.shape[1:3], size[0], 6)
+        image_size, gt = batch.image_size[0], (batch.gt_boxes[0], batch.gt_valid[0])
+        inner = valid & inside(anchors, image_size)
+        chosen = rpn_targets(jax.random.key(1), anchors, inner, *gt, batch_size=32)
+        found = propose(
+            logits[0, :, 1] - logits[0, :, 0], deltas[0], anchors, valid, image_size, jnp.float32(6),
+            **SECTIONS["train_proposals"],
+        )  # fmt: skip
+        rois = roi_targets(jax.random.key(2), found, gt[0], batch.gt_labels[0], gt[1], batch_size=8)
+        return np.asarray(chosen.label)[np.asarray(valid)], rois
+
+    (label, rois), (same_label, same_rois) = samples(ALONE), samples(IN_A_LARGER_BUCKET)
+    assert (label >= 0).sum() == 32 and rois.valid.sum() == 8
+    np.testing.assert_array_equal(same_label, label)
+    np.testing.assert_array_equal(same_rois.label, rois.label)
+    np.testing.assert_allclose(same_rois.boxes, rois.boxes, atol=1e-3)
+
+
+def test_bfloat16_activations_give_nearly_the_same_losses_and_float32_gradients():
+    batch, key = one(3, (61, 100), ALONE), jax.random.key(0)
+    (_, exact), _ = jax.jit(jax.value_and_grad(detector(dropout=0.0).loss, has_aux=True))(params(), batch, key)
+    (_, rough), gradient = jax.jit(
+        jax.value_and_grad(detector(dropout=0.0, compute_dtype="bfloat16").loss, has_aux=True)
+    )(params(), batch, key)
+    np.testing.assert_allclose(rough["objectness_loss"], exact["objectness_loss"], rtol=0.05)
+    for leaf in jax.tree.leaves(gradient):
+        assert leaf.dtype == jnp.float32 and np.isfinite(leaf).all()
 
 
 def test_boxes_come_in_pixels_of_the_original_image():

@@ -10,7 +10,7 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.training import sharding
-from jaxdet.training.checkpoints import Checkpoints, best_step, restore_params
+from jaxdet.training.checkpoints import Checkpoints, best_step, has_checkpoint, restore_params
 from jaxdet.training.state import flatten
 from jaxdet.training.step import make_train_step
 from tests.training import toy
@@ -149,6 +149,22 @@ def test_leftovers_are_removed(saved, states):
     (saved / "checkpoints" / "5").mkdir()
     Checkpoints(saved, keep=3)
     assert steps(saved) == ["1", "2", "3"]
+
+
+def test_other_files_are_left_alone(saved, states):
+    for name in (".DS_Store", "notes.txt", "2024.txt"):
+        (saved / "checkpoints" / name).touch()
+    (saved / "checkpoints" / ".snapshot").mkdir()
+    state, _ = Checkpoints(saved, keep=3).restore(states[4])
+    assert_equal(state, states[3])
+    assert steps(saved) == [".DS_Store", ".snapshot", "1", "2", "2024.txt", "3", "notes.txt"]
+
+
+def test_has_checkpoint(saved, tmp_path):
+    assert has_checkpoint(saved)
+    (tmp_path / "other" / "checkpoints" / "5").mkdir(parents=True)  # begun, not finished
+    assert not has_checkpoint(tmp_path / "other")
+    assert not has_checkpoint(tmp_path / "nowhere")
 
 
 def test_another_model_is_refused(saved, states):

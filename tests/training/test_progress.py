@@ -15,11 +15,12 @@ def test_plain_lines_without_a_terminal(capsys):
 
 def test_a_bar_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich's way to say: a terminal
-    monkeypatch.setenv("COLUMNS", "150")
+    monkeypatch.setenv("COLUMNS", "60")
     progress = Progress("joint", start=60, steps=200)
     progress.step(120)
-    progress.report(120, {"loss": 1.23456}, 21.34, 192.4)
+    progress.report(120, {f"loss{i}": 1.23456 for i in range(8)}, 21.34, 192.4)
     progress.close()
     shown = capsys.readouterr().out
     assert "120/200" in shown
-    assert "loss 1.235  21.3 images/s  0:03:12 left" in shown
+    assert "21.3 images/s  0:03:12 left" in shown
+    assert all(f"loss{i}" in shown for i in range(8))  # on two lines

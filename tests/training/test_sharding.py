@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pathlib
 import socket
@@ -20,6 +21,18 @@ def test_one_device():
     placed = sharding.shard_batch(toy.batch(1), mesh)
     jax.tree.map(np.testing.assert_array_equal, placed, toy.batch(1))
     assert placed.image.sharding.is_equivalent_to(sharding.split(mesh), 4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    process_index: int
+    id: int
+
+
+def test_rows_are_in_the_order_of_the_processes(monkeypatch):
+    wired = [Device(0, 0), Device(1, 1), Device(1, 3), Device(0, 2)]  # as on a ring
+    monkeypatch.setattr(jax, "devices", lambda: wired)
+    assert [device.id for device in sharding.data_mesh().devices] == [0, 2, 1, 3]
 
 
 def test_a_batch_that_does_not_divide_is_refused():

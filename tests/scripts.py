@@ -1,0 +1,146 @@
+"""Runs train.py, evaluate.py and predict.py on a tiny experiment, each in a process of its own.
+
+The processes are forked from one that has imported jaxdet already: importing takes longer than the work.
+"""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import pathlib
+import runpy
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.state import flatten
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# Everything small: it compiles in seconds and takes 20 ms a step.
+TINY_NET = (
+    "--config.net.width=0.0625",
+    "--config.net.head_features=16",
+    "--config.model.train_proposals.pre_nms_top_n=100",
+    "--config.model.train_proposals.post_nms_top_n=32",
+    "--config.model.test_proposals.pre_nms_top_n=100",
+    "--config.model.test_proposals.post_nms_top_n=16",
+    "--config.model.roi_targets.batch_size=16",
+    "--config.input.short_side=96",
+    "--config.input.long_side=96",
+    "--config.training.batch_size=2",
+    "--config.evaluation.batch_size=2",
+)
+TINY_SHAPES = (
+    *TINY_NET,
+    "--config.dataset.image_size=96",
+    "--config.dataset.train=8",
+    "--config.dataset.validation=4",
+    "--config.dataset.test=4",
+    "--config.training.steps=24",
+    "--config.training.log_every=3",
+    "--config.training.eval_every=10",
+    "--config.training.checkpoint_every=4",
+)
+
+
+@dataclasses.dataclass
+class Script:
+    """A running script; what it prints, on either stream, goes to a file."""
+
+    process: multiprocessing.process.BaseProcess
+    printed: pathlib.Path
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert self.process.is_alive(), f"ended too early: {self.printed.read_text()}"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def kill(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def end(self) -> tuple[int, str]:
+        """Waits for the end and gives the exit code (negative: the signal that killed it) and all that was printed."""
+        self.process.join(120)
+        assert self.process.exitcode is not None, f"does not end: {self.printed.read_text()}"
+        return self.process.exitcode, self.printed.read_text()
+
+
+class Scripts:
+    """Starts scripts that share one folder of prepared data and one of compiled programs."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        self._started = 0
+        self._processes = multiprocessing.get_context("forkserver")
+        self._processes.set_forkserver_preload(["jaxdet.experiment"])
+
+    def start(self, script: str, *arguments: str) -> Script:
+        self._started += 1
+        printed = self.folder / f"printed{self._started}"
+        printed.touch()
+        job = (script, *arguments), str(printed), str(self.folder / "xla")
+        process = self._processes.Process(target=_run, args=job)
+        process.start()
+        return Script(process, printed)
+
+    def run(self, script: str, *arguments: str) -> tuple[int, str]:
+        return self.start(script, *arguments).end()
+
+    def train(self, workdir: pathlib.Path, *more: str) -> Script:
+        """Starts the tiny experiment on shapes."""
+        data = f"--config.dataset.data_dir={self.folder / 'data'}"
+        return self.start("train.py", f"--workdir={workdir}", data, *TINY_SHAPES, *more)
+
+
+def run_as_users_do(scripts: Scripts, workdir: pathlib.Path) -> subprocess.CompletedProcess:
+    """The tiny experiment in a new interpreter, to its end."""
+    data = f"--config.dataset.data_dir={scripts.folder / 'data'}"
+    return subprocess.run(
+        [sys.executable, "train.py", f"--workdir={workdir}", data, *TINY_SHAPES],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(scripts.folder / "xla")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def _run(argv: tuple[str, ...], printed: str, compiled: str) -> None:
+    with open(printed, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(ROOT)
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_compilation_cache_dir", compiled)
+    sys.argv = list(argv)
+    runpy.run_path(argv[0], run_name="__main__")
+
+
+def figures(workdir: pathlib.Path) -> list[dict]:
+    """metrics.jsonl without its times."""
+    path = workdir / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [{name: value for name, value in line.items() if name != "time"} for line in lines]
+
+
+def saving(workdir: pathlib.Path) -> bool:
+    """Whether a checkpoint is being written right now."""
+    folder = workdir / "checkpoints"
+    return folder.exists() and any(not (path / "manifest.json").exists() for path in folder.iterdir())
+
+
+def assert_same_run(workdir: pathlib.Path, other: pathlib.Path) -> None:
+    got, want = flatten(restore_params(workdir)), flatten(restore_params(other))
+    assert got.keys() == want.keys()
+    for path, leaf in want.items():
+        np.testing.assert_array_equal(got[path], leaf)
+    assert figures(workdir) == figures(other)

@@ -1,0 +1,156 @@
+"""A user's mistakes on the command line: exit code 2 and a sentence that says what, got and cure, no traceback."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from jaxdet.training.lock import locked
+from tests.scripts import TINY_SHAPES
+
+VOC = "--config=configs/faster_voc.py"
+
+
+@pytest.fixture
+def refused(scripts):
+    """Runs a script that must refuse; gives the lines it printed."""
+
+    def run(*command):
+        code, printed = scripts.run(*command)
+        assert code == 2, printed
+        assert "Traceback" not in printed
+        lines = printed.splitlines()
+        assert lines[-1].startswith("error: ")
+        return lines
+
+    return run
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A folder that looks like a workdir, to those who get no further."""
+    config = {"dataset": {"kind": "shapes"}}
+    (tmp_path / "experiment.json").write_text(json.dumps({"config": config, "class_names": ["disc"]}))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("train.py --config.training.stepss=3", "config: no field 'training.stepss'; did you mean 'steps'?"),
+        ("train.py --config.trainin.steps=3", "config: no field 'trainin'; did you mean 'training'?"),
+        ("train.py --config.seed.of=3", "config: seed has no fields; write --config.seed=value."),
+        ("train.py --config.optim=sgd", "config: optim is a section; set its fields: --config.optim.bias_learning_"),
+        ("train.py --config.training.steps=many", "--config.training.steps must be int, got 'many'; the config file"),
+        ("train.py --config.input.flip=maybe", "--config.input.flip must be bool, got 'maybe'; the config file shows"),
+        ("train.py --config.anchors.scales=a", "--config.anchors.scales must be like (1.5, 2.5, 4.5), got 'a'; write"),
+        ("train.py --config=configs/faster_sheps.py", "no file 'configs/faster_sheps.py'; did you mean 'configs/faste"),
+        ("train.py --config", "--config: there is no file ''; valid names: configs/faster_devkit.py, configs/faster_"),
+        ("train.py steps=3", "'steps=3' is not a flag; flags are written --name=value."),
+        ("train.py --wrokdir=x", "Unknown command line flag 'wrokdir'. Did you mean: workdir ?"),
+        ("evaluate.py", "--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes."),
+        (
+            "evaluate.py --config.seed=3",
+            "--config.seed=3 changes a config, and none is given; give --config=",
+        ),
+        ("evaluate.py --split=tset", "flag --split=tset: value should be one of <train|validation|test>"),
+        ("predict.py photo.jpg", "--workdir is missing; give the folder that train.py wrote"),
+        ("predict.py --threshold=50 photo.jpg", "flag --threshold=50: 50.0 is not a number in the range [0.0, 1.0]"),
+    ],
+)
+def test_flags(refused, command, error):
+    (line,) = refused(*command.split())
+    assert error in line
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("def get_config(:\n", "line 1: SyntaxError: invalid syntax"),
+        ("import nonesuch\n", "line 1: ModuleNotFoundError: No module named 'nonesuch'; mend that line."),
+        ("def get_config():\n    return int('a')\n", "line 2: ValueError: invalid literal for int()"),
+        ("def get_config():\n    pass\n", "must have a function get_config() that returns a ConfigDict."),
+        (
+            "from configs import faster_voc\ndef get_config():\n    config = faster_voc.get_config()\n"
+            "    config.training.stepss = 3\n    return config\n",
+            "config training: no field 'stepss'; did you mean 'steps'?",
+        ),
+    ],
+)
+def test_config_files_with_a_mistake(refused, tmp_path, text, error):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    (line,) = refused("train.py", f"--config={file}", f"--workdir={tmp_path / 'run'}")
+    assert error in line
+    assert str(file) in line or "config training" in line
+
+
+def test_a_devkit_that_is_not_there(refused, tmp_path):
+    run = f"--workdir={tmp_path / 'run'}"
+    assert "devkit: none is named; set it to a folder in VOC layout" in refused("train.py", VOC, run)[-1]
+    missing = f"--config.dataset.devkit={tmp_path / 'VOC2012'}"
+    assert f"devkit: there is no folder {tmp_path / 'VOC2012'}; set it" in refused("train.py", VOC, run, missing)[-1]
+
+
+def test_a_split_that_is_not_there(refused, tmp_path):
+    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (tmp_path / "VOC" / folder).mkdir(parents=True)
+    (tmp_path / "VOC/ImageSets/Main/trainval.txt").write_text("photo\n")
+    devkit = f"--config.dataset.devkit={tmp_path / 'VOC'}"
+    run = "train.py", VOC, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}", devkit
+    (line,) = refused(*run, "--config.splits.test=tranval")
+    assert f"no split file {tmp_path / 'VOC/ImageSets/Main/tranval.txt'}; did you mean 'trainval'?" in line
+    (line,) = refused(*run, "--config.splits.test=", "--config.splits.train=")
+    assert "splits.train is empty; name a split" in line
+
+
+def test_folders_that_cannot_be_written(refused, tmp_path):
+    (tmp_path / "file").touch()
+    (line,) = refused("train.py", f"--workdir={tmp_path / 'file' / 'run'}")
+    assert f"workdir {tmp_path / 'file' / 'run'} must be writable, got Not a directory; give another" in line
+    data = f"--config.dataset.data_dir={tmp_path / 'file'}"
+    (line,) = refused("train.py", f"--workdir={tmp_path / 'run'}", data)
+    assert "data_dir: cannot prepare the data set in" in line
+    assert "set data_dir to a folder you can write to" in line
+
+
+def test_a_workdir_in_use(refused, tmp_path):
+    with locked(tmp_path):
+        (line,) = refused("train.py", f"--workdir={tmp_path}")
+    assert "must be free, got one in use by host" in line
+    assert ", pid " in line
+
+
+def test_a_mistake_claims_no_workdir(refused, scripts, tmp_path):
+    run = ("train.py", f"--workdir={tmp_path}", f"--config.dataset.data_dir={scripts.folder / 'data'}", *TINY_SHAPES)
+    assert "optim.name must be 'sgd' or 'adamw', got 'adm'" in refused(*run, "--config.optim.name=adm")[-1]
+    assert "training.log_every must be at least 1, got 0" in refused(*run, "--config.training.log_every=0")[-1]
+    assert "must hold checkpoints, got none in /nowhere" in refused(*run, "--config.training.init_from=/nowhere")[-1]
+    assert not (tmp_path / "experiment.json").exists()
+
+
+def test_a_workdir_of_another_config(refused, scripts, trained):
+    data = f"--config.dataset.data_dir={scripts.folder / 'data'}"
+    lines = refused("train.py", f"--workdir={trained[0]}", data, *TINY_SHAPES, "--config.seed=5")
+    assert f"{trained[0]} holds another experiment: config.seed is 0 there and 5 here; give another --w" in lines[-1]
+
+
+@pytest.mark.parametrize("script", ["evaluate.py", "predict.py"])
+def test_a_folder_that_is_no_workdir(refused, tmp_path, script):
+    files = ["photo.jpg"] if script == "predict.py" else []
+    (line,) = refused(script, f"--workdir={tmp_path}", *files)
+    assert f"--workdir: {tmp_path} has no experiment.json; give a folder that train.py wrote." in line
+
+
+def test_photos_that_are_not_there(refused, run_folder):
+    predict = "predict.py", f"--workdir={run_folder}"
+    assert "photos: none given; name files or folders, as in" in refused(*predict)[-1]
+    assert "photos: nowhere.jpg does not exist." in refused(*predict, "nowhere.jpg")[-1]
+    (run_folder / "empty").mkdir()
+    assert "no picture in" in refused(*predict, str(run_folder / "empty"))[-1]
+
+
+def test_a_workdir_without_checkpoints(refused, run_folder):
+    Image.new("RGB", (8, 8)).save(run_folder / "photo.png")
+    lines = refused("predict.py", f"--workdir={run_folder}", str(run_folder / "photo.png"))
+    assert f"must hold checkpoints, got none in {run_folder}; train there first" in lines[-1]

@@ -1,0 +1,46 @@
+import pytest
+from ml_collections import ConfigDict
+
+from configs import faster_shapes
+from jaxdet import workdir
+from jaxdet.checks import InputError
+
+CLASSES = ("disc", "ring")
+
+
+def test_config_and_classes_come_back_as_they_were(tmp_path):
+    config = faster_shapes.get_config()
+    workdir.claim(tmp_path, config, CLASSES)
+    read, class_names = workdir.read(tmp_path)
+    assert read.to_dict() == config.to_dict()
+    assert class_names == CLASSES
+    assert isinstance(read.anchors.scales, tuple)
+
+
+def test_the_same_experiment_goes_on_and_another_is_refused(tmp_path):
+    config = ConfigDict({"seed": 0, "optim": {"learning_rate": 0.1, "boundaries": (1, 2)}})
+    workdir.claim(tmp_path, config, CLASSES)
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)
+    workdir.claim(tmp_path, config, CLASSES)
+    config.optim.learning_rate = 0.2
+    config.momentum = 0.9
+    with pytest.raises(InputError) as refused:
+        workdir.claim(tmp_path, config, CLASSES[:1])
+    assert str(refused.value).startswith(
+        f"workdir {tmp_path} holds another experiment: class_names is ['disc', 'ring'] there and ['disc'] here; "
+        "config.momentum is None there and 0.9 here; config.optim.learning_rate is 0.1 there and 0.2 here; give another"
+    )
+
+
+def test_a_workdir_without_checkpoints_is_free(tmp_path):
+    workdir.claim(tmp_path, ConfigDict({"seed": 0}), CLASSES)
+    workdir.claim(tmp_path, ConfigDict({"seed": 1}), CLASSES)
+    assert workdir.read(tmp_path)[0].seed == 1
+
+
+def test_no_workdir_and_a_broken_one(tmp_path):
+    with pytest.raises(InputError, match="has no experiment.json; give a folder that train.py wrote"):
+        workdir.read(tmp_path / "nowhere")
+    (tmp_path / "experiment.json").write_text('{"config": ')
+    with pytest.raises(InputError, match="experiment.json is not what train.py wrote .*; restore it or give another"):
+        workdir.read(tmp_path)
