@@ -22,7 +22,7 @@ demo: .venv/installed
 	@echo "Pictures of detections on the test split: $(WORKDIR)/evaluation/pictures"
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

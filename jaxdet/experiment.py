@@ -31,7 +31,7 @@ from jaxdet.nets.region_net import vgg16_net
 from jaxdet.nets.vgg16 import STRIDE
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.training import loop, state
-from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.checkpoints import has_checkpoint, restore_params
 from jaxdet.training.lock import locked
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
@@ -78,27 +78,23 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         check_batch_size(training.batch_size, mesh, accumulate=training.accumulate)
         dataset = open_dataset(config, "train")
         detector = build_detector(config, dataset.class_names)
-        key = jax.random.key(config.seed)
-        params = init_params(detector, jax.random.fold_in(key, 0), training.init_from or None)
         tx, learning_rate = bind(make_optimizer, config.optim, section="optim", steps=training.steps)()
         stage = Stage(
             name="joint",
-            detector=detector,
-            trainable=_trainable(training.frozen, params),
-            init_from=training.init_from or None,
+            trainable=_trainable(training.frozen, detector),
             steps=training.steps,
-            tx=tx,
             learning_rate=learning_rate,
         )
-        fresh = state.create(params, tx, jax.random.fold_in(key, 1), trainable=stage.trainable)
         plan = {"batch_size": training.batch_size, "seed": config.seed, "start_step": 0}
         batches = bind(train_batches, config.input, section="input", **plan, **_rows())
         validate = _validation(config, detector, mesh) if training.eval_every else None
         if jax.process_index() == 0:
-            workdirs.claim(workdir, config, dataset.class_names)
+            workdirs.claim(workdir, config, dataset.class_names, dataset.fingerprint)
+        # A run that goes on has its parameters in its own checkpoint; what it once started from may be gone.
+        init_from = None if has_checkpoint(workdir) else training.init_from or None
         loop.run(
             stage,
-            replicate(fresh, mesh),
+            replicate(_fresh_state(detector, tx, stage, config.seed, init_from), mesh),
             make_train_step(detector.loss, tx, mesh, accumulate=training.accumulate),
             lambda step: batches(dataset, start_step=step),
             put=lambda batch: shard_batch(batch, mesh),
@@ -135,8 +131,9 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     if dataset.class_names != class_names:
         raise InputError(f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}.")
     mesh = data_mesh()
-    params = replicate(_restore(folder, checkpoint), mesh)
-    detect = jax.jit(build_detector(config, class_names).predict)
+    detector = build_detector(config, class_names)
+    params = replicate(_restore(folder, checkpoint, detector), mesh)
+    detect = jax.jit(detector.predict)
     found = detect_split(lambda batch: detect(params, shard_batch(batch, mesh)), _eval_batches(config, dataset))
     truth = ground_truth_table(dataset)
     summary = summarize(found, truth, class_names)
@@ -160,8 +157,9 @@ def predict(workdir: str | None, files: list[str], *, output: str, threshold: fl
     folder = _existing(workdir, None)
     config, class_names = workdirs.read(folder)
     found = photos.find(files)
-    params = _restore(folder, checkpoint)
-    detect = jax.jit(build_detector(config, class_names).predict)
+    detector = build_detector(config, class_names)
+    params = _restore(folder, checkpoint, detector)
+    detect = jax.jit(detector.predict)
     sides = {"short_side": config.input.short_side, "long_side": config.input.long_side}
     photos.annotate(
         found, lambda image: detect(params, photo_batch(image, **sides)), class_names, Path(output), threshold=threshold
@@ -187,16 +185,37 @@ def _existing(workdir: str | None, config: ConfigDict | None) -> Path:
     return Path(workdir or _default_workdir(config)).expanduser().resolve()
 
 
-def _restore(folder: Path, checkpoint: str) -> Params:
-    return restore_params(folder, "best" if checkpoint == "best" else None)
+def _restore(folder: Path, checkpoint: str, detector: Detector) -> Params:
+    """The parameters of a workdir on the device; InputError where they are not those of the detector."""
+    params = restore_params(folder, "best" if checkpoint == "best" else None)
+    got, wanted = (
+        {path: leaf.shape for path, leaf in state.flatten(tree).items()} for tree in (params, _shapes(detector))
+    )
+    wrong = [f"{path} {got.get(path)} for {shape}" for path, shape in wanted.items() if got.get(path) != shape]
+    if wrong:
+        raise InputError(
+            f"checkpoint in {folder} does not fit the config ({'; '.join(wrong[:3])}); give the one it had."
+        )
+    return jax.device_put(params)
 
 
-def _trainable(frozen: Sequence[str], params: Params) -> Callable[[str], bool]:
+def _shapes(detector: Detector) -> Params:
+    return jax.eval_shape(detector.init, jax.random.key(0))
+
+
+def _fresh_state(detector, tx, stage: Stage, seed: int, init_from: str | None) -> state.TrainState:
+    """The state before the first step. Nothing else may refer to its arrays: a restored state takes their place."""
+    key = jax.random.key(seed)
+    params = init_params(detector, jax.random.fold_in(key, 0), init_from)
+    return state.create(params, tx, jax.random.fold_in(key, 1), trainable=stage.trainable)
+
+
+def _trainable(frozen: Sequence[str], detector: Detector) -> Callable[[str], bool]:
     """Says of a parameter's path whether it learns: not if it starts with one of the names in `frozen`."""
-    paths = state.flatten(params)
+    layers = _shapes(detector)
     for name in frozen:
-        if not any(path.startswith(name) for path in paths):
-            raise InputError(f"training.frozen: no layer {name!r}; {nearest(name, params)}")
+        if not any(path.startswith(name) for path in state.flatten(layers)):
+            raise InputError(f"training.frozen: no layer {name!r}; {nearest(name, layers)}")
     return lambda path: not path.startswith(tuple(frozen))
 
 
@@ -212,6 +231,7 @@ def _rows() -> dict[str, int]:
 
 def _validation(config: ConfigDict, detector: Detector, mesh: Mesh) -> Callable[[Params, int], dict[str, float]]:
     """(params, step) -> val_loss (the training loss, with the same draws each time) and val_map (VOC10, IoU 0.5)."""
+    check_batch_size(config.evaluation.batch_size, mesh)
     dataset = open_dataset(config, "validation")
     truth = ground_truth_table(dataset)
 

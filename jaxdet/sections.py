@@ -63,6 +63,7 @@ def check(config: ConfigDict) -> None:
     The other sections' fields are checked by the functions that take them.
     """
     bind(Config, config, section="file")
+    _check_least("seed", config.seed, 0)
     for name, section in (("splits", Splits), ("training", Training), ("evaluation", Evaluation)):
         bind(section, config[name], section=name)()
 

@@ -11,13 +11,14 @@ from jaxdet.checks import InputError
 NAME = "experiment.json"
 
 
-def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...]) -> None:
+def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...], images: str) -> None:
     """Writes experiment.json in a workdir without checkpoints; in one with checkpoints checks that nothing differs.
 
     Raises:
-      InputError: the workdir belongs to another config or other classes; names what differs.
+      InputError: the workdir belongs to another config, other classes or other training images (`images`, the
+        fingerprint of the training split); names what differs.
     """
-    ours = _plain({"config": config.to_dict(), "class_names": class_names})
+    ours = _plain({"config": config.to_dict(), "class_names": class_names, "images": images})
     path = workdir / NAME
     if path.exists() and any(workdir.glob("checkpoints/*")):
         differences = _differences(_load(path), ours)

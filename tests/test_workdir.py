@@ -10,7 +10,7 @@ CLASSES = ("disc", "ring")
 
 def test_config_and_classes_come_back_as_they_were(tmp_path):
     config = faster_shapes.get_config()
-    workdir.claim(tmp_path, config, CLASSES)
+    workdir.claim(tmp_path, config, CLASSES, "images")
     read, class_names = workdir.read(tmp_path)
     assert read.to_dict() == config.to_dict()
     assert class_names == CLASSES
@@ -19,13 +19,13 @@ def test_config_and_classes_come_back_as_they_were(tmp_path):
 
 def test_the_same_experiment_goes_on_and_another_is_refused(tmp_path):
     config = ConfigDict({"seed": 0, "optim": {"learning_rate": 0.1, "boundaries": (1, 2)}})
-    workdir.claim(tmp_path, config, CLASSES)
+    workdir.claim(tmp_path, config, CLASSES, "images")
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)
-    workdir.claim(tmp_path, config, CLASSES)
+    workdir.claim(tmp_path, config, CLASSES, "images")
     config.optim.learning_rate = 0.2
     config.momentum = 0.9
     with pytest.raises(InputError) as refused:
-        workdir.claim(tmp_path, config, CLASSES[:1])
+        workdir.claim(tmp_path, config, CLASSES[:1], "images")
     assert str(refused.value).startswith(
         f"workdir {tmp_path} holds another experiment: class_names is ['disc', 'ring'] there and ['disc'] here; "
         "config.momentum is None there and 0.9 here; config.optim.learning_rate is 0.1 there and 0.2 here; give another"
@@ -33,8 +33,8 @@ def test_the_same_experiment_goes_on_and_another_is_refused(tmp_path):
 
 
 def test_a_workdir_without_checkpoints_is_free(tmp_path):
-    workdir.claim(tmp_path, ConfigDict({"seed": 0}), CLASSES)
-    workdir.claim(tmp_path, ConfigDict({"seed": 1}), CLASSES)
+    workdir.claim(tmp_path, ConfigDict({"seed": 0}), CLASSES, "images")
+    workdir.claim(tmp_path, ConfigDict({"seed": 1}), CLASSES, "images")
     assert workdir.read(tmp_path)[0].seed == 1
 
 

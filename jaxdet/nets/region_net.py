@@ -53,6 +53,10 @@ def vgg16_net(
         raise InputError(f"normalisation: no {normalisation!r}; {nearest(normalisation, NORMALISATIONS)}")
     if pooling not in ("ceil", "floor"):
         raise InputError(f"pooling must be 'ceil' or 'floor', got {pooling!r}; Caffe's weights want 'ceil'.")
+    if compute_dtype not in ("float32", "bfloat16"):
+        raise InputError(f"compute_dtype must be 'float32' or 'bfloat16', got {compute_dtype!r}.")
+    if round(64 * width) < 1:
+        raise InputError(f"width must leave conv1_1 at least one of its 64 channels, got {width}; take 1.0 or 0.25.")
     dtype = jnp.dtype(compute_dtype)
     backbone = VGG16(width=width, pooling=pooling, dtype=dtype)
     rpn = RpnHead(num_anchors=num_anchors, features=round(512 * width), dtype=dtype)

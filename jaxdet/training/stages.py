@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxdet.models.detector import Detector, Params
 from jaxdet.training.checkpoints import restore_params
@@ -19,14 +18,11 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """What is trained, from where, which part of it, and for how long."""
+    """What its progress is called, which part of the parameters learns, for how long and how fast."""
 
     name: str
-    detector: Detector
     trainable: Callable[[str], bool]  # path, as in "conv1_1/kernel" -> does it learn
-    init_from: str | os.PathLike | None  # workdir or checkpoint folder whose parameters it starts with
     steps: int  # optimiser steps
-    tx: optax.GradientTransformation
     learning_rate: LearningRate
 
 

@@ -35,6 +35,15 @@ def detector(pooling="ceil", roi_pooling="max_pool", dropout=0.5, compute_dtype=
 
 
 @functools.cache
+def compiled(function, **options):
+    """detector(**options)'s loss, its gradient or predict, compiled once a shape for all tests."""
+    made = detector(**options)
+    return jax.jit(
+        {"loss": made.loss, "gradient": jax.value_and_grad(made.loss, has_aux=True), "predict": made.predict}[function]
+    )
+
+
+@functools.cache
 def params():
     # Larger last layers than N(0, 0.001) gives, so that scores and boxes differ between RoIs.
     fresh = detector().init(jax.random.key(0))
@@ -76,10 +85,9 @@ def row(tree, i):
 ALONE, IN_A_LARGER_BUCKET = (64, 112), (96, 144)
 
 
-@pytest.mark.parametrize("roi_pooling", ["max_pool", "align"])
-@pytest.mark.parametrize("pooling", ["ceil", "floor"])
+@pytest.mark.parametrize(("pooling", "roi_pooling"), [("ceil", "max_pool"), ("floor", "align")])
 def test_an_image_has_the_same_loss_alone_in_a_larger_bucket_and_in_a_batch(pooling, roi_pooling):
-    loss = jax.jit(jax.value_and_grad(detector(pooling, roi_pooling).loss, has_aux=True))
+    loss = compiled("gradient", pooling=pooling, roi_pooling=roi_pooling)
     key = jax.random.key(7)
     (_, alone), gradient = loss(params(), one(3, (61, 100), ALONE), key)
     (_, larger), same_gradient = loss(params(), one(3, (61, 100), IN_A_LARGER_BUCKET), key)
@@ -95,10 +103,9 @@ def test_an_image_has_the_same_loss_alone_in_a_larger_bucket_and_in_a_batch(pool
         np.testing.assert_allclose(together[name], (alone[name] + other[name]) / 2, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("roi_pooling", ["max_pool", "align"])
-@pytest.mark.parametrize("pooling", ["ceil", "floor"])
+@pytest.mark.parametrize(("pooling", "roi_pooling"), [("ceil", "max_pool"), ("floor", "align")])
 def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batch(pooling, roi_pooling):
-    predict = jax.jit(detector(pooling, roi_pooling).predict)
+    predict = compiled("predict", pooling=pooling, roi_pooling=roi_pooling)
     alone = row(predict(params(), one(3, (61, 100), ALONE)), 0)
     both = stack(one(4, (90, 140), IN_A_LARGER_BUCKET), one(3, (61, 100), IN_A_LARGER_BUCKET))
     together = row(predict(params(), both), 1)
@@ -137,23 +144,21 @@ def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
 
 def test_bfloat16_activations_give_nearly_the_same_losses_and_float32_gradients():
     batch, key = one(3, (61, 100), ALONE), jax.random.key(0)
-    (_, exact), _ = jax.jit(jax.value_and_grad(detector(dropout=0.0).loss, has_aux=True))(params(), batch, key)
-    (_, rough), gradient = jax.jit(
-        jax.value_and_grad(detector(dropout=0.0, compute_dtype="bfloat16").loss, has_aux=True)
-    )(params(), batch, key)
+    _, exact = compiled("loss", dropout=0.0)(params(), batch, key)
+    (_, rough), gradient = compiled("gradient", dropout=0.0, compute_dtype="bfloat16")(params(), batch, key)
     np.testing.assert_allclose(rough["objectness_loss"], exact["objectness_loss"], rtol=0.05)
     for leaf in jax.tree.leaves(gradient):
         assert leaf.dtype == jnp.float32 and np.isfinite(leaf).all()
 
 
 def test_boxes_come_in_pixels_of_the_original_image():
-    found = row(jax.jit(detector().predict)(params(), one(3, (61, 100), ALONE)), 0)
+    found = row(compiled("predict", pooling="ceil", roi_pooling="max_pool")(params(), one(3, (61, 100), ALONE)), 0)
     assert found.boxes[:, 2].max() <= 100 / 1.5 + 1e-4 and found.boxes[:, 3].max() <= 61 / 1.5 + 1e-4
 
 
 def test_an_image_without_objects_trains_and_has_no_box_loss():
     empty = one(5, (60, 100), ALONE, objects=0)
-    (total, metrics), gradient = jax.jit(jax.value_and_grad(detector().loss, has_aux=True))(
+    (total, metrics), gradient = compiled("gradient", pooling="ceil", roi_pooling="max_pool")(
         params(), empty, jax.random.key(0)
     )
     assert np.isfinite(total) and metrics["objectness_loss"] > 0 and metrics["class_loss"] > 0
@@ -164,7 +169,7 @@ def test_an_image_without_objects_trains_and_has_no_box_loss():
 def test_filler_rows_count_for_nothing():
     real, filler = one(3, (61, 100), ALONE), one(4, (50, 90), ALONE)
     filler = dataclasses.replace(filler, image_valid=np.array([False]))
-    loss, predict = jax.jit(detector().loss), jax.jit(detector().predict)
+    loss, predict = compiled("loss"), compiled("predict", pooling="ceil", roi_pooling="max_pool")
     alone, _ = loss(params(), real, jax.random.key(0))
     padded, _ = loss(params(), stack(real, filler), jax.random.key(0))
     np.testing.assert_allclose(padded, alone, rtol=1e-5)
@@ -172,7 +177,7 @@ def test_filler_rows_count_for_nothing():
 
 
 def test_samples_change_with_the_step_and_the_image_only():
-    loss = jax.jit(detector(dropout=0.0).loss)
+    loss = compiled("loss")
     batch = one(3, (61, 100), ALONE)
     first, _ = loss(params(), batch, jax.random.key(0))
     again, _ = loss(params(), batch, jax.random.key(0))
@@ -193,8 +198,8 @@ def test_samples_change_with_the_step_and_the_image_only():
 )
 def test_an_option_acts(change):
     batch = one(3, (61, 100), ALONE)
-    plain, _ = jax.jit(detector().loss)(params(), batch, jax.random.key(0))
-    changed, _ = jax.jit(detector(**change).loss)(params(), batch, jax.random.key(0))
+    plain, _ = compiled("loss")(params(), batch, jax.random.key(0))
+    changed, _ = compiled("loss", **change)(params(), batch, jax.random.key(0))
     assert plain != changed
 
 

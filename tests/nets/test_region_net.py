@@ -77,3 +77,7 @@ def test_unknown_names_are_refused():
         narrow(normalisation="cafe")
     with pytest.raises(InputError, match="'ceil' or 'floor'"):
         narrow(pooling="round")
+    with pytest.raises(InputError, match="'float32' or 'bfloat16'"):
+        narrow(compute_dtype="float23")
+    with pytest.raises(InputError, match="at least one of its 64 channels"):
+        vgg16_net(num_classes=2, num_anchors=3, width=0.0)

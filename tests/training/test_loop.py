@@ -1,62 +1,26 @@
-import json
-import os
-import pathlib
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 
+from jaxdet.training.checkpoints import restore_params
 from jaxdet.training.recorder import TrainingError
+from tests.scripts import assert_same_run, figures, saving
 from tests.training import toy
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("uninterrupted")
-    return toy.train(workdir).trainable, figures(workdir)
-
-
-def figures(workdir):
-    """metrics.jsonl without its times."""
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "time"} for line in lines]
-
-
-def assert_same_run(trainable, workdir, uninterrupted):
-    expected, expected_figures = uninterrupted
-    assert trainable.keys() == expected.keys()
-    for path, leaf in expected.items():
-        np.testing.assert_array_equal(trainable[path], leaf)
-    assert figures(workdir) == expected_figures
-
-
-def start(workdir):
-    command = [sys.executable, "-m", "tests.training.toy", str(workdir), "--pause=0.05"]
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONWARNINGS": "error"}, stdout=subprocess.PIPE)
-
-
-def wait_until(condition, process):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, "the process ended too early"
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
-def saving(workdir):
-    folder = workdir / "checkpoints"
-    return folder.exists() and any(not (path / "manifest.json").exists() for path in folder.iterdir())
+    toy.train(workdir)
+    return workdir
 
 
 def test_figures_and_checkpoints_of_a_run(uninterrupted, tmp_path, capsys):
     state = toy.train(tmp_path)
     assert int(state.step) == 20
-    assert_same_run(state.trainable, tmp_path, uninterrupted)
+    np.testing.assert_array_equal(state.trainable["fc/kernel"], restore_params(tmp_path)["fc"]["kernel"])
+    assert_same_run(tmp_path, uninterrupted)
     lines = figures(tmp_path)
     assert [line["step"] for line in lines if line["split"] == "train"] == [4, 8, 12, 16, 20]
     assert [line["step"] for line in lines if line["split"] == "val"] == [5, 10, 15, 20]
@@ -73,24 +37,24 @@ def test_a_finished_run_is_not_run_again(tmp_path, capsys):
     assert "compiled" not in capsys.readouterr().out
 
 
-def test_kill_9_while_saving_sigterm_and_kill_9_at_any_moment_change_nothing(uninterrupted, tmp_path):
+def test_kill_9_while_saving_sigterm_and_kill_9_at_any_moment_change_nothing(scripts, uninterrupted, tmp_path):
+    command = "tests/training/toy.py", str(tmp_path), "--pause=0.05"
+
     def stopped(number, moment):
-        process = start(tmp_path)
-        wait_until(lambda: (tmp_path / "metrics.jsonl").exists() and moment(), process)
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
-        return process.returncode, output
+        script = scripts.start(*command)
+        script.wait_until(lambda: (tmp_path / "metrics.jsonl").exists() and moment())
+        script.kill(number)
+        return script.end()
 
     stopped(signal.SIGKILL, lambda: saving(tmp_path))
-    code, output = stopped(signal.SIGTERM, lambda: len(figures(tmp_path)) >= 2)
+    code, printed = stopped(signal.SIGTERM, lambda: len(figures(tmp_path)) >= 2)
     assert code == 128 + signal.SIGTERM
-    assert b"stopped by SIGTERM, step" in output
+    assert "stopped by SIGTERM, step" in printed
     stopped(signal.SIGKILL, lambda: len(figures(tmp_path)) >= 5)
-    process = start(tmp_path)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert b"going on from the checkpoint of step" in output
-    assert_same_run(np.load(tmp_path / "final.npz"), tmp_path, uninterrupted)
+    code, printed = scripts.run(*command)
+    assert code == 0, printed
+    assert "going on from the checkpoint of step" in printed
+    assert_same_run(tmp_path, uninterrupted)
 
 
 @pytest.mark.parametrize("at", [5, 7])
@@ -105,7 +69,8 @@ def test_ctrl_c_saves_the_step(uninterrupted, tmp_path, at):
         toy.train(tmp_path, batches=interrupted_batches)
     assert stopped.value.code == 128 + signal.SIGINT
     assert (tmp_path / "checkpoints" / str(at)).exists()
-    assert_same_run(toy.train(tmp_path).trainable, tmp_path, uninterrupted)
+    toy.train(tmp_path)
+    assert_same_run(tmp_path, uninterrupted)
 
 
 def test_a_validation_broken_off_is_done_after_the_restart(uninterrupted, tmp_path):
@@ -117,7 +82,8 @@ def test_a_validation_broken_off_is_done_after_the_restart(uninterrupted, tmp_pa
         toy.train(tmp_path, evaluate=interrupted_evaluation)
     assert stopped.value.code == 128 + signal.SIGTERM
     assert [line["split"] for line in figures(tmp_path)] == ["train"]
-    assert_same_run(toy.train(tmp_path).trainable, tmp_path, uninterrupted)
+    toy.train(tmp_path)
+    assert_same_run(tmp_path, uninterrupted)
 
 
 def test_first_step_that_is_not_finite_stops_the_run(tmp_path):

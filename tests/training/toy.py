@@ -1,7 +1,4 @@
-"""A least-squares "detector" small enough to train in a blink, and a script that runs it as a real process.
-
-python -m tests.training.toy WORKDIR [--pause=SECONDS]
-"""
+"""A least-squares "detector" small enough to train in a blink; also a script: toy.py WORKDIR [--pause=SECONDS]."""
 
 import argparse
 import os
@@ -75,15 +72,11 @@ def fresh_state(tx, mesh, trainable=lambda path: True):
     return sharding.replicate(made, mesh)
 
 
-def stage(steps: int, name: str = "toy") -> Stage:
-    tx, rate = optimizer(steps=steps)
-    return Stage(name, DETECTOR, lambda path: path != "conv/bias", None, steps, tx, rate)
-
-
 def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=None):
     """Runs the loop on the toy; `pause` seconds a step, a batch that gives nan at `nan_at`."""
     mesh = sharding.data_mesh()
-    job = stage(steps)
+    tx, rate = optimizer(steps=steps)
+    stage = Stage(name="toy", trainable=lambda path: path != "conv/bias", steps=steps, learning_rate=rate)
 
     def stream(start):
         for step in range(start + 1, steps + 1):
@@ -99,9 +92,9 @@ def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=N
 
     with locked(workdir):
         return loop.run(
-            job,
-            fresh_state(job.tx, mesh, job.trainable),
-            make_train_step(DETECTOR.loss, job.tx, mesh),
+            stage,
+            fresh_state(tx, mesh, stage.trainable),
+            make_train_step(DETECTOR.loss, tx, mesh),
             batches or stream,
             put=lambda host: sharding.shard_batch(host, mesh),
             workdir=workdir,
@@ -119,5 +112,4 @@ if __name__ == "__main__":
     parser.add_argument("workdir")
     parser.add_argument("--pause", type=float, default=0.0)
     given = parser.parse_args()
-    final = train(given.workdir, pause=given.pause)
-    np.savez(os.path.join(given.workdir, "final.npz"), **final.trainable)
+    train(given.workdir, pause=given.pause)
