@@ -1,6 +1,6 @@
 """CPU time of a detection and of a training step at 600x1000, full-width VGG16, as a ratio to torchvision's.
 
-    python benchmarks/end_to_end.py --peer-python=/path/to/an/environment/with/torchvision/bin/python
+    python -m benchmarks.end_to_end --peer-python=/path/to/an/environment/with/torchvision/bin/python
 
 Both have random weights, RoIAlign and the sizes of configs/faster_voc.py, and run in turn, A B A B, each in a process
 of its own. The table shows medians of process CPU time; jaxdet's image stands in its bucket of 608x1008.
@@ -10,10 +10,7 @@ import argparse
 import pathlib
 import statistics
 import subprocess
-import sys
 import time
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,6 @@
 """Images a second and core of the input pipeline: record, JPEG decoding, flip, resize 600/1000, batch.
 
-    python benchmarks/input_pipeline.py [--devkit=VOCdevkit/VOC2012 --split=train]
+    python -m benchmarks.input_pipeline [--devkit=VOCdevkit/VOC2012 --split=train]
 
 Without a devkit it draws photos of VOC's usual 500 x 375. The limit is OpenCV alone, decoding and resizing them.
 Seconds are CPU seconds of the process, so that other programs on the machine count little.

@@ -1,6 +1,6 @@
 """The CPU time of jaxdet's operations as a ratio to torchvision's, lower is better.
 
-    python benchmarks/ops.py --peer-python=/path/to/an/environment/with/torchvision/bin/python
+    python -m benchmarks.ops --peer-python=/path/to/an/environment/with/torchvision/bin/python
 
 Both run in turn, A B A B, each in a process of its own, on the same inputs in their own layout; the table shows medians
 of process CPU time. The sizes are those of a 600x1000 image and VGG16: features of 38x64x512.
@@ -10,11 +10,8 @@ import argparse
 import pathlib
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import jax
 import jax.numpy as jnp
