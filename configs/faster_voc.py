@@ -1,8 +1,9 @@
 """Faster R-CNN, VGG16, PASCAL VOC 2007 trainval -> test: py-faster-rcnn's end-to-end recipe.
 
 Every number is that project's (experiments/cfgs/faster_rcnn_end2end.yml and its solver); README lists the departures.
-The published figure of the same net with 4-step training is 69.9 mAP. Training here starts from random weights until
-ImageNet's can be loaded, which falls far short of it: no score is claimed yet.
+The published figure of the same net with 4-step training is 69.9 mAP. The recipe starts from ImageNet's weights, which
+cannot be loaded yet: no score is claimed. From random weights it diverges within a few steps, since Caffe's input is 60
+times larger than torchvision's.
 
     python train.py --config=configs/faster_voc.py --config.dataset.devkit=VOCdevkit/VOC2007
 """

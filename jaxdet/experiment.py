@@ -88,13 +88,14 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         plan = {"batch_size": training.batch_size, "seed": config.seed, "start_step": 0}
         batches = bind(train_batches, config.input, section="input", **plan, **_rows())
         validate = _validation(config, detector, mesh) if training.eval_every else None
-        if jax.process_index() == 0:
-            workdirs.claim(workdir, config, dataset.class_names, dataset.fingerprint)
         # A run that goes on has its parameters in its own checkpoint; what it once started from may be gone.
         init_from = None if has_checkpoint(workdir) else training.init_from or None
+        fresh = _fresh_state(detector, tx, stage, config.seed, init_from)
+        if jax.process_index() == 0:
+            workdirs.claim(workdir, config, dataset.class_names, dataset.fingerprint)
         loop.run(
             stage,
-            replicate(_fresh_state(detector, tx, stage, config.seed, init_from), mesh),
+            replicate(fresh, mesh),
             make_train_step(detector.loss, tx, mesh, accumulate=training.accumulate),
             lambda step: batches(dataset, start_step=step),
             put=lambda batch: shard_batch(batch, mesh),
@@ -131,9 +132,8 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     if dataset.class_names != class_names:
         raise InputError(f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}.")
     mesh = data_mesh()
-    detector = build_detector(config, class_names)
-    params = replicate(_restore(folder, checkpoint, detector), mesh)
-    detect = jax.jit(detector.predict)
+    detector, params = _restore(folder, checkpoint, config, class_names)
+    params, detect = replicate(params, mesh), jax.jit(detector.predict)
     found = detect_split(lambda batch: detect(params, shard_batch(batch, mesh)), _eval_batches(config, dataset))
     truth = ground_truth_table(dataset)
     summary = summarize(found, truth, class_names)
@@ -157,8 +157,7 @@ def predict(workdir: str | None, files: list[str], *, output: str, threshold: fl
     folder = _existing(workdir, None)
     config, class_names = workdirs.read(folder)
     found = photos.find(files)
-    detector = build_detector(config, class_names)
-    params = _restore(folder, checkpoint, detector)
+    detector, params = _restore(folder, checkpoint, config, class_names)
     detect = jax.jit(detector.predict)
     sides = {"short_side": config.input.short_side, "long_side": config.input.long_side}
     photos.annotate(
@@ -185,9 +184,12 @@ def _existing(workdir: str | None, config: ConfigDict | None) -> Path:
     return Path(workdir or _default_workdir(config)).expanduser().resolve()
 
 
-def _restore(folder: Path, checkpoint: str, detector: Detector) -> Params:
-    """The parameters of a workdir on the device; InputError where they are not those of the detector."""
+def _restore(
+    folder: Path, checkpoint: str, config: ConfigDict, class_names: tuple[str, ...]
+) -> tuple[Detector, Params]:
+    """A workdir's detector and parameters, on the device; InputError where they do not fit each other."""
     params = restore_params(folder, "best" if checkpoint == "best" else None)
+    detector = build_detector(config, class_names)
     got, wanted = (
         {path: leaf.shape for path, leaf in state.flatten(tree).items()} for tree in (params, _shapes(detector))
     )
@@ -196,7 +198,7 @@ def _restore(folder: Path, checkpoint: str, detector: Detector) -> Params:
         raise InputError(
             f"checkpoint in {folder} does not fit the config ({'; '.join(wrong[:3])}); give the one it had."
         )
-    return jax.device_put(params)
+    return detector, jax.device_put(params)
 
 
 def _shapes(detector: Detector) -> Params:
@@ -204,7 +206,7 @@ def _shapes(detector: Detector) -> Params:
 
 
 def _fresh_state(detector, tx, stage: Stage, seed: int, init_from: str | None) -> state.TrainState:
-    """The state before the first step. Nothing else may refer to its arrays: a restored state takes their place."""
+    """The state before the first step."""
     key = jax.random.key(seed)
     params = init_params(detector, jax.random.fold_in(key, 0), init_from)
     return state.create(params, tx, jax.random.fold_in(key, 1), trainable=stage.trainable)

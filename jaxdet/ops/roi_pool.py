@@ -26,8 +26,8 @@ def roi_max_pool(features, boxes, *, output_size: int = 7, stride: float = 16):
       invalid slot) pools the first cell.
 
     The corners are cells: `round(x / stride)` half away from zero, both ends included, so a box always holds a cell.
-    Among equal maxima the first in row-major order receives the gradient. Boxes clipped to the image are exact; a box
-    that is much longer than the map is cut at its right and bottom.
+    Among equal maxima the first in row-major order receives the gradient. Exact for boxes up to seven cells longer than
+    the map, so for all that were clipped to the image; a longer one is cut at its right and bottom.
     """
     height, width = features.shape[:2]
     far = 4.0 * max(height, width)  # keeps the integers finite; no bin out there touches the map
@@ -38,9 +38,9 @@ def roi_max_pool(features, boxes, *, output_size: int = 7, stride: float = 16):
 
 
 def _window_lengths(size: int, bins: int) -> list[int]:
-    """The window lengths 1, 4, 13, ... needed along an axis: three windows cover any bin of a box inside the map."""
+    """The window lengths 1, 4, 13, ... needed along an axis: three cover any bin of a box up to 7 cells longer."""
     lengths = [1]
-    while _longest_box(lengths, bins) < size + 1:
+    while _longest_box(lengths, bins) < size + 7:
         lengths.append(3 * lengths[-1] + 1)
     return lengths
 

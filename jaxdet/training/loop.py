@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+import jax
+
 from jaxdet.models.detector import Metrics, Params
 from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.interrupt import Interrupted, StopRequest, stop_request
@@ -59,7 +61,11 @@ def run(
     """
     checkpoints = Checkpoints(workdir, keep=keep)
     checkpoints.check_space(state)
-    state, saved = checkpoints.restore(state) or (state, {})
+    fresh, saved = state, {}
+    if restored := checkpoints.restore(fresh):
+        state, saved = restored
+        for leaf in jax.tree.leaves(fresh):  # the caller may still hold it, and memory is short
+            leaf.delete()
     start = int(state.step)
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(contextlib.closing(MetricsWriter(workdir, start=start)))

@@ -169,6 +169,7 @@ def test_an_interrupted_program_ends(shapes_builder):
         "from jaxdet.data.dataset import open_split\n"
         "from jaxdet.data.pipeline import train_batches\n"
         f"dataset = open_split(tfds.builder_from_directory({str(shapes_builder.data_path)!r}), 'train')\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job has it ignored
         f"for step, batch in enumerate(train_batches(dataset, start_step=0, **{TRAIN!r})):\n"
         "    if step == 5: os.kill(os.getpid(), signal.SIGINT)\n"
     )
