@@ -9,13 +9,12 @@ mAP@0.5 (VOC10) 0.888 on the 200 test pictures, 0.892 on the 100 validation pict
 
 from ml_collections import ConfigDict
 
-from configs import faster_voc
+from configs import faster_devkit
 
 
 def get_config() -> ConfigDict:
-    config = faster_voc.get_config()
+    config = faster_devkit.get_config()  # the narrow net and AdamW of training from scratch
     config.name = "faster_shapes"
-    config.seed = 0
 
     config.dataset = ConfigDict({"kind": "shapes", "data_dir": "data", "image_size": 192})
     config.dataset.update({"train": 1600, "validation": 100, "test": 200, "seed": 1})
@@ -25,11 +24,6 @@ def get_config() -> ConfigDict:
     config.input.max_gt = 8
     config.input.workers = 2
 
-    config.net.width = 0.25
-    config.net.head_features = 256
-    config.net.dropout = 0.0
-    config.net.normalisation = "torchvision"
-
     # Sides of about 24, 40 and 72 pixels for objects of 19 to 81.
     config.anchors.scales = (1.5, 2.5, 4.5)
     config.model.train_proposals = ConfigDict({"pre_nms_top_n": 1000, "post_nms_top_n": 300, "nms_iou": 0.7})
@@ -38,21 +32,10 @@ def get_config() -> ConfigDict:
     config.model.roi_targets.batch_size = 64
     config.model.roi_targets.positive_fraction = 0.5
     config.model.detections.nms_iou = 0.5  # shapes of one class may overlap
-    config.model.roi_pooling = "align"  # objects here are one to five cells of features
 
-    config.optim.name = "adamw"
     config.optim.learning_rate = 7e-4
-    config.optim.schedule = "cosine"
-    config.optim.boundaries = ()
-    config.optim.warmup_steps = 100
-    config.optim.weight_decay = 1e-4
-    config.optim.decay_biases = False
-    config.optim.bias_learning_rate_factor = 1.0
 
     config.training.steps = 3_000
-    config.training.batch_size = 2
-    config.training.accumulate = 1
-    config.training.frozen = ()
     config.training.log_every = 50
     config.training.eval_every = 1_000
     config.training.checkpoint_every = 500
