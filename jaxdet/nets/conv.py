@@ -1,7 +1,7 @@
 """A convolution whose gradients are fast on CPU too, to be given to `flax.linen.Conv(conv_general_dilated=...)`.
 
 XLA on CPU computes the stock kernel gradient as a convolution with the whole feature map as its kernel, up to three
-times slower than a matrix product of the same size. 3x3, stride 1, SAME convolutions get a kernel gradient of their own,
+times slower than a matrix product of the same size. 3x3, stride 1, SAME convolutions get their own kernel gradient,
 and only where the program is lowered for CPU; every other convolution and platform keeps the stock one.
 """
 
