@@ -20,12 +20,16 @@ def get_config() -> ConfigDict:
     config = faster_voc.get_config()
     config.name = "faster_devkit"
     config.seed = 0
+
+    # The splits are files of ImageSets/Main.
+    config.dataset = ConfigDict({"kind": "devkit", "devkit": "", "data_dir": "data"})
+    config.dataset.class_names = ()  # empty: those found in the annotations, in alphabetical order
+    config.dataset.max_pixels = 50_000_000  # larger images are left out before they are decoded
     config.splits = ConfigDict({"train": "train", "validation": "val", "test": "test"})
 
     config.net.width = 0.25
     config.net.head_features = 256
     config.net.dropout = 0.0
-    config.net.normalisation = "torchvision"
 
     config.anchors.scales = (2.0, 4.0, 8.0, 16.0, 32.0)
     config.model.train_proposals = ConfigDict({"pre_nms_top_n": 2000, "post_nms_top_n": 1000, "nms_iou": 0.7})
@@ -46,6 +50,7 @@ def get_config() -> ConfigDict:
     config.training.batch_size = 2
     config.training.accumulate = 1
     config.training.frozen = ()
+    config.training.pretrained = ""
     config.training.eval_every = 500
     config.training.checkpoint_every = 250
     return config

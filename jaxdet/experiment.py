@@ -21,6 +21,8 @@ from jaxdet.data.dataset import Dataset, open_split
 from jaxdet.data.pipeline import eval_batches, photo_batch, train_batches
 from jaxdet.data.shapes import prepare_shapes
 from jaxdet.data.voc import prepare_devkit
+from jaxdet.data.voc_splits import open_voc
+from jaxdet.evaluation.coco_json import write_coco
 from jaxdet.evaluation.predict import detect_split, ground_truth_table
 from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
 from jaxdet.evaluation.tables import DetectionTable
@@ -30,6 +32,7 @@ from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.nets.region_net import vgg16_net
 from jaxdet.nets.vgg16 import STRIDE
 from jaxdet.ops.anchors import base_anchors
+from jaxdet.starting import settle, starting_params
 from jaxdet.training import loop, state
 from jaxdet.training.checkpoints import has_checkpoint, restore_params
 from jaxdet.training.lock import locked
@@ -41,7 +44,7 @@ from jaxdet.types import Batch, Detections
 
 log = logging.getLogger(__name__)
 
-DATASETS = {"shapes": prepare_shapes, "devkit": prepare_devkit}
+DATASETS = {"shapes": prepare_shapes, "devkit": prepare_devkit, "voc": open_voc}
 
 
 def build_detector(config: ConfigDict, class_names: tuple[str, ...]) -> Detector:
@@ -58,11 +61,14 @@ def open_dataset(config: ConfigDict, part: str) -> Dataset:
     kind = fields.pop("kind")
     if kind not in DATASETS:
         raise InputError(f"dataset.kind: no {kind!r}; {nearest(kind, DATASETS)}")
-    if not config.splits[part]:
+    split = config.splits[part]
+    if not split:
         raise InputError(f"splits.{part} is empty; name a split, or set training.eval_every=0 to train without any.")
+    if kind == "voc":
+        return bind(open_voc, fields, section="dataset", split=split)()
     if kind == "devkit":
         fields["splits"] = tuple(dict.fromkeys(name for name in config.splits.values() if name))
-    return open_split(bind(DATASETS[kind], fields, section="dataset")(), config.splits[part])
+    return open_split(bind(DATASETS[kind], fields, section="dataset")(), split)
 
 
 def train(config: ConfigDict, workdir: str | None) -> None:
@@ -74,6 +80,7 @@ def train(config: ConfigDict, workdir: str | None) -> None:
     _start()
     sections.check(config)
     with locked(workdir or _default_workdir(config)) as workdir:
+        config = settle(config, workdir)
         training, mesh = config.training, data_mesh()
         check_batch_size(training.batch_size, mesh, accumulate=training.accumulate)
         dataset = open_dataset(config, "train")
@@ -89,8 +96,8 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         batches = bind(train_batches, config.input, section="input", **plan, **_rows())
         validate = _validation(config, detector, mesh) if training.eval_every else None
         # A run that goes on has its parameters in its own checkpoint; what it once started from may be gone.
-        init_from = None if has_checkpoint(workdir) else training.init_from or None
-        fresh = _fresh_state(detector, tx, stage, config.seed, init_from)
+        source = None if has_checkpoint(workdir) else starting_params(config)
+        fresh = _fresh_state(detector, tx, stage, config.seed, source)
         if jax.process_index() == 0:
             workdirs.claim(workdir, config, dataset.class_names, dataset.fingerprint)
         loop.run(
@@ -113,7 +120,7 @@ def train(config: ConfigDict, workdir: str | None) -> None:
 def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, checkpoint: str) -> dict:
     """Scores a trained detector and returns evaluation.report.summarize's figures.
 
-    Prints a table and leaves metrics.json, PASCAL's result files and pictures in workdir/evaluation/<part>/.
+    Prints a table and leaves metrics.json, PASCAL's and COCO's result files and pictures in workdir/evaluation/<part>/.
 
     Args:
       config: stands in for the workdir's own, for other data or thresholds; None for the workdir's.
@@ -126,11 +133,12 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     _start()
     folder = _existing(workdir, config)
     trained, class_names = workdirs.read(folder)
-    config = config or trained
+    config = settle(config or trained, folder)
     sections.check(config)
     dataset = open_dataset(config, part)
     if dataset.class_names != class_names:
         raise InputError(f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}.")
+    output = workdirs.make_folder(folder / "evaluation" / part)
     mesh = data_mesh()
     detector, params = _restore(folder, checkpoint, config, class_names)
     params, detect = replicate(params, mesh), jax.jit(detector.predict)
@@ -138,10 +146,10 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     truth = ground_truth_table(dataset)
     summary = summarize(found, truth, class_names)
     if jax.process_index() == 0:
-        output = folder / "evaluation" / part
         print_table(summary)
         write_metrics(output / "metrics.json", summary)
-        write_comp4(output, config.splits[part], found, dataset.names, class_names)
+        write_comp4(output, _comp4_name(config.splits[part], part), found, dataset.names, class_names)
+        write_coco(output, found, truth, dataset.names, dataset.image_sizes, class_names)
         _draw_pictures(output / "pictures", dataset, found, count=config.evaluation.pictures)
         log.info("figures, result files and pictures: %s", output)
     return summary
@@ -190,25 +198,28 @@ def _restore(
     """A workdir's detector and parameters, on the device; InputError where they do not fit each other."""
     params = restore_params(folder, "best" if checkpoint == "best" else None)
     detector = build_detector(config, class_names)
+    check_fit(params, detector, f"checkpoint in {folder}")
+    return detector, jax.device_put(params)
+
+
+def check_fit(params: Params, detector: Detector, what: str) -> None:
+    """Raises InputError where `params`, which came from `what`, are not of the detector's shapes."""
     got, wanted = (
         {path: leaf.shape for path, leaf in state.flatten(tree).items()} for tree in (params, _shapes(detector))
     )
     wrong = [f"{path} {got.get(path)} for {shape}" for path, shape in wanted.items() if got.get(path) != shape]
     if wrong:
-        raise InputError(
-            f"checkpoint in {folder} does not fit the config ({'; '.join(wrong[:3])}); give the one it had."
-        )
-    return detector, jax.device_put(params)
+        raise InputError(f"{what} does not fit the config ({'; '.join(wrong[:3])}); give the one it had.")
 
 
 def _shapes(detector: Detector) -> Params:
     return jax.eval_shape(detector.init, jax.random.key(0))
 
 
-def _fresh_state(detector, tx, stage: Stage, seed: int, init_from: str | None) -> state.TrainState:
+def _fresh_state(detector, tx, stage: Stage, seed: int, source: Params | None) -> state.TrainState:
     """The state before the first step."""
     key = jax.random.key(seed)
-    params = init_params(detector, jax.random.fold_in(key, 0), init_from)
+    params = init_params(detector, jax.random.fold_in(key, 0), source)
     return state.create(params, tx, jax.random.fold_in(key, 1), trainable=stage.trainable)
 
 
@@ -256,6 +267,12 @@ def _validation(config: ConfigDict, detector: Detector, mesh: Mesh) -> Callable[
         return {"val_loss": float(np.average(loss, weights=images)), "val_map": mean_ap(per_class)}
 
     return evaluate
+
+
+def _comp4_name(split: str, part: str) -> str:
+    """The split as the official devkit names it: 'test' for '2007/test'; a sum or slice has no such name."""
+    name = split.rpartition("/")[2]
+    return part if {"+", "["} & set(split) else name
 
 
 def _draw_pictures(folder: Path, dataset: Dataset, found: DetectionTable, *, count: int) -> None:

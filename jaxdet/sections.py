@@ -36,6 +36,8 @@ class Training:
     accumulate: int
     frozen: tuple[str, ...]
     init_from: str
+    pretrained: str
+    pretrained_file: str
     log_every: int
     eval_every: int
     checkpoint_every: int

@@ -46,6 +46,17 @@ def read(workdir: Path) -> tuple[ConfigDict, tuple[str, ...]]:
     return ConfigDict(_tuples(stored["config"])), tuple(stored["class_names"])
 
 
+def make_folder(path: Path) -> Path:
+    """Makes a folder to write results into, before the work that leads to them; InputError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ".writable").touch()
+        (path / ".writable").unlink()
+    except OSError as error:
+        raise InputError(f"{path} must be writable, got {error.strerror}; free it, or work on a copy.") from error
+    return path
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())

@@ -4,22 +4,26 @@ import importlib
 import pathlib
 
 import jax
+import numpy as np
 import pytest
 
-from configs import faster_voc
+from configs import faster_voc, faster_voc0712, faster_voc12_article
 from jaxdet import sections
 from jaxdet.checks import bind
 from jaxdet.data.pipeline import train_batches
 from jaxdet.experiment import DATASETS, build_detector
+from jaxdet.ops.anchors import base_anchors
+from jaxdet.starting import settle
 from jaxdet.training.optimizer import make_optimizer
 
 NAMES = sorted(path.stem for path in (pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_config_fits_the_functions_it_is_for(name):
+def test_a_config_fits_the_functions_it_is_for(name, tmp_path):
     config = importlib.import_module(f"configs.{name}").get_config()
     assert config.name == name
+    config = settle(config, tmp_path)
     sections.check(config)
     params = jax.eval_shape(build_detector(config, ("a", "b", "c")).init, jax.random.key(0))
     assert params["cls_score"]["bias"].shape == (4,)
@@ -27,20 +31,127 @@ def test_a_config_fits_the_functions_it_is_for(name):
     bind(make_optimizer, config.optim, section="optim", steps=config.training.steps)()
     bind(train_batches, config.input, section="input", batch_size=1, seed=0, start_step=0)
     fields = {field: value for field, value in config.dataset.items() if field != "kind"}
-    bind(DATASETS[config.dataset.kind], fields, section="dataset", **({} if "train" in fields else {"splits": ()}))
+    split = {"shapes": {}, "devkit": {"splits": ()}, "voc": {"split": ""}}[config.dataset.kind]
+    bind(DATASETS[config.dataset.kind], fields, section="dataset", **split)
 
 
-def test_faster_voc_has_py_faster_rcnns_numbers():
-    """From experiments/cfgs/faster_rcnn_end2end.yml, lib/fast_rcnn/config.py and the VGG16 solver of that project."""
+# experiments/cfgs/faster_rcnn_end2end.yml, lib/fast_rcnn/config.py, the VGG16 end-to-end solver and train prototxt, and
+# generate_anchors.py of py-faster-rcnn.
+PY_FASTER_RCNN = {
+    "seed": 3,  # RNG_SEED
+    "splits.train": "2007/trainval",
+    "splits.test": "2007/test",
+    "input.short_side": 600,  # SCALES
+    "input.long_side": 1000,  # MAX_SIZE
+    "input.flip": True,  # USE_FLIPPED
+    "input.use_difficult": False,  # use_diff
+    "net.width": 1.0,
+    "net.head_features": 4096,
+    "net.dropout": 0.5,
+    "net.compute_dtype": "float32",
+    "anchors.scales": (8.0, 16.0, 32.0),
+    "anchors.ratios": (0.5, 1.0, 2.0),
+    "anchors.convention": "caffe",
+    "model.rpn_targets.positive_iou": 0.7,  # RPN_POSITIVE_OVERLAP
+    "model.rpn_targets.negative_iou": 0.3,  # RPN_NEGATIVE_OVERLAP
+    "model.rpn_targets.batch_size": 256,  # RPN_BATCHSIZE
+    "model.rpn_targets.positive_fraction": 0.5,  # RPN_FG_FRACTION
+    "model.cross_boundary_anchors": False,  # _allowed_border 0
+    "model.train_proposals.pre_nms_top_n": 12000,
+    "model.train_proposals.post_nms_top_n": 2000,
+    "model.train_proposals.nms_iou": 0.7,
+    "model.test_proposals.pre_nms_top_n": 6000,
+    "model.test_proposals.post_nms_top_n": 300,
+    "model.test_proposals.nms_iou": 0.7,
+    "model.min_proposal_size": 16.0,  # RPN_MIN_SIZE, times the image's scale
+    "model.max_log_scale": None,
+    "model.roi_targets.batch_size": 128,  # BATCH_SIZE
+    "model.roi_targets.positive_fraction": 0.25,  # FG_FRACTION
+    "model.roi_targets.positive_iou": 0.5,  # FG_THRESH
+    "model.roi_targets.negative_iou": (0.0, 0.5),  # BG_THRESH_LO, BG_THRESH_HI
+    "model.roi_targets.add_ground_truth": True,
+    "model.delta_std": (0.1, 0.1, 0.2, 0.2),  # BBOX_NORMALIZE_STDS
+    "model.rpn_sigma": 3.0,
+    "model.rpn_box_weight": 1.0,
+    "model.rpn_box_normaliser": "sampled",
+    "model.roi_sigma": 1.0,
+    "model.roi_pooling": "max_pool",
+    "model.detections.score_threshold": 0.05,
+    "model.detections.nms_iou": 0.3,
+    "model.detections.max_detections": 100,
+    "optim.name": "sgd",
+    "optim.learning_rate": 1e-3,
+    "optim.schedule": "step",
+    "optim.boundaries": (50_000,),
+    "optim.decay": 0.1,
+    "optim.warmup_steps": 0,
+    "optim.momentum": 0.9,
+    "optim.weight_decay": 5e-4,
+    "optim.decay_biases": True,  # no decay_mult on biases
+    "optim.bias_learning_rate_factor": 2.0,  # lr_mult
+    "optim.clip_norm": None,
+    "training.steps": 70_000,
+    "training.batch_size": 2,  # iter_size 2 of one image
+    "training.accumulate": 2,
+    "training.frozen": ("conv1_", "conv2_"),
+    "training.pretrained": "caffe",
+    "training.init_from": "",
+}
+
+
+def test_faster_voc_has_py_faster_rcnns_numbers(tmp_path):
     config = faster_voc.get_config()
-    assert (config.input.short_side, config.input.long_side) == (600, 1000)
-    assert (config.model.train_proposals.pre_nms_top_n, config.model.train_proposals.post_nms_top_n) == (12000, 2000)
-    assert (config.model.test_proposals.pre_nms_top_n, config.model.test_proposals.post_nms_top_n) == (6000, 300)
-    assert config.model.min_proposal_size == 16
-    assert (config.model.rpn_targets.batch_size, config.model.roi_targets.batch_size) == (256, 128)
-    assert config.model.roi_targets.negative_iou == (0.0, 0.5)
-    assert (config.optim.learning_rate, config.optim.boundaries, config.training.steps) == (1e-3, (50_000,), 70_000)
-    assert (config.optim.momentum, config.optim.weight_decay, config.optim.decay_biases) == (0.9, 5e-4, True)
-    assert config.optim.bias_learning_rate_factor == 2
-    assert (config.training.batch_size, config.training.accumulate) == (2, 2)
-    assert config.splits.to_dict() == {"train": "trainval", "validation": "", "test": "test"}
+    fields = dict(_flat(config.to_dict()))
+    assert {name: fields[name] for name in PY_FASTER_RCNN} == PY_FASTER_RCNN
+    rest = fields.keys() - PY_FASTER_RCNN.keys()  # where things lie, how often something is done: nothing to reproduce
+    assert {name.partition(".")[0] for name in rest} <= {
+        "name",
+        "dataset",
+        "splits",
+        "input",
+        "net",
+        "optim",
+        "training",
+        "evaluation",
+    }
+    assert not any(name.startswith(("model.", "anchors.")) for name in rest)
+    settled = settle(config, tmp_path)
+    assert (settled.net.normalisation, settled.net.pooling) == ("caffe", "ceil")
+
+
+def test_the_articles_recipe():
+    config = faster_voc12_article.get_config()
+    assert config.splits.to_dict() == {"train": "2012/trainval", "validation": "", "test": "2007/test"}
+    proposals = config.model.train_proposals, config.model.test_proposals
+    assert [(p.pre_nms_top_n, p.post_nms_top_n, p.nms_iou) for p in proposals] == [(6000, 2000, 0.7), (6000, 300, 0.7)]
+    assert (config.model.rpn_box_weight, config.model.rpn_box_normaliser) == (10, "locations")
+    assert config.model.roi_pooling == "align"
+    assert (config.optim.learning_rate, config.optim.final_learning_rate, config.optim.schedule) == (
+        1e-3,
+        1e-5,
+        "cosine",
+    )
+    assert config.optim.bias_learning_rate_factor == 1
+    assert (config.training.steps, config.training.batch_size) == (600_000, 1)
+    boxes = base_anchors(**config.anchors, stride=16)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    np.testing.assert_allclose(np.sqrt(areas), np.tile([128, 256, 512], 3), rtol=0.01)
+
+
+def test_0712_is_the_same_longer_on_more_images():
+    ours, papers = (dict(_flat(module.get_config().to_dict())) for module in (faster_voc0712, faster_voc))
+    changed = {name: value for name, value in ours.items() if value != papers[name]}
+    assert changed == {
+        "name": "faster_voc0712",
+        "splits.train": "2007/trainval+2012/trainval",
+        "optim.boundaries": (80_000,),
+        "training.steps": 110_000,
+    }
+
+
+def _flat(tree, prefix=""):
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

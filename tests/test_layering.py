@@ -15,6 +15,7 @@ SCRIPTS = sorted(ROOT.glob("*.py"))
 MAY_IMPORT = {
     "types": set(),
     "checks": set(),
+    "fetch": set(),
     "ops": set(),
     "nets": set(),
     "models": {"nets", "ops"},
@@ -29,13 +30,15 @@ MAY_IMPORT = {
     "commands": set(),
     "workdir": set(),
     "sections": set(),
+    "starting": {"workdir", "weights.pretrained", "training.checkpoints", "models.detector"},
     "photos": {"data.photo", "visualize"},
 }
-ANYONE = {"types", "checks"}
-WIRING = {"experiment"}
+ANYONE = {"types", "checks", "fetch"}
+WIRING = {"experiment", "conversion"}
 ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data"}
 NOWHERE = {"tensorflow", "torch", "torchvision"}
-SCRIPT_IMPORTS = {"jaxdet.experiment", "jaxdet.commands", "jaxdet.checks", "absl", "ml_collections"}
+JAXDET = {f"jaxdet.{name}" for name in ("experiment", "conversion", "commands", "checks")}
+SCRIPT_IMPORTS = {*JAXDET, "absl", "ml_collections"}
 
 
 def imported(path):

@@ -17,6 +17,14 @@ def test_config_and_classes_come_back_as_they_were(tmp_path):
     assert isinstance(read.anchors.scales, tuple)
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    assert workdir.make_folder(tmp_path / "evaluation" / "test") == tmp_path / "evaluation" / "test"
+    assert list((tmp_path / "evaluation" / "test").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file/test must be writable, got Not a directory; free it"):
+        workdir.make_folder(tmp_path / "file" / "test")
+
+
 def test_the_same_experiment_goes_on_and_another_is_refused(tmp_path):
     config = ConfigDict({"seed": 0, "optim": {"learning_rate": 0.1, "boundaries": (1, 2)}})
     workdir.claim(tmp_path, config, CLASSES, "images")

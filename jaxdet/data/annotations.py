@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import BinaryIO
 from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml.ElementTree
@@ -14,14 +15,14 @@ class Unusable(Exception):
     """Why an image or an object cannot be used: the reason a person reads in the summary."""
 
 
-def read_xml(path: Path) -> Element:
+def read_xml(file: Path | BinaryIO) -> Element:
     """The root of an annotation; entities are refused.
 
     Raises:
         Unusable: it does not parse.
     """
     try:
-        return defusedxml.ElementTree.parse(path).getroot()
+        return defusedxml.ElementTree.parse(file).getroot()
     except DefusedXmlException as error:
         raise Unusable("annotation carries XML entities") from error
     except (ParseError, ValueError, LookupError, OSError) as error:

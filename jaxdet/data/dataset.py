@@ -1,19 +1,23 @@
-"""Reading a prepared split: random access to records in original pixels."""
+"""Reading prepared splits: random access to records in original pixels."""
 
 import hashlib
 import json
+from collections import Counter
 
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxdet.checks import InputError, nearest
+from jaxdet.data.image_index import read_index
 from jaxdet.data.voc_features import continuous_boxes
 from jaxdet.types import Record
 
+DECODERS = {"image": tfds.decode.SkipDecoding()}
+
 
 class Dataset:
-    """One split of a prepared data set; image i has the same place in `names`, `image_sizes` and the records.
+    """Splits of prepared data sets, one after the other; image i has one place in `names`, sizes and records.
 
     Attributes:
         class_names: tuple of K names without background; label k is class_names[k - 1].
@@ -22,13 +26,26 @@ class Dataset:
         object_counts: i32[N] objects that are not difficult.
     """
 
-    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
-        index = builder.info.metadata[split]
-        self.class_names = tuple(builder.info.features["objects"]["label"].names)
-        self.names = list(index["names"])
-        self.image_sizes = np.array(index["image_sizes"], np.int32).reshape(-1, 2)
-        self.object_counts = np.array(index["object_counts"], np.int32)
-        self._source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    def __init__(self, *parts: tuple[tfds.core.DatasetBuilder, str]):
+        self.class_names = tuple(parts[0][0].info.features["objects"]["label"].names)
+        self.names, sizes, counts, self._records = [], [], [], []
+        for builder, split in parts:
+            for name, start, stop in _slices(builder, split):
+                index, source = read_index(builder, name), builder.as_data_source(name, decoders=DECODERS)
+                self.names += index["names"][start:stop]
+                sizes += index["image_sizes"][start:stop]
+                counts += index["object_counts"][start:stop]
+                self._records += [(source, i) for i in range(start, stop)]
+        self.image_sizes = np.array(sizes, np.int32).reshape(-1, 2)
+        self.object_counts = np.array(counts, np.int32)
+        if not self.names:
+            raise InputError(f"split {parts[0][1]!r} must hold an image, got none; widen the slice.")
+        twice = [name for name, count in Counter(self.names).items() if count > 1]
+        if twice:
+            listed = " and ".join(f"{split} of {builder.data_path}" for builder, split in parts)
+            raise InputError(
+                f"splits: image {twice[0]!r} must come once, got it twice in {listed}; name each split once."
+            )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,7 +65,8 @@ class Dataset:
         return hashlib.sha256(json.dumps(index).encode()).hexdigest()[:16]
 
     def _record(self, i: int, *, decode: bool) -> Record:
-        example = self._source[i]
+        source, place = self._records[i]
+        example = source[place]
         image = _decode(example["image"]) if decode else np.zeros((0, 0, 3), np.uint8)
         objects = example["objects"]
         height, width = self.image_sizes[i].tolist()
@@ -62,14 +80,33 @@ class Dataset:
 
 
 def open_split(builder: tfds.core.DatasetBuilder, split: str) -> Dataset:
-    """Opens one split of what prepare_devkit or prepare_shapes returned.
+    """Opens a split of what prepare_devkit or prepare_shapes returned, or a sum of such: 'train[:100]+validation'.
 
     Raises:
-        InputError: there is no such split.
+        InputError: there is no such split, or an image is in two of the summands.
     """
-    if split not in builder.info.splits:
-        raise InputError(f"split {split!r} is not in {builder.data_dir}; {nearest(split, builder.info.splits)}")
-    return Dataset(builder, split)
+    return Dataset((builder, split))
+
+
+def _slices(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, int, int]]:
+    """(name, start, stop) of each summand of a split in TFDS's arithmetic."""
+    splits = builder.info.splits
+    if split in splits:  # names that TFDS's grammar does not know, too
+        return [(split, 0, splits[split].num_examples)]
+    for term in split.split("+"):
+        name = term.partition("[")[0].strip()
+        if name not in splits:
+            raise InputError(f"split {name!r} is not in {builder.data_dir}; {nearest(name, splits)}")
+    try:
+        absolute = tfds.core.ReadInstruction.from_spec(split).to_absolute(splits)
+    except ValueError as error:
+        raise InputError(
+            f"split {split!r} must be a sum of splits or slices such as train[:100], got {error}"
+        ) from error
+    return [
+        (part.splitname, part.from_ or 0, splits[part.splitname].num_examples if part.to is None else part.to)
+        for part in absolute
+    ]
 
 
 def _decode(encoded: bytes) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 import collections
 import concurrent.futures
+import functools
 import itertools
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -31,13 +32,13 @@ def train_batches(
     flip: bool,
     max_gt: int,
     workers: int,
+    use_difficult: bool = False,
     process_index: int = 0,
     process_count: int = 1,
 ) -> Iterator[Batch]:
     """The batches of optimiser steps start_step, start_step + 1, ... without end.
 
     The batch of a step depends on its arguments only, not on where the iterator was started: resuming is exact.
-    Difficult objects are left out of the ground truth (py-faster-rcnn's use_diff False).
 
     Args:
         batch_size: images of all processes together; each yields its batch_size / process_count rows.
@@ -45,6 +46,7 @@ def train_batches(
         flip: mirror half of the images, drawn anew each epoch.
         max_gt: ground-truth slots; where an image has more objects, the largest are kept.
         workers: threads.
+        use_difficult: learn from difficult objects, too, as Fast R-CNN's paper did; py-faster-rcnn leaves them out.
 
     Raises:
         InputError: batch_size does not divide, the sides are no sizes, or max_gt or workers is below 1.
@@ -67,9 +69,9 @@ def train_batches(
             position = 0
 
     rows = (batch.rows(process_index, process_count) for batch in planned())
-    return _prefetch(
-        dataset, rows, workers=workers, short_side=short_side, long_side=long_side, flip=flip, max_gt=max_gt
-    )
+    sides = {"short_side": short_side, "long_side": long_side}
+    fill = functools.partial(_fill, dataset=dataset, use_difficult=use_difficult, **sides)
+    return _prefetch(rows, fill, workers=workers, flip=flip, max_gt=max_gt)
 
 
 def eval_batches(
@@ -80,6 +82,7 @@ def eval_batches(
     long_side: int,
     max_gt: int,
     workers: int,
+    use_difficult: bool = False,
     process_index: int = 0,
     process_count: int = 1,
 ) -> Iterator[Batch]:
@@ -92,9 +95,9 @@ def eval_batches(
     assigned = plan.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
     planned = plan.eval_plan(assigned, batch_size=batch_size)
     rows = (batch.rows(process_index, process_count) for batch in planned)
-    return _prefetch(
-        dataset, rows, workers=workers, short_side=short_side, long_side=long_side, flip=False, max_gt=max_gt
-    )
+    sides = {"short_side": short_side, "long_side": long_side}
+    fill = functools.partial(_fill, dataset=dataset, use_difficult=use_difficult, **sides)
+    return _prefetch(rows, fill, workers=workers, flip=False, max_gt=max_gt)
 
 
 def photo_batch(image: np.ndarray, *, short_side: int, long_side: int) -> Batch:
@@ -134,24 +137,19 @@ def _place(batch: Batch, row: int, image: np.ndarray, *, short_side: int, long_s
     return batch.scale[row]
 
 
-def _fill(batch: Batch, row: int, dataset: Dataset, *, mirrored: bool, short_side: int, long_side: int) -> None:
+def _fill(
+    batch: Batch, row: int, *, dataset: Dataset, mirrored: bool, use_difficult: bool, short_side: int, long_side: int
+) -> None:
     record = dataset[int(batch.image_id[row])]
     image, boxes = transforms.flip(record.image, record.boxes) if mirrored else (record.image, record.boxes)
     scale = _place(batch, row, image, short_side=short_side, long_side=long_side)
-    kept = ~record.difficult
+    kept = ~record.difficult | use_difficult
     padded = transforms.pad_ground_truth(boxes[kept] * scale, record.labels[kept], max_gt=batch.gt_valid.shape[1])
     batch.gt_boxes[row], batch.gt_labels[row], batch.gt_valid[row] = padded
 
 
 def _prefetch(
-    dataset: Dataset,
-    planned: Iterable[plan.PlannedBatch],
-    *,
-    workers: int,
-    short_side: int,
-    long_side: int,
-    flip: bool,
-    max_gt: int,
+    planned: Iterable[plan.PlannedBatch], fill: Callable[..., None], *, workers: int, flip: bool, max_gt: int
 ) -> Iterator[Batch]:
     """Makes the batches in order, AHEAD of their use, one image a task; closing the iterator ends the threads."""
     cv2.setNumThreads(1)  # the threads are ours: cv2's own would fight them for the cores
@@ -164,9 +162,8 @@ def _prefetch(
     def start(rows: plan.PlannedBatch) -> None:
         batch = _empty_batch(rows.bucket, len(rows.image_id), max_gt=max_gt)
         batch.image_id[:], batch.image_valid[:] = rows.image_id, rows.valid
-        sides = {"short_side": short_side, "long_side": long_side}
         mirrored = rows.flip & flip
-        tasks = [pool.submit(_fill, batch, i, dataset, mirrored=mirrored[i], **sides) for i in range(len(mirrored))]
+        tasks = [pool.submit(fill, batch, i, mirrored=mirrored[i]) for i in range(len(mirrored))]
         making.append((batch, tasks))
 
     try:

@@ -37,12 +37,17 @@ def prepared(directory: Path) -> tfds.core.DatasetBuilder | None:
 
 
 def prepare(
-    builder_class: type[tfds.core.GeneratorBasedBuilder], config: tfds.core.BuilderConfig, directory: Path
+    builder_class: type[tfds.core.GeneratorBasedBuilder],
+    config: tfds.core.BuilderConfig,
+    directory: Path,
+    *,
+    manual_dir: Path | None = None,
 ) -> tfds.core.DatasetBuilder:
     """Generates the records, unless another process has done so meanwhile.
 
     Args:
         directory: where the copy will lie, DATA_DIR/NAME/CONFIG/VERSION as TFDS puts it.
+        manual_dir: TFDS's folder of files that need no download; None for DATA_DIR/downloads/manual.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
@@ -51,7 +56,8 @@ def prepare(
     try:
         with _quiet():
             builder = builder_class(data_dir=str(directory.parents[2]), config=config)
-            builder.download_and_prepare(file_format="array_record")
+            downloads = tfds.download.DownloadConfig(manual_dir=manual_dir)
+            builder.download_and_prepare(file_format="array_record", download_config=downloads)
     except OSError as error:
         done = prepared(directory)
         if done is not None:

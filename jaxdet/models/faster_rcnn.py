@@ -6,6 +6,7 @@ image; the batch axis is added here.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from jaxdet.ops.roi_pool import roi_max_pool
 from jaxdet.types import Batch
 
 POOLINGS = ("max_pool", "align")
+NORMALISERS = ("sampled", "locations")
 
 
 def faster_rcnn(
@@ -40,6 +42,8 @@ def faster_rcnn(
     detections: Mapping[str, Any],
     min_proposal_size: float = 16.0,
     rpn_sigma: float = 3.0,
+    rpn_box_weight: float = 1.0,
+    rpn_box_normaliser: str = "sampled",
     roi_sigma: float = 1.0,
     roi_pooling: str = "max_pool",
     delta_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2),
@@ -55,6 +59,7 @@ def faster_rcnn(
       detections: keyword arguments of ops detect.
       min_proposal_size: sides below this are not proposed, in pixels of the original image.
       rpn_sigma, roi_sigma: smooth L1 turns linear at 1 / sigma^2.
+      rpn_box_weight, rpn_box_normaliser: see ops rpn_loss; 1 and 'sampled' (py-faster-rcnn) or 10 and 'locations'.
       roi_pooling: 'max_pool' (Fast R-CNN, 2.1) or 'align' (torchvision's RoIAlign, 2x2 samples, not aligned).
       delta_std: the head learns deltas divided by this.
       max_log_scale: upper limit of dw and dh when boxes are decoded; None as in the paper.
@@ -64,12 +69,17 @@ def faster_rcnn(
     """
     if roi_pooling not in POOLINGS:
         raise InputError(f"roi_pooling: no {roi_pooling!r}; {nearest(roi_pooling, POOLINGS)}")
+    if rpn_box_normaliser not in NORMALISERS:
+        raise InputError(f"rpn_box_normaliser: no {rpn_box_normaliser!r}; {nearest(rpn_box_normaliser, NORMALISERS)}")
     std = np.asarray(delta_std, np.float32)
     assign_anchors = bind(targets.rpn_targets, rpn_targets, section="rpn_targets")
     assign_rois = bind(targets.roi_targets, roi_targets, section="roi_targets", delta_std=tuple(delta_std))
     limit = {"max_log_scale": max_log_scale}
     propose_train = bind(propose, train_proposals, section="train_proposals", **limit)
     propose_test = bind(propose, test_proposals, section="test_proposals", **limit)
+    rpn_losses = functools.partial(
+        rpn_loss, sigma=rpn_sigma, box_weight=rpn_box_weight, box_normaliser=rpn_box_normaliser
+    )
     detect_boxes = bind(detect, detections, section="detections", **limit)
 
     def region_proposals(params, batch):
@@ -106,7 +116,7 @@ def faster_rcnn(
         )  # fmt: skip
         pooled = pool(features, size, rois.boxes)  # 7
         class_logits, box_deltas = net.head(params, pooled, dropout_keys)  # 8
-        objectness, rpn_box = jax.vmap(lambda *a: rpn_loss(*a, sigma=rpn_sigma))(logits, deltas, anchor_targets)  # 9
+        objectness, rpn_box = jax.vmap(rpn_losses)(logits, deltas, anchor_targets, size[:, 0] * size[:, 1])  # 9
         classes, boxes = jax.vmap(lambda *a: roi_loss(*a, sigma=roi_sigma))(class_logits, box_deltas, rois)
         metrics = {
             "objectness_loss": _image_mean(objectness, batch),

@@ -45,7 +45,7 @@ def vgg16_net(
 ) -> RegionNet:
     """VGG16 with both heads, as in Faster R-CNN; `width` multiplies the channels of the convolutions.
 
-    normalisation ('caffe' or 'torchvision') and pooling ('ceil' as Caffe, 'floor' as PyTorch) are those of the weights
+    normalisation (one of NORMALISATIONS) and pooling ('ceil' as Caffe, 'floor' as PyTorch) are those of the weights
     that training starts from; from scratch either does. compute_dtype is that of the activations of convolutions
     and fully connected layers; parameters and outputs stay float32.
     """

@@ -6,40 +6,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdet.checks import InputError, nearest
+
+CONVENTIONS = ("caffe", "simple_faster_rcnn", "torchvision")
+
 
 def base_anchors(
-    *, stride: int = 16, scales: Sequence[float] = (8, 16, 32), ratios: Sequence[float] = (0.5, 1, 2)
+    *,
+    stride: int = 16,
+    scales: Sequence[float] = (8, 16, 32),
+    ratios: Sequence[float] = (0.5, 1, 2),
+    convention: str = "caffe",
 ) -> np.ndarray:
-    """The anchors of the first cell as py-faster-rcnn makes them, centred on the middle of the cell.
-
-    The sides at scale 1 are rounded to whole pixels before scaling, so the areas of one scale differ slightly.
+    """The anchors of the first cell.
 
     Args:
       stride: side of a cell, and of the square at scale 1, in pixels.
-      scales: sides of the square anchors in strides.
+      scales: square roots of the areas in strides.
       ratios: height / width.
+      convention: 'caffe', py-faster-rcnn's: centred on the middle of the cell, and the sides at scale 1 rounded to
+        whole pixels before scaling, so that the areas of one scale differ slightly; 'simple_faster_rcnn': the same
+        without rounding; 'torchvision': centred on the cell's top left corner, corners rounded.
 
     Returns:
       np f32[A,4] with A = len(ratios) * len(scales), ratio by ratio.
+
+    Raises:
+      InputError: another convention.
     """
-    width = np.round(np.sqrt(stride * stride / np.asarray(ratios, np.float64)))
-    height = np.round(width * ratios)
+    if convention not in CONVENTIONS:
+        raise InputError(f"anchors: no convention {convention!r}; {nearest(convention, CONVENTIONS)}")
+    if convention == "torchvision":
+        root = np.sqrt(np.asarray(ratios, np.float32))
+        sizes = np.asarray(scales, np.float32) * np.float32(stride)
+        # float32 throughout: a half pixel must round the way it does there
+        return np.round(_boxes_around(0, np.outer(1 / root, sizes), np.outer(root, sizes)))
+    rounded = np.round if convention == "caffe" else np.asarray
+    width = rounded(np.sqrt(stride * stride / np.asarray(ratios, np.float64)))
+    height = rounded(width * ratios)
     return _boxes_around(stride / 2, np.outer(width, scales), np.outer(height, scales))
-
-
-def centred_anchors(*, sizes: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
-    """The anchors of the first cell as torchvision makes them: rounded and centred on the cell's top left corner.
-
-    Args:
-      sizes: square roots of the areas in pixels.
-      ratios: height / width.
-
-    Returns:
-      np f32[A,4] with A = len(ratios) * len(sizes), ratio by ratio.
-    """
-    root = np.sqrt(np.asarray(ratios, np.float32))
-    # float32 throughout: a half pixel must round the way it does there
-    return np.round(_boxes_around(0, np.outer(1 / root, sizes).astype(np.float32), np.outer(root, sizes)))
 
 
 def _boxes_around(centre: float, width: np.ndarray, height: np.ndarray) -> np.ndarray:

@@ -59,6 +59,7 @@ def roi_targets(
     positive_iou: float = 0.5,
     negative_iou: tuple[float, float] = (0.0, 0.5),
     delta_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2),
+    add_ground_truth: bool = True,
 ) -> RoiTargets:
     """Samples RoIs among the proposals of one image and its ground truth boxes, and says what the head learns
     (Fast R-CNN, 2.3).
@@ -75,13 +76,14 @@ def roi_targets(
       negative_iou: a RoI is background from the first IoU on and below the second; in an image without ground truth
         every proposal is.
       delta_std: the deltas are divided by these.
+      add_ground_truth: whether the ground truth boxes are among the RoIs sampled from, as in py-faster-rcnn.
 
     Returns:
       RoiTargets, positives first; no gradient flows into the boxes.
     """
     low, high = negative_iou
     boxes = lax.stop_gradient(jnp.concatenate([proposals.boxes, gt_boxes]))  # [P+G,4]
-    valid = jnp.concatenate([proposals.valid, gt_valid])
+    valid = jnp.concatenate([proposals.valid, gt_valid & add_ground_truth])
     matches = match(
         pairwise_iou(boxes, gt_boxes),
         valid,

@@ -2,14 +2,13 @@
 
 import dataclasses
 import logging
-import os
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from jaxdet.checks import InputError
 from jaxdet.models.detector import Detector, Params
-from jaxdet.training.checkpoints import restore_params
 from jaxdet.training.optimizer import LearningRate
 from jaxdet.training.state import flatten, unflatten
 
@@ -26,18 +25,24 @@ class Stage:
     learning_rate: LearningRate
 
 
-def init_params(detector: Detector, key: jax.Array, init_from: str | os.PathLike | None) -> Params:
-    """Draws fresh parameters and copies over them what fits of another run's best checkpoint.
+def init_params(detector: Detector, key: jax.Array, source: Params | None) -> Params:
+    """Draws fresh parameters and copies over them what fits of `source`; what is left out is named in the log.
 
     Raises:
-      InputError: where `init_from` holds no whole checkpoint.
+      InputError: where no kernel of `source` fits.
     """
     fresh = jax.jit(detector.init)(key)
-    if init_from is None:
+    if source is None:
         return fresh
-    params, left_out = copy_fitting(restore_params(init_from, "best"), fresh)
+    params, left_out = copy_fitting(source, fresh)
+    shapes = {path: leaf.shape for path, leaf in flatten(source).items()}
+    if not any(shapes.get(path) == leaf.shape for path, leaf in flatten(fresh).items() if path.endswith("/kernel")):
+        raise InputError(
+            f"the weights to start from must fit the net, got none that does ({left_out[0]}, ...); "
+            "give net the width that they have, or start from others."
+        )
     if left_out:
-        log.warning("init_from %s: left out %s", init_from, ", ".join(left_out))
+        log.warning("the weights to start from: left out %s", ", ".join(left_out))
     return params
 
 

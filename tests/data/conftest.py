@@ -1,12 +1,15 @@
-"""A devkit in VOC layout made on the spot, and the small generated set."""
+"""A devkit in VOC layout made on the spot, small archives of the official layout, and the small generated set."""
 
 import dataclasses
+import hashlib
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from jaxdet.data import voc_archives
 from jaxdet.data.shapes import prepare_shapes
 
 
@@ -50,6 +53,51 @@ class Devkit:
 @pytest.fixture
 def devkit(tmp_path) -> Devkit:
     return Devkit(tmp_path / "VOCdevkit" / "VOC2030")
+
+
+@dataclasses.dataclass
+class Official:
+    """Small stand-ins for the official files: `devkit` is VOCdevkit with both years, `archives` the folder of tars."""
+
+    devkit: Path
+    archives: Path
+
+    def pack(self, archive: str, year: str, *splits: str, without: str = "") -> None:
+        """Writes an archive of these splits and enters its size and sum into the table."""
+        home = self.devkit / f"VOC{year}"
+        names = [name for split in splits for name in (home / f"ImageSets/Main/{split}.txt").read_text().split()]
+        files = [f"ImageSets/Main/{split}.txt" for split in splits]
+        files += [file for name in names for file in (f"JPEGImages/{name}.jpg", f"Annotations/{name}.xml")]
+        with tarfile.open(self.archives / archive, "w") as tar:
+            for file in files:
+                if file != without:
+                    tar.add(home / file, f"VOCdevkit/VOC{year}/{file}")
+        content = (self.archives / archive).read_bytes()
+        entry = voc_archives.Archive(year, archive, len(content), hashlib.sha256(content).hexdigest())
+        others = [known for known in voc_archives.ARCHIVES[year] if known.name != archive]
+        voc_archives.ARCHIVES[year] = (entry, *others)
+
+
+@pytest.fixture
+def official(tmp_path, monkeypatch) -> Official:
+    """2007: train 000005, 000007; val 000009; test 000001, 000002. 2012: train 2008_000008; val 2008_000015."""
+    monkeypatch.setattr(voc_archives, "ARCHIVES", dict(voc_archives.ARCHIVES))
+    made = Official(tmp_path / "official/VOCdevkit", tmp_path / "official")
+    for year, splits in {
+        "2007": {"train": ("000005", "000007"), "val": ("000009",), "test": ("000001", "000002")},
+        "2012": {"train": ("2008_000008",), "val": ("2008_000015",)},
+    }.items():
+        files = Devkit(made.devkit / f"VOC{year}")
+        for split, names in splits.items():
+            files.split(split, *names)
+            for name in names:
+                files.image(name)
+                hard = {"difficult": 1, "truncated": 1, "pose": "Left"}
+                files.annotation(name, ("dog", 9, 11, 31, 47), ("person", 1, 1, 80, 60, hard))
+    made.pack("VOCtrainval_06-Nov-2007.tar", "2007", "train", "val")
+    made.pack("VOCtest_06-Nov-2007.tar", "2007", "test")
+    made.pack("VOCtrainval_11-May-2012.tar", "2012", "train", "val")
+    return made
 
 
 @pytest.fixture(scope="session")

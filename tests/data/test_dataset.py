@@ -36,6 +36,21 @@ def test_unknown_split_names_the_nearest(shapes_builder):
         open_split(shapes_builder, "valid")
 
 
+def test_splits_add_up_and_are_sliced_as_in_tfds(shapes_builder):
+    train, test = open_split(shapes_builder, "train"), open_split(shapes_builder, "test")
+    summed = open_split(shapes_builder, "test+train[2:5]+train[-1:]")
+    assert summed.names == [*test.names, *train.names[2:5], train.names[-1]]
+    assert len(open_split(shapes_builder, "train[:50%]")) == round(len(train) / 2)
+    for i, (other, j) in enumerate([(test, k) for k in range(len(test))] + [(train, 2), (train, 3), (train, 4)]):
+        np.testing.assert_array_equal(summed[i].image, other[j].image)
+        np.testing.assert_array_equal(summed[i].boxes, other[j].boxes)
+
+
+def test_no_image_may_come_twice(shapes_builder):
+    with pytest.raises(InputError, match="image 'train_00004' must come once, got it twice"):
+        open_split(shapes_builder, "train[:5]+train[4:]")
+
+
 def test_ordinary_photos_are_stored_byte_for_byte(devkit, tmp_path):
     files = [devkit.image("a"), devkit.image("b", suffix=".png")]
     for name in "ab":

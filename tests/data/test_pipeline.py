@@ -96,6 +96,15 @@ def test_a_row_is_its_photo_resized_top_left_with_its_scaled_objects():
             np.testing.assert_array_equal(batch.gt_labels[row, :count], record.labels[kept])
 
 
+def test_difficult_objects_are_learned_from_where_asked():
+    for batch, plain in zip(take(5, max_gt=4, use_difficult=True), take(5, max_gt=4), strict=True):
+        np.testing.assert_array_equal(batch.image, plain.image)
+        assert batch.gt_valid.sum(axis=1).tolist() == [i % 5 for i in batch.image_id]
+        assert plain.gt_valid.sum(axis=1).tolist() == [max(i % 5 - 1, 0) for i in batch.image_id]
+    for batch in eval_batches(Photos(), **EVAL | {"max_gt": 4}, use_difficult=True):
+        assert batch.gt_valid.sum(axis=1).tolist() == [i % 5 for i in batch.image_id]
+
+
 def test_flipped_rows_mirror_image_and_objects():
     plain = {int(i): (b, row) for b in take(8, flip=False) for row, i in enumerate(b.image_id)}
     mirrored = 0

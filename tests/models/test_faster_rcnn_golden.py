@@ -16,7 +16,7 @@ import pytest
 
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.nets.region_net import vgg16_net
-from jaxdet.ops.anchors import centred_anchors
+from jaxdet.ops.anchors import base_anchors
 from jaxdet.types import Batch
 from jaxdet.weights.torch import VGG16_LAYERS, torchvision_faster_rcnn
 
@@ -49,7 +49,7 @@ def detector():
     proposals = {"pre_nms_top_n": 1000, "nms_iou": 0.7}
     return faster_rcnn(
         net(),
-        centred_anchors(sizes=(32, 64, 128), ratios=(0.5, 1, 2)),
+        base_anchors(scales=(2, 4, 8), convention="torchvision"),
         rpn_targets={"batch_size": EVERY_ANCHOR, "positive_fraction": 1.0},
         roi_targets={"batch_size": 204, "positive_fraction": 1.0},  # 200 proposals and 4 ground truths
         train_proposals=proposals | {"post_nms_top_n": 200},

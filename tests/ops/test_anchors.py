@@ -1,12 +1,16 @@
-"""Expected anchors: py-faster-rcnn's nine as continuous boxes, and torchvision 0.29 (golden/ops.npz)."""
+"""Expected anchors: py-faster-rcnn's nine as continuous boxes, and torchvision 0.29 and
+simple-faster-rcnn-pytorch (golden/ops.npz, sf_detector.npz).
+"""
 
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from jaxdet.ops.anchors import anchor_valid, base_anchors, centred_anchors, grid_anchors
+from jaxdet.checks import InputError
+from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from tests import laws
 
 goldens = pathlib.Path(__file__).parents[1] / "golden"
@@ -35,18 +39,30 @@ def test_grid_equals_the_original_codes_grid():
     np.testing.assert_array_equal(grid_anchors(base_anchors(), (37, 50), stride=16), golden["anchors"])
 
 
-def test_centred_anchors_equal_torchvision():
+def test_torchvisions_convention():
     golden = np.load(goldens / "ops.npz")
-    base = centred_anchors(sizes=(128, 256, 512), ratios=(0.5, 1, 2))
+    base = base_anchors(convention="torchvision")
     grid = grid_anchors(base, (38, 63), stride=16)
     assert grid.dtype == np.float32
     np.testing.assert_array_equal(grid, golden["anchors_torchvision/grid_38x63_stride16"])
 
 
+def test_simple_faster_rcnns_convention():
+    golden = np.load(goldens / "sf_detector.npz")
+    base = base_anchors(scales=(2, 4, 8), convention="simple_faster_rcnn")
+    grid = grid_anchors(base, (12, 18), stride=16)
+    np.testing.assert_allclose(grid, golden["eval/anchors"], rtol=0, atol=2e-5)
+
+
+def test_an_unknown_convention_is_an_error():
+    with pytest.raises(InputError, match="no convention 'cafe'; did you mean 'caffe'"):
+        base_anchors(convention="cafe")
+
+
 def test_anchors_of_other_numbers():
     np.testing.assert_array_equal(base_anchors(stride=8, scales=(2,), ratios=(1,)), [[-4, -4, 12, 12]])
     assert base_anchors(scales=(2, 4, 8, 16)).shape == (12, 4)
-    assert centred_anchors(sizes=(32,), ratios=(0.5, 1)).shape == (2, 4)
+    assert base_anchors(scales=(2,), ratios=(0.5, 1), convention="torchvision").shape == (2, 4)
 
 
 def test_grid_order_is_row_column_anchor():

@@ -34,12 +34,20 @@ def rpn_case():
 
 def test_rpn_loss_by_hand():
     logits, deltas, targets = rpn_case()
-    objectness, box = rpn_loss(logits, deltas, targets, sigma=3.0)
+    objectness, box = rpn_loss(logits, deltas, targets, jnp.int32(40), sigma=3.0)
     # cross-entropies of the sampled anchors 0 (object), 1 (background) and 3 (object)
     expected = (np.log1p(np.exp(1)) + np.log1p(np.exp(-1)) + np.log1p(np.exp(-7))) / 3
     np.testing.assert_allclose(objectness, expected, rtol=1e-6)
     # positives 0 and 3 over all 3 sampled: 0.1 lies in the parabola, 0.5 four times on the line
     np.testing.assert_allclose(box, (4.5 * 0.1**2 + 4 * (0.5 - 1 / 18)) / 3, rtol=1e-5)
+
+
+def test_the_papers_weight_and_normaliser_of_the_box_loss():
+    logits, deltas, targets = rpn_case()
+    ours = rpn_loss(logits, deltas, targets, jnp.int32(40))
+    papers = rpn_loss(logits, deltas, targets, jnp.int32(40), box_weight=10.0, box_normaliser="locations")
+    assert papers[0] == ours[0]
+    np.testing.assert_allclose(papers[1], ours[1] * 3 * 10 / 40, rtol=1e-6)
 
 
 def roi_case():
@@ -67,7 +75,7 @@ def test_roi_loss_by_hand():
 
 def rpn_with_gradient(logits, deltas, label, target, valid):
     targets = RpnTargets(jnp.where(valid, label, -1), target)
-    return jax.value_and_grad(lambda x: sum(rpn_loss(*x, targets)))((logits, deltas))
+    return jax.value_and_grad(lambda x: sum(rpn_loss(*x, targets, jnp.int32(40))))((logits, deltas))
 
 
 def roi_with_gradient(logits, deltas, boxes, label, target, valid):
@@ -88,9 +96,9 @@ def test_nothing_sampled_is_exactly_zero_with_zero_gradients():
 
 
 def test_laws():
-    for loss, (logits, deltas, targets) in ((rpn_loss, rpn_case()), (roi_loss, roi_case())):
-        laws.assert_jit_law(loss, logits, deltas, targets)
-        laws.assert_vmap_law(loss, (logits, deltas, targets), (-logits, 2 * deltas, targets))
+    for loss, (logits, deltas, targets), more in ((rpn_loss, rpn_case(), (jnp.int32(40),)), (roi_loss, roi_case(), ())):
+        laws.assert_jit_law(loss, logits, deltas, targets, *more)
+        laws.assert_vmap_law(loss, (logits, deltas, targets, *more), (-logits, 2 * deltas, targets, *more))
 
 
 def test_padding_law():

@@ -92,6 +92,16 @@ def test_roi_targets_append_the_ground_truth_and_decode_to_it():
         assert np.any(np.all(np.asarray(targets.boxes) == box, axis=1))
 
 
+def test_roi_targets_without_the_ground_truth_appended():
+    *_, gt_boxes, gt_labels, gt_valid, proposals = scene()
+    targets = roi_targets(
+        KEY, proposals, gt_boxes, gt_labels, gt_valid, batch_size=100, positive_fraction=1.0, add_ground_truth=False
+    )
+    assert int(jnp.sum(targets.valid)) == 70
+    for box in np.asarray(gt_boxes[:2]):
+        assert not np.any(np.all(np.asarray(targets.boxes) == box, axis=1))
+
+
 def test_roi_targets_keep_to_the_fraction_and_the_iou_interval():
     *_, gt_boxes, gt_labels, gt_valid, proposals = scene()
     targets = roi_targets(KEY, proposals, gt_boxes, gt_labels, gt_valid, batch_size=16, positive_fraction=0.25)

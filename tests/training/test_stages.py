@@ -8,7 +8,7 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.training import sharding
-from jaxdet.training.checkpoints import Checkpoints
+from jaxdet.training.checkpoints import Checkpoints, restore_params
 from jaxdet.training.stages import copy_fitting, init_params
 from tests.training import toy
 
@@ -29,19 +29,20 @@ def test_copy_fitting_names_what_is_left_out():
     assert set(taken) == {"a", "new"}
 
 
-def test_init_from_takes_the_best_checkpoint_of_another_head(tmp_path, caplog):
+def test_a_run_starts_from_the_best_checkpoint_of_another_head(tmp_path, caplog):
     tx, _ = toy.optimizer()
     state = toy.fresh_state(tx, sharding.data_mesh())
     Checkpoints(tmp_path, keep=1).save(state, {"val_map": 0.5})
     detector = dataclasses.replace(toy.DETECTOR, init=wider_head)
     with caplog.at_level(logging.WARNING):
-        params = init_params(detector, jax.random.key(7), tmp_path)
+        params = init_params(detector, jax.random.key(7), restore_params(tmp_path, "best"))
     assert "left out fc/kernel ([5, 4] for [5, 9])" in caplog.text
     np.testing.assert_array_equal(params["conv"]["kernel"], state.trainable["conv/kernel"])
     np.testing.assert_array_equal(params["fc"]["bias"], np.zeros(4))
     assert params["fc"]["kernel"].shape == (5, 9)
 
 
-def test_init_from_nowhere_is_named(tmp_path):
-    with pytest.raises(InputError, match="must hold checkpoints, got none"):
-        init_params(toy.DETECTOR, jax.random.key(0), tmp_path)
+def test_weights_of_which_nothing_fits_are_refused():
+    source = {"conv": {"kernel": np.zeros((3, 3, 1, 1), np.float32)}, "other": {"bias": np.zeros(4, np.float32)}}
+    with pytest.raises(InputError, match="must fit the net, got none that does .conv/bias .not there.,"):
+        init_params(toy.DETECTOR, jax.random.key(0), source)

@@ -1,46 +1,197 @@
-"""Foreign parameters under our names: layouts, the fc6 row order, the RPN's missing background logit."""
+"""Foreign parameters under our names: layouts, the order of fc6's rows and of deltas, logits; all errors at once."""
 
 import numpy as np
+import pytest
 
-from jaxdet.weights.torch import VGG16_LAYERS, torchvision_faster_rcnn
+from jaxdet.checks import InputError
+from jaxdet.nets.vgg16 import LAYERS
+from jaxdet.weights.torch import (
+    VGG16_LAYERS,
+    identify,
+    simple_faster_rcnn,
+    state_dict,
+    torchvision_faster_rcnn,
+    vgg16_classifier,
+)
 
-
-def random_state(rng, channels=4, side=7, anchors=3, classes=2, hidden=5):
-    def layer(name, *shape):
-        return {f"{name}.weight": rng.normal(size=shape).astype(np.float32), f"{name}.bias": rng.normal(size=shape[0])}
-
-    state = {}
-    for index in VGG16_LAYERS:
-        state |= layer(f"backbone.{index}", channels, channels, 3, 3)
-    state |= layer("rpn.head.conv.0.0", channels, channels, 3, 3)
-    state |= layer("rpn.head.cls_logits", anchors, channels, 1, 1)
-    state |= layer("rpn.head.bbox_pred", 4 * anchors, channels, 1, 1)
-    state |= layer("roi_heads.box_head.fc6", hidden, channels * side * side)
-    state |= layer("roi_heads.box_head.fc7", hidden, hidden)
-    state |= layer("roi_heads.box_predictor.cls_score", classes + 1, hidden)
-    return state | layer("roi_heads.box_predictor.bbox_pred", 4 * (classes + 1), hidden)
+CHANNELS, ANCHORS, CLASSES, HIDDEN = 4, 3, 2, 5
 
 
-def test_fc6_reads_the_same_features():
+def made(shapes):
+    """A state dict of random numbers from {layer: shape of its weight}."""
     rng = np.random.default_rng(0)
-    state = random_state(rng)
-    pooled = rng.normal(size=(4, 7, 7)).astype(np.float32)  # C,H,W as torch has it
-    want = state["roi_heads.box_head.fc6.weight"] @ pooled.reshape(-1)
-    got = pooled.transpose(1, 2, 0).reshape(-1) @ torchvision_faster_rcnn(state)["fc6"]["kernel"]
-    np.testing.assert_allclose(got, want, rtol=1e-5)
+    state = {f"{name}.weight": rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    return state | {f"{name}.bias": rng.normal(size=shape[0]).astype(np.float32) for name, shape in shapes.items()}
 
 
-def test_the_background_logit_is_zero_and_the_object_logit_kept():
-    state = random_state(np.random.default_rng(1))
-    got = torchvision_faster_rcnn(state)["rpn_cls_score"]
-    np.testing.assert_array_equal(got["bias"].reshape(3, 2)[:, 0], 0)
-    np.testing.assert_array_equal(got["bias"].reshape(3, 2)[:, 1], state["rpn.head.cls_logits.bias"])
-    kernel = got["kernel"].reshape(1, 1, 4, 3, 2)
-    np.testing.assert_array_equal(kernel[..., 0], 0)
-    np.testing.assert_array_equal(kernel[0, 0, :, :, 1].T, state["rpn.head.cls_logits.weight"][:, :, 0, 0])
+def backbone(prefix):
+    return {f"{prefix}.{i}": (CHANNELS, 3 if i == 0 else CHANNELS, 3, 3) for i in VGG16_LAYERS}
+
+
+def classifier(first="classifier.0", second="classifier.3"):
+    return {first: (HIDDEN, CHANNELS * 49), second: (HIDDEN, HIDDEN)}
+
+
+VGG16 = made(backbone("features") | classifier() | {"classifier.6": (7, HIDDEN)})
+TORCHVISION = made(
+    backbone("backbone")
+    | {
+        "rpn.head.conv.0.0": (CHANNELS, CHANNELS, 3, 3),
+        "rpn.head.cls_logits": (ANCHORS, CHANNELS, 1, 1),
+        "rpn.head.bbox_pred": (4 * ANCHORS, CHANNELS, 1, 1),
+        "roi_heads.box_predictor.cls_score": (CLASSES + 1, HIDDEN),
+        "roi_heads.box_predictor.bbox_pred": (4 * (CLASSES + 1), HIDDEN),
+    }
+    | classifier("roi_heads.box_head.fc6", "roi_heads.box_head.fc7")
+)
+SIMPLE = made(
+    backbone("extractor")
+    | {
+        "rpn.conv1": (CHANNELS, CHANNELS, 3, 3),
+        "rpn.score": (2 * ANCHORS, CHANNELS, 1, 1),
+        "rpn.loc": (4 * ANCHORS, CHANNELS, 1, 1),
+        "head.score": (CLASSES + 1, HIDDEN),
+        "head.cls_loc": (4 * (CLASSES + 1), HIDDEN),
+    }
+    | classifier("head.classifier.0", "head.classifier.2")
+)
+
+
+def renamed(state, names):
+    def new(name):
+        layer, _, leaf = name.rpartition(".")
+        return f"{names.get(layer, layer)}.{leaf}"
+
+    return {new(name): x for name, x in state.items()}
+
+
+def assert_same(params, expected):
+    assert params.keys() == expected.keys()
+    for layer in params:
+        for leaf in ("kernel", "bias"):
+            np.testing.assert_array_equal(params[layer][leaf], expected[layer][leaf])
+
+
+@pytest.mark.parametrize(
+    ("read", "state", "fc6"),
+    [
+        (vgg16_classifier, VGG16, "classifier.0"),
+        (torchvision_faster_rcnn, TORCHVISION, "roi_heads.box_head.fc6"),
+        (simple_faster_rcnn, SIMPLE, "head.classifier.0"),
+    ],
+)
+def test_fc6_reads_the_same_features(read, state, fc6):
+    pooled = np.random.default_rng(1).normal(size=(CHANNELS, 7, 7)).astype(np.float32)  # C,H,W as torch has it
+    want = state[f"{fc6}.weight"] @ pooled.reshape(-1)
+    got = pooled.transpose(1, 2, 0).reshape(-1) @ read(state)["fc6"]["kernel"]
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
 def test_a_convolution_is_transposed():
-    state = random_state(np.random.default_rng(2))
-    got = torchvision_faster_rcnn(state)["conv3_2"]["kernel"]
-    np.testing.assert_array_equal(got[0, 2, 1, 3], state["backbone.12.weight"][3, 1, 0, 2])
+    got = torchvision_faster_rcnn(TORCHVISION)["conv3_2"]["kernel"]
+    np.testing.assert_array_equal(got[0, 2, 1, 3], TORCHVISION["backbone.12.weight"][3, 1, 0, 2])
+
+
+def test_the_last_layer_of_a_classifier_is_left_out_and_half_floats_are_widened():
+    params = vgg16_classifier({name: x.astype(np.float16) for name, x in VGG16.items()})
+    assert list(params) == [*LAYERS, "fc6", "fc7"]
+    assert all(x.dtype == np.float32 for layer in params.values() for x in layer.values())
+
+
+def test_jcjohnsons_names_of_a_classifier():
+    state = renamed(VGG16, {"classifier.0": "classifier.1", "classifier.3": "classifier.4"})
+    assert_same(vgg16_classifier(state), vgg16_classifier(VGG16))
+
+
+def test_features_alone():
+    state = {name: x for name, x in VGG16.items() if name.startswith("features.")}
+    assert list(vgg16_classifier(state)) == list(LAYERS)
+
+
+def test_torchvisions_background_logit_is_zero_and_the_object_logit_kept():
+    got = torchvision_faster_rcnn(TORCHVISION)["rpn_cls_score"]
+    np.testing.assert_array_equal(got["bias"].reshape(3, 2)[:, 0], 0)
+    np.testing.assert_array_equal(got["bias"].reshape(3, 2)[:, 1], TORCHVISION["rpn.head.cls_logits.bias"])
+    kernel = got["kernel"].reshape(1, 1, CHANNELS, ANCHORS, 2)
+    np.testing.assert_array_equal(kernel[..., 0], 0)
+    np.testing.assert_array_equal(kernel[0, 0, :, :, 1].T, TORCHVISION["rpn.head.cls_logits.weight"][:, :, 0, 0])
+
+
+def test_torchvisions_rpn_before_0_13():
+    state = renamed(TORCHVISION, {"rpn.head.conv.0.0": "rpn.head.conv"})
+    assert_same(torchvision_faster_rcnn(state), torchvision_faster_rcnn(TORCHVISION))
+
+
+def test_simple_faster_rcnns_deltas_turn_x_first():
+    got = simple_faster_rcnn(SIMPLE)
+    theirs = SIMPLE["rpn.loc.bias"].reshape(ANCHORS, 4)  # dy, dx, dh, dw
+    np.testing.assert_array_equal(got["rpn_bbox_pred"]["bias"].reshape(ANCHORS, 4), theirs[:, [1, 0, 3, 2]])
+    theirs = SIMPLE["head.cls_loc.weight"].T.reshape(HIDDEN, CLASSES + 1, 4)
+    ours = got["bbox_pred"]["kernel"].reshape(HIDDEN, CLASSES + 1, 4)
+    np.testing.assert_array_equal(ours, theirs[..., [1, 0, 3, 2]])
+
+
+def test_simple_faster_rcnn_with_dropout_layers():
+    state = renamed(SIMPLE, {"head.classifier.2": "head.classifier.3"})
+    assert_same(simple_faster_rcnn(state), simple_faster_rcnn(SIMPLE))
+
+
+def test_all_that_does_not_fit_comes_in_one_error():
+    state = dict(VGG16)
+    del state["features.5.bias"], state["classifier.3.weight"]
+    state["features.29.weight"] = state["features.7.weight"]
+    state["features.10.weight"] = np.zeros((CHANNELS, 9, 3, 3), np.float32)
+    state["features.0.weight"] = np.zeros((CHANNELS, 3, 3), np.float32)
+    state["features.28.bias"] = np.zeros(CHANNELS, np.int64)
+    with pytest.raises(InputError) as error:
+        vgg16_classifier(state)
+    assert str(error.value) == (
+        "the weights must have the names and shapes of VGG16, got those of VGG16: "
+        "missing classifier.3.weight, features.5.bias; unknown features.29.weight; "
+        "features.0.weight is 4x3x3, should be 4x3x3x3; features.10.weight is 4x9x3x3, should be 4x4x3x3; "
+        "features.28.bias is no array of floats; give a file of VGG16."
+    )
+
+
+def test_heads_must_fit_each_other():
+    state = SIMPLE | {
+        name: np.concatenate([SIMPLE[name], SIMPLE[name]]) for name in ("head.cls_loc.weight", "head.cls_loc.bias")
+    }
+    with pytest.raises(InputError, match="head.cls_loc.bias is 24, should be 12; head.cls_loc.weight is 24x5, should"):
+        simple_faster_rcnn(state)
+
+
+@pytest.mark.parametrize(
+    ("names", "network"),
+    [
+        (["conv1.weight", "layer1.0.conv1.weight"], "a ResNet"),
+        (["backbone.body.layer1.0.conv1.weight", "rpn.head.conv.0.0.weight"], "a ResNet"),
+        (["features.0.weight", "features.1.running_mean", "features.28.weight"], "VGG with batch normalisation"),
+        (["features.28.weight", "features.34.weight"], "VGG19"),
+        (["features.0.weight", "features.10.weight"], "AlexNet"),
+        (["encoder.layers.encoder_layer_0.ln_1.weight"], "a vision transformer"),
+        (["something.else"], "no network known here"),
+        ([], "no network known here"),
+    ],
+)
+def test_another_network_is_named(names, network):
+    state = dict.fromkeys(names, np.zeros(1, np.float32))
+    with pytest.raises(InputError, match=f"got those of {network}: missing features.0.bias"):
+        vgg16_classifier(state)
+    with pytest.raises(InputError, match=f"the weights must be of VGG16, .*, got {network}"):
+        identify(state)
+
+
+def test_identify():
+    assert identify(VGG16) == "vgg16"
+    assert identify(TORCHVISION) == "torchvision_faster_rcnn"
+    assert identify(SIMPLE) == "simple_faster_rcnn"
+
+
+def test_the_state_dict_in_a_files_contents():
+    assert state_dict(VGG16) is VGG16
+    assert state_dict({"model": SIMPLE, "config": {}, "other_info": None}) is SIMPLE
+    assert state_dict({"state_dict": VGG16, "epoch": 3}) is VGG16
+    for contents in ([1, 2], np.zeros(3), {1: 2}):
+        with pytest.raises(InputError, match="the file must hold a state dict of named arrays, got a"):
+            state_dict(contents)

@@ -1,0 +1,102 @@
+"""Detections and ground truth as COCO's JSON files (cocodataset.org, data format), for pycocotools and its like."""
+
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
+
+
+def write_coco(
+    folder: str | os.PathLike,
+    detections: DetectionTable,
+    ground_truth: GroundTruthTable,
+    image_names: Sequence[str],
+    image_sizes: np.ndarray,
+    class_names: Sequence[str],
+) -> None:
+    """Writes coco_detections.json and coco_ground_truth.json, each whole or not at all.
+
+    `COCOeval(COCO(ground truth), loadRes(detections), "bbox")` then gives the numbers of `coco_statistics`: COCO knows
+    no difficult objects and counts them as ordinary ones; they are marked `"ignore": 1`, which pycocotools overlooks.
+    (It refuses a list without any detection.)
+
+    As in COCO's own conversion of VOC a bbox is [x, y, width, height] of the continuous box, category_id is the label
+    1..K, and image_id is the number in the image's name, 2008000002 for 2008_000002. Where a name is no number, or two
+    names are the same one, all image_ids are the positions in the split instead, from 1.
+
+    Args:
+      image_names: of image 0, 1, ...; file_name is the name with VOC's .jpg, whatever the file's own suffix.
+      image_sizes: i32[n,2] original (height, width).
+      class_names: without the background; label k is class_names[k-1].
+    """
+    ids = _image_ids(image_names)
+    found = (
+        {"image_id": ids[image], "category_id": label, "bbox": bbox, "score": score}
+        for image, label, bbox, score in zip(
+            detections.image.tolist(),
+            detections.labels.tolist(),
+            _bboxes(detections.boxes),
+            np.round(detections.scores.astype(np.float64), 9).tolist(),  # enough to keep different f32 scores apart
+            strict=True,
+        )
+    )
+    _write(pathlib.Path(folder) / "coco_detections.json", _array(found))
+
+    images = (
+        {"id": number, "file_name": f"{name}.jpg", "width": width, "height": height}
+        for number, name, (height, width) in zip(ids, image_names, np.asarray(image_sizes).tolist(), strict=True)
+    )
+    objects = zip(
+        ground_truth.image.tolist(),
+        ground_truth.labels.tolist(),
+        _bboxes(ground_truth.boxes),
+        ground_truth.difficult.tolist(),
+        strict=True,
+    )
+    annotations = (
+        {
+            "id": number,  # from 1: pycocotools takes 0 for no match
+            "image_id": ids[image],
+            "category_id": label,
+            "bbox": bbox,
+            "area": bbox[2] * bbox[3],
+            "iscrowd": 0,
+            "ignore": int(difficult),
+        }
+        for number, (image, label, bbox, difficult) in enumerate(objects, 1)
+    )
+    categories = ({"id": k, "name": name, "supercategory": "none"} for k, name in enumerate(class_names, 1))
+    parts = {"images": images, "annotations": annotations, "categories": categories}
+    text = ",\n".join(['"info": {}', *(f'"{name}": {_array(items)}' for name, items in parts.items())])
+    _write(pathlib.Path(folder) / "coco_ground_truth.json", f"{{\n{text}\n}}")
+
+
+def _image_ids(names: Sequence[str]) -> list[int]:
+    digits = [name.replace("_", "") for name in names]
+    if all(part.isascii() and part.isdigit() for part in digits):
+        numbers = [int(part) for part in digits]
+        if len(set(numbers)) == len(numbers):
+            return numbers
+    return list(range(1, len(names) + 1))
+
+
+def _bboxes(boxes: np.ndarray) -> list[list[float]]:
+    """f[n,4] corners -> [x, y, width, height], to a ten thousandth of a pixel."""
+    boxes = boxes.astype(np.float64)
+    return np.round(np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1), 4).tolist()
+
+
+def _array(items: Iterable[dict]) -> str:
+    """A JSON array with an item a line."""
+    return "[\n" + ",\n".join(json.dumps(item, ensure_ascii=False) for item in items) + "\n]"
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(path)

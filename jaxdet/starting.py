@@ -1,0 +1,72 @@
+"""What training starts from: random numbers, ImageNet's weights or another run, and how these expect their images."""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from jaxdet import workdir as workdirs
+from jaxdet.checks import InputError
+from jaxdet.models.detector import Params
+from jaxdet.training.checkpoints import has_checkpoint, restore_params
+from jaxdet.weights.pretrained import load_pretrained, origin
+
+FROM_SCRATCH = {"normalisation": "torchvision", "pooling": "ceil"}
+
+
+def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
+    """The config with net.normalisation and net.pooling filled in where they are empty.
+
+    They belong to the weights that training starts from: those of `training.pretrained`, of the run `init_from`, or
+    FROM_SCRATCH. A workdir that has been trained in keeps what it had, whatever became of the weights.
+
+    Raises:
+      InputError: two origins are named, or the config contradicts its weights.
+    """
+    training = config.training
+    if training.init_from and training.pretrained:
+        raise InputError(
+            f"training.init_from and training.pretrained are both set ({training.init_from}, {training.pretrained}); "
+            "choose what to start from."
+        )
+    if has_checkpoint(workdir):
+        given = FROM_SCRATCH | workdirs.read(workdir)[0].net.to_dict()
+        given |= {name: config.net[name] for name in FROM_SCRATCH if config.net[name]}  # a difference is told later
+    elif training.init_from:
+        given = _trained(Path(training.init_from).expanduser()).net
+    elif training.pretrained:
+        given = origin(training.pretrained)
+    else:
+        given = FROM_SCRATCH | {name: config.net[name] for name in FROM_SCRATCH if config.net[name]}
+    settled = config.copy_and_resolve_references()
+    for name in FROM_SCRATCH:
+        if config.net[name] not in ("", given[name]):
+            raise InputError(
+                f"net.{name} must be {given[name]!r}, which the weights it starts from were trained with, got "
+                f"{config.net[name]!r}; leave it empty."
+            )
+        settled.net[name] = given[name]
+    return settled
+
+
+def starting_params(config: ConfigDict) -> Params | None:
+    """Parameters to copy over the fresh ones, as far as they fit; None to start from random numbers.
+
+    Raises:
+      InputError: they cannot be found, downloaded or read.
+    """
+    training = config.training
+    if training.init_from:
+        return restore_params(training.init_from, "best")
+    if training.pretrained:
+        return load_pretrained(training.pretrained, file=training.pretrained_file)
+    return None
+
+
+def _trained(path: Path) -> ConfigDict:
+    """The config of a workdir, or of the workdir that a checkpoint lies in."""
+    inside = path.resolve().parents[1] if path.resolve().parent.name == "checkpoints" else path
+    if not (inside / workdirs.NAME).exists():
+        raise InputError(
+            f"training.init_from must be a workdir or one of its checkpoints, got {path}; name one that train.py wrote."
+        )
+    return workdirs.read(inside)[0]

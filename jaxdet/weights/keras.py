@@ -1,0 +1,66 @@
+"""Parameters of Keras applications' VGG16 under jaxdet's names. The layouts are the same."""
+
+import os
+import re
+from pathlib import Path
+
+import h5py
+
+from jaxdet.checks import InputError
+from jaxdet.weights.layers import KERAS, Params, convert, fully_connected, vgg16_layers
+
+_BLOCKS = (2, 2, 3, 3, 3)
+# block1_conv1 of Keras -> conv1_1
+VGG16_LAYERS = {
+    f"conv{block}_{i}": f"block{block}_conv{i}" for block, n in enumerate(_BLOCKS, 1) for i in range(1, n + 1)
+}
+
+
+def keras_vgg16(path: str | os.PathLike) -> Params:
+    """conv1_1 to conv5_3, fc6 and fc7 from an .h5 file of Keras's VGG16; its last layer is left out.
+
+    Read are files of weights and of whole models in the HDF5 layout with a group for each layer, with and without the
+    fully connected layers ("top"; without it the result has no fc6 and fc7).
+
+    Args:
+      path: such as vgg16_weights_tf_dim_ordering_tf_kernels.h5.
+
+    Raises:
+      InputError: no such file; not HDF5; one for all names that are missing, unknown or misshapen.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path} must be an .h5 file, got none; check the path.")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            state = _datasets(file.get("model_weights", file))
+            stored_elsewhere = any(dataset.external or dataset.is_virtual for dataset in state.values())
+            if stored_elsewhere or sum(dataset.nbytes for dataset in state.values()) > path.stat().st_size:
+                raise InputError("the arrays must be stored in the file, got larger ones than it is, or elsewhere.")
+            layers = vgg16_layers(VGG16_LAYERS)
+            if any(name.startswith("fc") for name in state):
+                layers += fully_connected("fc1", "fc2")
+            return convert(state, layers, KERAS, what="VGG16", unread=["predictions"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # what HDF5 makes of a damaged file
+        raise InputError(f"{path} must be a whole HDF5 file, got: {error}; get the file anew.") from None
+
+
+def _datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
+    """The arrays by layer/kernel and layer/bias, whatever the writing version put around these names."""
+    found = {}
+
+    def visit(name, item):
+        if not isinstance(item, h5py.Dataset) or name.startswith("optimizer/"):
+            return
+        layer, *_, last = name.split("/")
+        layer = item.parent.attrs.get("name", layer)  # Keras 3's .weights.h5: layers/conv2d_4/vars/0
+        if re.search(r"^0$|(kernel|_W)(_\d+)?(:0)?$", last):
+            last = "kernel"
+        elif re.search(r"^1$|(bias|_b)(_\d+)?(:0)?$", last):
+            last = "bias"
+        found[f"{layer}/{last}"] = item
+
+    group.visititems(visit)  # does not follow links out of the file
+    return found

@@ -1,0 +1,71 @@
+"""A .pth file of another project becomes a workdir; tests/golden/sf_detector_*.npz hold such a file's tensors."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs import faster_devkit, faster_voc12_article, simple_faster_rcnn
+from jaxdet import conversion, starting, workdir
+from jaxdet.checks import InputError
+from jaxdet.data.voc_official import CLASS_NAMES
+from jaxdet.training.checkpoints import restore_params
+from jaxdet.weights import torch
+from tests.weights.test_simple_faster_rcnn_golden import load
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    return load("sf_detector_backbone") | load("sf_detector_heads")
+
+
+@pytest.fixture
+def holding(monkeypatch):
+    """Sets what the next file read will hold."""
+    return lambda contents: monkeypatch.setattr(conversion, "read_torch_file", lambda path: contents)
+
+
+def test_simple_faster_rcnns_checkpoint(holding, tensors, tmp_path):
+    holding({"model": tensors, "config": {"caffe_pretrain": False, "min_size": 600}, "other_info": None})
+    conversion.convert(simple_faster_rcnn.get_config(), "voc.pth", str(tmp_path / "run"), None)
+    config, class_names = workdir.read(tmp_path / "run")
+    assert class_names == CLASS_NAMES
+    assert (config.net.width, config.net.head_features) == (1 / 8, 64)
+    assert (config.net.normalisation, config.net.pooling) == ("torchvision", "floor")
+    assert config.training.pretrained == ""
+    restored = restore_params(tmp_path / "run", "best")
+    jax.tree.map(np.testing.assert_array_equal, restored, dict(torch.simple_faster_rcnn(tensors)))
+
+    own = faster_devkit.get_config()
+    own.training.init_from = str(tmp_path / "run")
+    settled = starting.settle(own, tmp_path / "own")
+    assert (settled.net.normalisation, settled.net.pooling) == ("torchvision", "floor")
+
+    with pytest.raises(InputError, match="--workdir must be new, got .* with checkpoints"):
+        conversion.convert(simple_faster_rcnn.get_config(), "voc.pth", str(tmp_path / "run"), None)
+
+
+def test_torchvisions_detector(holding, tmp_path):
+    parts = ("detector_backbone", "detector_heads")
+    state = {name.removeprefix("params/"): leaf for part in parts for name, leaf in load(part).items()}
+    holding(state)
+    conversion.convert(faster_voc12_article.get_config(), "tv.pth", str(tmp_path), None)
+    config, _ = workdir.read(tmp_path)
+    assert (config.net.normalisation, config.net.pooling) == ("torchvision", "floor")
+    restored = restore_params(tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, restored, dict(torch.torchvision_faster_rcnn(state)))
+
+
+def test_mistakes(holding, tensors, tmp_path):
+    def refused(message, contents, classes=None, file="voc.pth", folder=str(tmp_path / "run")):
+        holding(contents)
+        with pytest.raises(InputError, match=message):
+            conversion.convert(simple_faster_rcnn.get_config(), file, folder, classes)
+        assert not (tmp_path / "run").exists()
+
+    known = {"config": {"caffe_pretrain": True}}
+    refused("--file and --workdir must both be given", {}, file=None)
+    refused("--file and --workdir must both be given", {}, folder=None)
+    refused("--classes must name the 20 classes of voc.pth, got 2", {"model": tensors} | known, ["cat", "dog"])
+    refused("net.normalisation must be given, for the file does not say", {"model": tensors})
+    backbone = {f"features.{layer}.weight": np.zeros((1, 1, 3, 3), np.float32) for layer in torch.VGG16_LAYERS}
+    refused("--file must hold a whole detector, got voc.pth with vgg16; see training.pretrained_file", backbone)

@@ -1,0 +1,67 @@
+"""The train step and detection lower for platforms that are not here: to the StableHLO that XLA compiles there."""
+
+import functools
+import importlib
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+from jaxdet.checks import bind
+from jaxdet.experiment import build_detector
+from jaxdet.training import state
+from jaxdet.training.optimizer import make_optimizer
+from jaxdet.training.sharding import data_mesh
+from jaxdet.training.step import make_train_step
+from jaxdet.types import Batch
+
+BATCH = Batch(
+    image=np.zeros((2, 96, 128, 3), np.uint8),
+    image_size=np.zeros((2, 2), np.float32),
+    scale=np.ones(2, np.float32),
+    image_id=np.zeros(2, np.int32),
+    image_valid=np.ones(2, bool),
+    gt_boxes=np.zeros((2, 4, 4), np.float32),
+    gt_labels=np.zeros((2, 4), np.int32),
+    gt_valid=np.zeros((2, 4), bool),
+)
+
+
+@functools.cache  # so that each function is traced once and lowered three times
+def train_step_and_detection(name, compute_dtype):
+    """The two jitted functions of a config on a narrow net, each with the shapes of its arguments."""
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.net.update({"width": 1 / 16, "head_features": 16, "compute_dtype": compute_dtype})
+    config.net.update({"normalisation": "caffe", "pooling": "ceil"})
+    detector = build_detector(config, ("cat", "dog"))
+    tx, _ = bind(make_optimizer, config.optim, section="optim", steps=10)()
+
+    def fresh(key):
+        frozen = tuple(config.training.frozen)
+        return state.create(detector.init(key), tx, key, trainable=lambda path: not path.startswith(frozen))
+
+    step = make_train_step(detector.loss, tx, data_mesh(), accumulate=config.training.accumulate)
+    key = jax.random.key(0)
+    trained, params = jax.eval_shape(fresh, key), jax.eval_shape(detector.init, key)
+    return (step, (trained, BATCH)), (jax.jit(detector.predict), (params, BATCH))
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda", "cpu"])
+@pytest.mark.parametrize(
+    ("name", "compute_dtype"),
+    [("faster_voc", "float32"), ("faster_voc", "bfloat16"), ("faster_shapes", "bfloat16")],
+)
+def test_the_train_step_and_detection_lower(name, compute_dtype, platform):
+    for function, arguments in train_step_and_detection(name, compute_dtype):
+        lowered = export.export(function, platforms=[platform])(*arguments)
+        assert lowered.platforms == (platform,)
+        convolved = re.findall(r"stablehlo\.convolution\(.* -> tensor<[\dx]+x(\w+)>", lowered.mlir_module())
+        assert set(convolved) == {"bf16" if compute_dtype == "bfloat16" else "f32"}
+        results = jax.eval_shape(function, *arguments)
+        assert [(out.shape, out.dtype) for out in lowered.out_avals] == [
+            (out.shape, out.dtype) for out in jax.tree.leaves(results)
+        ]
+        assert not any(out.dtype == jnp.bfloat16 for out in lowered.out_avals)

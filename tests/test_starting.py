@@ -1,0 +1,67 @@
+"""What a run starts from decides how images are normalised and how pooling rounds."""
+
+import pytest
+
+from configs import faster_devkit, faster_voc
+from jaxdet import workdir
+from jaxdet.checks import InputError
+from jaxdet.starting import settle, starting_params
+
+
+def net(config):
+    return config.net.normalisation, config.net.pooling
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "expected"),
+    [
+        ("", ("torchvision", "ceil")),
+        ("caffe", ("caffe", "ceil")),
+        ("torchvision", ("torchvision", "floor")),
+        ("keras", ("keras", "floor")),
+    ],
+)
+def test_the_input_travels_with_the_pretrained_weights(tmp_path, pretrained, expected):
+    config = faster_voc.get_config()
+    assert net(settle(config, tmp_path)) == ("caffe", "ceil")  # the paper's own
+    config.training.pretrained = pretrained
+    assert net(settle(config, tmp_path)) == expected
+    assert net(config) == ("", "")
+
+
+def test_from_scratch_the_config_may_choose(tmp_path):
+    config = faster_devkit.get_config()
+    config.net.normalisation = "caffe"
+    assert net(settle(config, tmp_path)) == ("caffe", "ceil")
+
+
+def test_the_input_travels_with_another_run_and_with_its_checkpoint(tmp_path):
+    other = faster_devkit.get_config()
+    other.net.update({"normalisation": "keras", "pooling": "floor"})
+    workdir.claim(tmp_path, other, ("a",), "images")
+    checkpoint = tmp_path / "checkpoints" / "10"
+    checkpoint.mkdir(parents=True)
+    config = faster_devkit.get_config()
+    for path in (tmp_path, checkpoint):
+        config.training.init_from = str(path)
+        assert net(settle(config, tmp_path / "new")) == ("keras", "floor")
+
+
+def test_contradictions_are_refused(tmp_path):
+    config = faster_voc.get_config()
+    config.net.normalisation = "torchvision"
+    with pytest.raises(InputError, match="net.normalisation must be 'caffe', which the weights .* got 'torchvision'"):
+        settle(config, tmp_path)
+    config.training.init_from = "runs/other"
+    with pytest.raises(InputError, match="training.init_from and training.pretrained are both set"):
+        settle(config, tmp_path)
+    config.training.pretrained = ""
+    with pytest.raises(InputError, match="training.init_from must be a workdir or one of its checkpoints, got"):
+        settle(config, tmp_path)
+    config.training.update({"init_from": "", "pretrained": "torchvison"})
+    with pytest.raises(InputError, match="did you mean 'torchvision'"):
+        settle(config, tmp_path)
+
+
+def test_from_random_weights_there_is_nothing_to_copy():
+    assert starting_params(faster_devkit.get_config()) is None

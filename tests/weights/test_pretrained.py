@@ -1,0 +1,115 @@
+"""ImageNet's VGG16 of three libraries: the same activations as theirs, and the table that names the files.
+
+tests/golden/weights_*: narrow nets in the files' own layout, and conv5_3 and fc7 of one image, by the real torch,
+torchvision and Keras (make_weights.py). The Caffe layout pools with ceil: 210 x 200 pixels give 14 x 13 cells.
+"""
+
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.nets.region_net import vgg16_net
+from jaxdet.weights import pretrained
+from jaxdet.weights.pretrained import PRETRAINED, load_pretrained, origin
+from tests.golden.make_weights import image
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+FILES = {
+    "torchvision": "weights_torchvision.pth",
+    "caffe": "weights_caffe.pth",
+    "keras": "weights_keras_published.h5",
+}
+
+
+def expected(name):
+    with np.load(GOLDEN / ("weights_keras.npz" if name == "keras" else "weights_torch.npz")) as file:
+        prefix = "" if name == "keras" else f"{name}/"
+        return file[f"{prefix}conv5_3"], file[f"{prefix}fc7"]
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_conv5_3_and_fc7_equal_the_librarys(name):
+    params = load_pretrained(name, file=GOLDEN / FILES[name])
+    net = vgg16_net(num_classes=1, num_anchors=1, width=1 / 32, head_features=8, **origin(name))
+    height, width = (210, 200) if name == "caffe" else (224, 224)
+    bucket = np.zeros((1, 224, 208 if name == "caffe" else 224, 3), np.uint8)
+    bucket[0, :height, :width] = image(height, width)
+
+    @jax.jit
+    def features(params, bucket):
+        return net.features(params, net.normalise(bucket), jnp.asarray([[height, width]], jnp.float32))
+
+    conv5_3, size = jax.device_get(features(params, bucket))
+    want_conv5_3, want_fc7 = expected(name)
+    np.testing.assert_array_equal(size[0], want_conv5_3.shape[:2])
+    conv5_3 = conv5_3[0, : size[0, 0], : size[0, 1]]
+    np.testing.assert_allclose(conv5_3, want_conv5_3, rtol=1e-4, atol=1e-5 * want_conv5_3.max())
+    cells = np.zeros((14, 14, 16), np.float32)
+    cells[: size[0, 0], : size[0, 1]] = conv5_3
+    hidden = cells.reshape(7, 2, 7, 2, 16).max((1, 3)).reshape(-1)  # the pooling before fc6, which RoI pooling replaces
+    for layer in ("fc6", "fc7"):
+        hidden = np.maximum(hidden @ params[layer]["kernel"] + params[layer]["bias"], 0)
+    np.testing.assert_allclose(hidden, want_fc7, rtol=1e-4, atol=1e-5 * want_fc7.max())
+
+
+def test_the_parameters_fit_the_papers_net():
+    fresh = jax.eval_shape(vgg16_net(num_classes=20, num_anchors=9).init, jax.random.key(0))
+    narrow = load_pretrained("torchvision", file=GOLDEN / FILES["torchvision"])
+    assert set(narrow) == set(fresh) - {"rpn_conv", "rpn_cls_score", "rpn_bbox_pred", "cls_score", "bbox_pred"}
+    for name, layer in narrow.items():
+        assert {leaf: x.ndim for leaf, x in layer.items()} == {leaf: x.ndim for leaf, x in fresh[name].items()}
+        assert all(x.dtype == np.float32 for x in layer.values())
+
+
+def test_each_names_its_normalisation_and_pooling():
+    assert origin("torchvision") == {"normalisation": "torchvision", "pooling": "floor"}
+    assert origin("caffe") == {"normalisation": "caffe", "pooling": "ceil"}
+    assert origin("keras") == {"normalisation": "keras", "pooling": "floor"}
+
+
+def test_an_unknown_name_is_an_error_with_the_nearest():
+    for function in (origin, load_pretrained):
+        with pytest.raises(InputError, match="must be one of .*, got 'torchvison'; did you mean 'torchvision'"):
+            function("torchvison")
+
+
+def test_a_file_of_another_network_is_named():
+    for name, file in (("caffe", "weights_tensors.pth"), ("torchvision", "weights_keras_notop.h5")):
+        with pytest.raises(InputError, match=file):
+            load_pretrained(name, file=GOLDEN / file)
+
+
+def test_a_published_file_is_downloaded_once(tmp_path, monkeypatch):
+    """From a file:// address; what the web can do to a download is test_fetch.py's business."""
+    source = GOLDEN / FILES["torchvision"]
+    entry = dataclasses.replace(PRETRAINED["torchvision"], url=source.as_uri(), digest="md5:")
+    monkeypatch.setitem(pretrained.PRETRAINED, "torchvision", entry)
+    params = load_pretrained("torchvision", cache=tmp_path / "cache")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [source.name]
+    monkeypatch.setitem(
+        pretrained.PRETRAINED, "torchvision", dataclasses.replace(entry, url=f"http://127.0.0.1:9/{source.name}")
+    )
+    again = load_pretrained("torchvision", cache=tmp_path / "cache")
+    jax.tree.map(np.testing.assert_array_equal, params, again)
+
+
+def test_without_a_connection_it_says_which_file_to_put_where(tmp_path, monkeypatch):
+    entry = dataclasses.replace(PRETRAINED["caffe"], url="http://127.0.0.1:9/vgg16-00b39a1b.pth")
+    monkeypatch.setitem(pretrained.PRETRAINED, "caffe", entry)
+    path = tmp_path / "cache" / "vgg16-00b39a1b.pth"
+    with pytest.raises(InputError, match="vgg16-00b39a1b.pth cannot be downloaded .*127.0.0.1:9.*refused") as error:
+        load_pretrained("caffe", cache=tmp_path / "cache")
+    assert f"(sha256:00b39a1b) by other means and put it at {path}, or name it in training.pretrained" in str(
+        error.value
+    )
+    assert list(path.parent.iterdir()) == []
+    path.write_bytes(b"something else")
+    with pytest.raises(InputError, match="must have sha256:00b39a1b, got another file; delete it"):
+        load_pretrained("caffe", cache=tmp_path / "cache")
+    with pytest.raises(InputError, match="cannot be written"):
+        load_pretrained("caffe", cache=path / "below")

@@ -1,0 +1,125 @@
+"""Every eval stage of simple-faster-rcnn-pytorch's FasterRCNNVGG16 from its own parameters.
+
+tests/golden/sf_detector_{backbone,heads}.npz hold the state dict of a checkpoint (channels divided by 8, a head of 64,
+21 classes) and sf_detector.npz its figures for one normalised image of 200 x 296, in x, y order: floor pooling,
+unrounded anchors of scales 2 4 8, proposals 6000 / 0.7 / 300 of side 16 at least, scores above 0.05, NMS at 0.3 and no
+limit on the number of detections.
+"""
+
+import dataclasses
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.nets.region_net import vgg16_net
+from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
+from jaxdet.ops.propose import propose
+from jaxdet.ops.roi_pool import roi_max_pool
+from jaxdet.types import Batch
+from jaxdet.weights.torch import identify, simple_faster_rcnn
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+HEIGHT, WIDTH = 200, 296
+ANCHORS = base_anchors(scales=(2, 4, 8), convention="simple_faster_rcnn")
+PROPOSALS = {"pre_nms_top_n": 6000, "post_nms_top_n": 300, "nms_iou": 0.7}
+
+
+def load(name):
+    with np.load(GOLDEN / f"{name}.npz") as file:
+        return dict(file)
+
+
+@functools.cache
+def golden():
+    return load("sf_detector")
+
+
+@functools.cache
+def params():
+    state = load("sf_detector_backbone") | load("sf_detector_heads")
+    assert identify(state) == "simple_faster_rcnn"
+    return jax.tree.map(jnp.asarray, simple_faster_rcnn(state))
+
+
+@functools.cache
+def net():
+    made = vgg16_net(num_classes=20, num_anchors=9, width=1 / 8, head_features=64, dropout=0.0, pooling="floor")
+    return dataclasses.replace(made, normalise=lambda image: image)
+
+
+def batch():
+    image = np.pad(golden()["image"], ((0, 8), (0, 8), (0, 0)))  # to a bucket of multiples of 16
+    return Batch(
+        image=jnp.asarray(image)[None],
+        image_size=jnp.asarray([[HEIGHT, WIDTH]], jnp.float32),
+        scale=jnp.ones(1),
+        image_id=jnp.zeros(1, jnp.int32),
+        image_valid=jnp.ones(1, bool),
+        gt_boxes=jnp.zeros((1, 1, 4)),
+        gt_labels=jnp.zeros((1, 1), jnp.int32),
+        gt_valid=jnp.zeros((1, 1), bool),
+    )
+
+
+@functools.cache
+def stages():
+    """Features, the RPN's answers, proposals and the head's answers for them, and the whole detector's detections."""
+    detector = faster_rcnn(
+        net(),
+        ANCHORS,
+        rpn_targets={},
+        roi_targets={},
+        train_proposals=PROPOSALS,
+        test_proposals=PROPOSALS,
+        detections={"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 2000},
+    )
+
+    @jax.jit
+    def run(params, batch):
+        features, size = net().features(params, batch.image, batch.image_size)
+        grid = features.shape[1:3]
+        logits, deltas = net().rpn(params, features)
+        anchors = jnp.asarray(grid_anchors(ANCHORS, grid, stride=16))
+        valid = anchor_valid(grid, size[0], 9)
+        objectness = logits[0, :, 1] - logits[0, :, 0]
+        found = propose(objectness, deltas[0], anchors, valid, batch.image_size[0], jnp.float32(16), **PROPOSALS)
+        pooled = roi_max_pool(features[0], found.boxes, output_size=7, stride=16)
+        scores, boxes = net().head(params, pooled[None], None)
+        rpn = logits[0], deltas[0], valid
+        return (features[0], size[0]), rpn, found, (scores[0], boxes[0]), detector.predict(params, batch)
+
+    return jax.tree.map(np.asarray, run(params(), batch()))
+
+
+def test_features_and_rpn():
+    (features, size), (logits, deltas, valid), *_ = stages()
+    np.testing.assert_array_equal(size, [12, 18])
+    np.testing.assert_allclose(features[:12, :18], golden()["eval/features"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits[valid], golden()["eval/rpn_logits"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(deltas[valid], golden()["eval/rpn_deltas"], rtol=1e-4, atol=1e-5)
+
+
+def test_proposals_and_head():
+    _, _, found, (scores, boxes), _ = stages()
+    assert found.valid.all()
+    np.testing.assert_allclose(found.boxes, golden()["eval/proposals"], rtol=0, atol=1e-2)
+    np.testing.assert_allclose(scores, golden()["eval/class_logits"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(boxes, golden()["eval/box_deltas"], rtol=1e-4, atol=1e-4)
+
+
+def test_all_702_detections_one_to_one():
+    found = stages()[-1]
+    boxes, labels, scores = (golden()[f"eval/detections/{name}"] for name in ("boxes", "labels", "scores"))
+    valid = found.valid[0]
+    assert valid.sum() == len(boxes) == 702
+    same = (
+        (found.labels[0][valid][:, None] == labels)
+        & (np.abs(found.scores[0][valid][:, None] - scores) < 1e-4)
+        & (np.abs(found.boxes[0][valid][:, None] - boxes).max(-1) < 1e-2)
+    )
+    np.testing.assert_array_equal(same.sum(0), 1)
+    np.testing.assert_array_equal(same.sum(1), 1)

@@ -1,0 +1,210 @@
+"""Files of torch.save: both formats as torch 2.13 writes them (golden/weights_tensors*.pth), and hostile ones."""
+
+import os
+import pathlib
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.weights.torch_file import read_torch_file
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+FORMATS = {"zip": GOLDEN / "weights_tensors.pth", "legacy": GOLDEN / "weights_tensors_legacy.pth"}
+both_formats = pytest.mark.parametrize("path", FORMATS.values(), ids=FORMATS)
+
+
+@both_formats
+def test_every_tensor_comes_as_the_array_it_was(path):
+    with np.load(GOLDEN / "weights_torch.npz") as file:
+        expected = {name.removeprefix("tensors/"): file[name] for name in file if name.startswith("tensors/")}
+    tensors = read_torch_file(path)["tensors"]
+    assert set(tensors) == set(expected) and len(expected) == 13
+    assert tensors.pop("bfloat16").dtype.name == "bfloat16"
+    for name, got in tensors.items():
+        assert got.dtype == expected[name].dtype
+        np.testing.assert_array_equal(got, expected[name])
+    assert np.shares_memory(tensors["base"], tensors["transposed"])
+    got = read_torch_file(path)["tensors"]["bfloat16"]
+    np.testing.assert_array_equal(got.astype(np.float32), expected["bfloat16"])
+
+
+@both_formats
+def test_what_lies_beside_the_tensors(path):
+    contents = read_torch_file(path)
+    assert type(contents) is dict and type(contents["tensors"]) is dict
+    assert contents["config"] == {"a": [1, 2.5, None, True, "x", (1, 2)]}
+    assert contents["best_map"] == 0.7 and type(contents["best_map"]) is float  # a numpy scalar there
+
+
+# ---- hostile files
+
+
+class Evil:
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def pack(tmp_path, pickled, storages=(), compression=zipfile.ZIP_STORED):
+    """A zip as torch.save lays it out."""
+    with zipfile.ZipFile(tmp_path / "x.pth", "w", compression) as archive:
+        archive.writestr("x/data.pkl", pickled)
+        for key, data in enumerate(storages):
+            archive.writestr(f"x/data/{key}", data)
+    return tmp_path / "x.pth"
+
+
+def pack_legacy(tmp_path, pickled, *rest):
+    parts = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+    (tmp_path / "x.pth").write_bytes(b"".join(pickle.dumps(x, 2) for x in parts) + pickled + b"".join(rest))
+    return tmp_path / "x.pth"
+
+
+def plain(tmp_path, pickled):
+    (tmp_path / "x.pth").write_bytes(pickled)
+    return tmp_path / "x.pth"
+
+
+@pytest.mark.parametrize("layout", [pack, pack_legacy, plain])
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_malicious_pickle_is_refused_and_never_run(tmp_path, layout, protocol):
+    marker = tmp_path / "it_ran"
+    evil = {"model": {"features.0.weight": Evil(os.system, f"touch {marker}")}}
+    path = layout(tmp_path, pickle.dumps(evil, protocol))
+    with pytest.raises(InputError, match=r"x\.pth: .* got (posix|nt)\.system: refused; save model\.state_dict\(\)"):
+        read_torch_file(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("pickled", "refused"),
+    [
+        (pickle.dumps(Evil(eval, "1 + 1"), 2), "__builtin__.eval"),
+        (pickle.dumps(Evil(getattr, {}, "clear"), 4), "builtins.getattr"),
+        (b"ctorch.nn.modules.linear\nLinear\n)R.", "torch.nn.modules.linear.Linear"),
+        (b"(S'touch it'\nios\nsystem\n.", "instruction INST"),
+        (b"\x80\x02}\x81.", "instruction NEWOBJ"),
+        (b"\x80\x02\x8e.", "must be a whole file"),  # BINBYTES8 without its eight bytes of length
+        (b"r\xff\xff\xff\xff.", "must be a whole file"),  # a memo of 4 billion slots
+        (b"cnumpy\ndtype\n(S'O8'\ntR.", "dtype 'O8'"),
+        (b"cnumpy\ndtype\n(S'f4'\ntR}(S'a'\nK\x01ub.", None),  # attributes are dropped
+    ],
+)
+def test_nothing_but_what_tensors_need(tmp_path, pickled, refused):
+    path = pack(tmp_path, pickled)
+    if refused is None:
+        assert read_torch_file(path) == np.float32
+        return
+    with pytest.raises(InputError, match=refused):
+        read_torch_file(path)
+
+
+def tensor(*, storage=b"FloatStorage", count=4, offset=0, size=(2, 2), stride=(2, 1), view=b""):
+    """The pickle of one tensor, written instruction by instruction so that its numbers may lie."""
+
+    def push(value):
+        return pickle.dumps(value, 2)[2:-1]  # without PROTO and STOP
+
+    identity = push("storage") + b"ctorch\n" + storage + b"\n" + push("0") + push("cpu") + push(count) + view
+    arguments = push(offset) + push(size) + push(stride) + push(False) + push({})
+    return b"ctorch._utils\n_rebuild_tensor_v2\n((" + identity + b"tQ" + arguments + b"tR."
+
+
+def test_a_tensor_written_by_hand_is_read(tmp_path):
+    data = np.arange(4, dtype=np.float32)
+    got = read_torch_file(pack(tmp_path, tensor(), [data.tobytes()]))
+    np.testing.assert_array_equal(got, data.reshape(2, 2))
+
+
+def test_views_of_storages_as_torch_saved_them_before_0_4(tmp_path):
+    data = np.arange(6, dtype=np.float32)
+    pickled = tensor(count=6, view=b"(S'v'\nK\x02K\x04t").replace(b"_v2", b"")
+    keys, length = pickle.dumps(["0"], 2), struct.pack("<q", 6)
+    got = read_torch_file(pack_legacy(tmp_path, pickled, keys, length, data.tobytes()))
+    np.testing.assert_array_equal(got, data[2:].reshape(2, 2))
+    with pytest.raises(InputError, match="a view must lie within its storage of 6"):
+        pickled = pickled.replace(b"K\x02K\x04", b"K\x03K\x04")
+        read_torch_file(pack_legacy(tmp_path, pickled, keys, length, data.tobytes()))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"count": 5},
+        {"count": 2**60},
+        {"count": -4},
+        {"storage": b"DoubleStorage"},
+        {"size": (2, 3)},
+        {"size": (10**12, 10**12), "stride": (0, 0)},
+        {"size": (1,), "stride": (2,), "offset": 4},
+        {"size": (2, 2), "stride": (3, 1)},
+        {"size": (2, 2), "stride": (-2, 1), "offset": 2},
+        {"offset": -1},
+        {"size": (2, 2), "stride": (1,)},
+        {"size": "ab"},
+        {"offset": {}},
+    ],
+    ids=str,
+)
+def test_sizes_that_lie(tmp_path, lie):
+    data = bytes(16)
+    for path in (
+        pack(tmp_path, tensor(**lie), [data]),
+        pack_legacy(tmp_path, tensor(**lie, view=b"N"), pickle.dumps(["0"], 2), struct.pack("<q", 4), data),
+    ):
+        with pytest.raises(InputError, match=r"x\.pth: (a tensor|the tensors|a storage|storage 0) must"):
+            read_torch_file(path)
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path):
+    path = pack(tmp_path, tensor(count=2**20), [bytes(2**22)], zipfile.ZIP_DEFLATED)
+    with pytest.raises(InputError, match="must be uncompressed as torch.save leaves them, got a compressed zip"):
+        read_torch_file(path)
+
+
+# ---- damaged files, and files of something else
+
+
+@both_formats
+def test_a_truncated_file_is_an_error_wherever_it_ends(tmp_path, path):
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 37):
+        with pytest.raises(InputError, match=r"x\.pth"):
+            read_torch_file(plain(tmp_path, whole[:length]))
+
+
+@both_formats
+def test_damage_is_an_error_or_does_no_harm(tmp_path, path):
+    rng = np.random.default_rng(0)
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    for _ in range(150):
+        damaged = whole.copy()
+        damaged[rng.integers(0, len(whole), 3)] = rng.integers(0, 256, 3)
+        try:
+            read_torch_file(plain(tmp_path, damaged.tobytes()))
+        except InputError as error:
+            assert "x.pth" in str(error)
+
+
+def test_files_that_are_no_weights(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.zeros(3))
+    for path, message in (
+        (tmp_path / "nowhere.pth", "must be a readable file, got: No such file"),
+        (tmp_path, "must be a readable file, got: Is a directory"),
+        (tmp_path / "x.npz", "must hold one data.pkl as torch.save writes it, got .'a.npy'."),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_torch_file(path)
+    for data, message in (
+        (b"<html>not found</html>", "must be a whole file written by torch.save, got"),
+        (b"", "must be a whole file written by torch.save, got"),
+        (pickle.dumps({"a": 1}, 2), "must be one of torch.save, got another pickle"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_torch_file(plain(tmp_path, data))
