@@ -45,6 +45,7 @@ def make_batch():
 def cases():
     config = faster_voc.get_config()
     config.model.roi_pooling = "align"
+    config.net.update({"normalisation": "torchvision", "pooling": "ceil"})
     detector = build_detector(config, tuple(f"class {k}" for k in range(20)))
     params = jax.jit(detector.init)(jax.random.key(0))
     tx, _ = make_optimizer(steps=100, name="sgd", learning_rate=1e-5, schedule="step")

@@ -2,7 +2,8 @@
 
 The oracle knows each image alone; jaxdet has both in one bucket. Their sizes are odd, so that every pooling meets a
 last row or column of its own. One has no ground truth; the other has a box with two equally good anchors, one that
-three anchors touch and one that none does. float32 reaches 4e-6 for the losses and 2e-5 for gradients.
+three anchors touch and one that none does. float32 reaches 5e-6 for the losses, 2e-5 for gradients and 6e-5 for the
+change of a parameter (1e-6 of the parameter itself).
 """
 
 import functools
@@ -114,7 +115,7 @@ def mean_losses_and_gradients(both):
 
 def assert_losses(metrics, expected):
     for name, value in expected.items():
-        np.testing.assert_allclose(metrics[name], value, rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(metrics[name], value, rtol=5e-5, err_msg=name)
 
 
 def assert_arrays(got, expected, tolerance):
@@ -157,7 +158,7 @@ def test_four_steps_of_caffes_sgd_across_a_drop_of_the_rate():
         assert_arrays(now.opt_state[0], gradients, 1e-4)
         sgd.step(params, velocity, gradients, rate=RATE if step < 2 else 0.1 * RATE)
         moved = {path: np.asarray(value, np.float64) - flat_params()[path] for path, value in now.trainable.items()}
-        assert_arrays(moved, {path: params[path] - flat_params()[path] for path in params}, 1e-4)
+        assert_arrays(moved, {path: params[path] - flat_params()[path] for path in params}, 5e-4)
 
 
 def loss_and_samples(params, batch, key):
