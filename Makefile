@@ -19,7 +19,7 @@ demo: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1
 demo: .venv/installed
 	$(BIN)/python train.py --config=configs/faster_shapes.py --workdir=$(WORKDIR)
 	$(BIN)/python evaluate.py --workdir=$(WORKDIR)
-	@echo "Pictures of detections on the test split: $(WORKDIR)/evaluation/pictures"
+	@echo "Pictures of detections on the test split: $(WORKDIR)/evaluation/test/pictures"
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile

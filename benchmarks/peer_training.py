@@ -1,0 +1,141 @@
+"""torchvision's Faster R-CNN trained as configs/faster_devkit.py trains ours. Needs torch and torchvision.
+
+    python benchmarks/peer_training.py FOLDER --steps=3360 --short=224 --long=300 --scales=2,4,8,12 --seed=0 \
+        --output=peer.npz
+    python -m benchmarks.side_by_side RUN peer.npz
+
+A narrow VGG16 (`--width` of the paper's channels) from random weights, two layers of 256, one image a step, AdamW with
+warm-up and cosine decay, flips, no difficult objects: the width, images, steps and optimiser of jaxdet's run. Losses
+and samples are torchvision's own. FOLDER is in VOC layout; trains on `train`, writes the detections of `val`.
+"""
+
+import argparse
+import math
+import pathlib
+import random
+import xml.etree.ElementTree
+
+import numpy as np
+import torch
+import torchvision
+from PIL import Image
+from torch import nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.transforms.functional import pil_to_tensor
+
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+STRIDE, HIDDEN = 16, 256
+
+
+def build(flags, classes):
+    layers, channels = [], 3
+    for block, (filters, convolutions) in enumerate(BLOCKS):
+        layers += [nn.MaxPool2d(2)] if block else []
+        for _ in range(convolutions):
+            layers += [nn.Conv2d(channels, round(filters * flags.width), 3, padding=1), nn.ReLU(inplace=True)]
+            channels = round(filters * flags.width)
+            nn.init.kaiming_normal_(layers[-2].weight)
+            nn.init.zeros_(layers[-2].bias)
+    backbone = nn.Sequential(*layers)
+    backbone.out_channels = channels
+    sizes = tuple(round(scale * STRIDE) for scale in flags.scales)
+    return FasterRCNN(
+        backbone,
+        None,
+        min_size=flags.short,
+        max_size=flags.long,
+        rpn_anchor_generator=AnchorGenerator((sizes,), ((0.5, 1.0, 2.0),)),
+        rpn_pre_nms_top_n_train=2000,
+        rpn_post_nms_top_n_train=1000,
+        rpn_pre_nms_top_n_test=1000,
+        rpn_post_nms_top_n_test=300,
+        box_roi_pool=torchvision.ops.MultiScaleRoIAlign(["0"], 7, 2),
+        box_head=TwoMLPHead(channels * 49, HIDDEN),
+        box_predictor=FastRCNNPredictor(HIDDEN, classes + 1),
+        box_batch_size_per_image=128,
+        box_score_thresh=0.05,
+        box_nms_thresh=flags.nms,
+    ).to(memory_format=torch.channels_last)
+
+
+def read(folder, split, class_names):
+    """(image u8[3,h,w], boxes f32[n,4] continuous, labels i64[n] from 1) an image, without difficult objects."""
+    records = []
+    for name in (folder / f"ImageSets/Main/{split}.txt").read_text().split():
+        boxes, labels = [], []
+        for thing in xml.etree.ElementTree.parse(folder / f"Annotations/{name}.xml").getroot().iter("object"):
+            if thing.findtext("difficult", "0") != "1":
+                x1, y1, x2, y2 = (float(thing.findtext(f"bndbox/{e}")) for e in ("xmin", "ymin", "xmax", "ymax"))
+                boxes.append([x1 - 1, y1 - 1, x2, y2])
+                labels.append(class_names.index(thing.findtext("name")) + 1)
+        image = pil_to_tensor(Image.open(folder / f"JPEGImages/{name}.jpg").convert("RGB"))
+        records.append((image, torch.tensor(boxes).reshape(-1, 4), torch.tensor(labels, dtype=torch.int64)))
+    return records
+
+
+def flipped(image, boxes, labels):
+    return (
+        image.flip(-1),
+        boxes[:, [2, 1, 0, 3]] * torch.tensor([-1, 1, -1, 1]) + torch.tensor([image.shape[-1], 0, image.shape[-1], 0]),
+        labels,
+    )
+
+
+def train(model, records, flags):
+    optimizer = torch.optim.AdamW(model.parameters(), flags.rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda t: min(1, (t + 1) / 100) * 0.5 * (1 + math.cos(math.pi * t / flags.steps))
+    )
+    model.train()
+    order = []
+    for step in range(flags.steps):
+        order = order or random.sample(records, len(records))
+        record = order.pop()
+        image, boxes, labels = flipped(*record) if random.random() < 0.5 else record
+        losses = model([image / 255], [{"boxes": boxes, "labels": labels}])
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+        schedule.step()
+        if step % 200 == 0:
+            print(step, {name: round(loss.item(), 3) for name, loss in losses.items()}, flush=True)
+
+
+def detect(model, records):
+    model.eval()
+    columns = {"image": [], "boxes": [], "labels": [], "scores": []}
+    with torch.inference_mode():
+        for i, (image, _, _) in enumerate(records):
+            (found,) = model([image / 255])
+            columns["image"].append(np.full(len(found["labels"]), i, np.int32))
+            for name in ("boxes", "labels", "scores"):
+                columns[name].append(found[name].numpy())
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--scales", type=lambda text: tuple(map(float, text.split(","))), required=True)
+    for name, default in (("steps", None), ("short", None), ("long", None), ("seed", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default, required=default is None)
+    for name, default in (("width", 0.25), ("rate", 4e-4), ("nms", 0.3)):
+        parser.add_argument(f"--{name}", type=float, default=default)
+    parser.add_argument("--output", required=True)
+    flags = parser.parse_args()
+    torch.manual_seed(flags.seed)
+    random.seed(flags.seed)
+    annotations = (flags.folder / "Annotations").glob("*.xml")
+    class_names = sorted(
+        {x.text for file in annotations for x in xml.etree.ElementTree.parse(file).findall("object/name")}
+    )
+    model = build(flags, len(class_names))
+    train(model, read(flags.folder, "train", class_names), flags)
+    found = detect(model, read(flags.folder, "val", class_names))
+    np.savez_compressed(flags.output, class_names=class_names, **found)
+
+
+if __name__ == "__main__":
+    main()
