@@ -1,11 +1,13 @@
-"""The mAP of a peer's detections (peer_training.py) by jaxdet's own metric, on the validation split of a jaxdet run.
+"""The mAP of a jaxdet run and of peers' detections (peer_training.py) by the same metric, on the same validation split.
 
-    python -m benchmarks.side_by_side RUN peer.npz [--least=20]
+    python evaluate.py --workdir=RUN --split=validation --checkpoint=last
+    python -m benchmarks.side_by_side RUN peer.npz ... --classes=cat,dog
 
-VOC10 AP at IoU 0.5, averaged over the classes with at least `--least` objects that are not difficult.
+VOC10 AP at IoU 0.5, averaged over `--classes`.
 """
 
 import argparse
+import json
 import pathlib
 
 import numpy as np
@@ -21,19 +23,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=pathlib.Path)
     parser.add_argument("peers", nargs="+")
-    parser.add_argument("--least", type=int, default=20)
+    parser.add_argument("--classes", type=lambda text: text.split(","), required=True)
     flags = parser.parse_args()
     config, class_names = workdir.read(flags.run)
+    metrics = json.loads((flags.run / "evaluation/validation/metrics.json").read_text())["classes"]
+    show(flags.run, {name: metrics[name]["voc10@0.5"] for name in flags.classes})
     truth = ground_truth_table(open_dataset(config, "validation"))
-    counted = np.bincount(truth.labels[~truth.difficult], minlength=len(class_names) + 1)[1:] >= flags.least
-    print("classes:", ", ".join(name for name, counts in zip(class_names, counted, strict=True) if counts))
     for peer in flags.peers:
         with np.load(peer) as file:
             assert tuple(file["class_names"]) == class_names
             boxes, labels = file["boxes"].astype(np.float64), file["labels"].astype(np.int32)
             found = DetectionTable(file["image"], boxes, labels, file["scores"])
         ap = average_precision(found, truth, num_classes=len(class_names), metric="voc10")
-        print(f"{peer}: mAP {np.mean(ap[counted]):.3f} of {counted.sum()} classes")
+        show(peer, {name: ap[class_names.index(name)] for name in flags.classes})
+
+
+def show(what, ap):
+    print(f"{what}: mAP {np.mean(list(ap.values())):.3f}", *(f"{name} {score:.3f}" for name, score in ap.items()))
 
 
 if __name__ == "__main__":

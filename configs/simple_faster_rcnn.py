@@ -18,6 +18,7 @@ EPOCH = 5_011  # images of VOC2007 trainval
 def get_config() -> ConfigDict:
     config = faster_voc.get_config()
     config.name = "simple_faster_rcnn"
+    config.training.pretrained = "torchvision"
     config.net.dropout = 0.0
     config.anchors.convention = "simple_faster_rcnn"
     config.model.detections.max_detections = 1000  # no limit there

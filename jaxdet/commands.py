@@ -1,4 +1,4 @@
-"""What the three scripts share: parsing flags, and printing a user's mistake as one line instead of a traceback."""
+"""What the scripts share: parsing flags, and printing a user's mistake as one line instead of a traceback."""
 
 import argparse
 import re

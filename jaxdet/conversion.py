@@ -10,9 +10,9 @@ from ml_collections import ConfigDict
 
 from jaxdet import sections
 from jaxdet import workdir as workdirs
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, bind
 from jaxdet.data.voc_official import CLASS_NAMES
-from jaxdet.experiment import build_detector, check_fit
+from jaxdet.experiment import build_detector, check_fit, start
 from jaxdet.models.detector import Params
 from jaxdet.training import state
 from jaxdet.training.checkpoints import Checkpoints, has_checkpoint
@@ -39,19 +39,14 @@ def convert(config: ConfigDict, file: str | None, workdir: str | None, class_nam
       InputError: no such file, not a detector known here, other classes than its head has, normalisation unknown, a
         config that does not fit it, or a workdir that was trained in.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    start()
+    sections.check(config)
     if not file or not workdir:
         raise InputError(
             "--file and --workdir must both be given, as in: convert.py --file=model.pth --workdir=runs/model."
         )
     saved = read_torch_file(Path(file).expanduser())
-    tensors = state_dict(saved)
-    kind = identify(tensors)
-    if kind not in LAYOUTS:
-        raise InputError(
-            f"--file must hold a whole detector, got {file} with {kind}; see training.pretrained_file for such."
-        )
-    params = LAYOUTS[kind](tensors)
+    kind, params = _detector(saved, file)
     config = _described(config, saved, kind, params)
     class_names = tuple(class_names or CLASS_NAMES)
     classes = params["cls_score"]["bias"].size - 1
@@ -59,10 +54,9 @@ def convert(config: ConfigDict, file: str | None, workdir: str | None, class_nam
         raise InputError(
             f"--classes must name the {classes} classes of {file}, got {len(class_names)}; list them in its order."
         )
-    sections.check(config)
     detector = build_detector(config, class_names)
     check_fit(params, detector, file)
-    tx, _ = make_optimizer(steps=config.training.steps, **config.optim)
+    tx, _ = bind(make_optimizer, config.optim, section="optim", steps=config.training.steps)()
     with locked(workdir) as folder:
         if has_checkpoint(folder):
             raise InputError(f"--workdir must be new, got {folder} with checkpoints; give another.")
@@ -72,23 +66,46 @@ def convert(config: ConfigDict, file: str | None, workdir: str | None, class_nam
         log.info("%s with %d classes -> %s; next: python evaluate.py --workdir=%s", kind, classes, folder, folder)
 
 
+def _detector(saved: Any, file: str) -> tuple[str, Params]:
+    """Which project's detector a file holds, and its parameters."""
+    try:
+        tensors = state_dict(saved)
+        kind = identify(tensors)
+        if kind in LAYOUTS:
+            return kind, LAYOUTS[kind](tensors)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from error
+    raise InputError(
+        f"--file must hold a whole detector, got {file} with {kind}; see training.pretrained_file for such."
+    )
+
+
 def _described(config: ConfigDict, saved: dict[str, Any], kind: str, params: Params) -> ConfigDict:
     """The config with the widths that the parameters have and the input that they were trained with."""
     described = config.copy_and_resolve_references()
-    described.training.pretrained = ""
+    described.training.update({"pretrained": "", "pretrained_file": "", "init_from": ""})
     described.net.width = params["conv5_3"]["bias"].size / 512
     described.net.head_features = params["fc7"]["bias"].size
-    if kind == "torchvision_faster_rcnn":
-        origin = "torchvision"
-    elif "caffe_pretrain" in saved.get("config", {}):
-        origin = "caffe_rgb_mean" if saved["config"]["caffe_pretrain"] else "torchvision"
-    else:
-        origin = config.net.normalisation
-    if not origin:
+    given = {"normalisation": _normalisation(saved, kind) or config.net.normalisation, "pooling": "floor"}
+    if not given["normalisation"]:
         raise InputError(
-            "net.normalisation must be given, for the file does not say how images were normalised; "
-            "add --config.net.normalisation=caffe or =torchvision."
+            "net.normalisation must be given, for the file does not say how images were normalised; add "
+            "--config.net.normalisation=torchvision, or =caffe_rgb_mean for simple-faster-rcnn-pytorch on Caffe's weights."
         )
-    described.net.normalisation = config.net.normalisation or origin
-    described.net.pooling = config.net.pooling or "floor"  # PyTorch's
+    for name, value in given.items():
+        if config.net[name] not in ("", value):
+            raise InputError(
+                f"net.{name} must be {value!r}, as the file has it, got {config.net[name]!r}; leave it empty."
+            )
+        described.net[name] = value
     return described
+
+
+def _normalisation(saved: dict[str, Any], kind: str) -> str:
+    """What the file says of its input, '' where that is nothing."""
+    if kind == "torchvision_faster_rcnn":
+        return "torchvision"
+    settings = saved.get("config")
+    if not isinstance(settings, dict) or "caffe_pretrain" not in settings:
+        return ""
+    return "caffe_rgb_mean" if settings["caffe_pretrain"] else "torchvision"

@@ -77,12 +77,14 @@ def train(config: ConfigDict, workdir: str | None) -> None:
     Raises:
       InputError: a mistake in the config or the data; a workdir in use, of another config, or not writable.
     """
-    _start()
+    start()
     sections.check(config)
     with locked(workdir or _default_workdir(config)) as workdir:
         config = settle(config, workdir)
         training, mesh = config.training, data_mesh()
         check_batch_size(training.batch_size, mesh, accumulate=training.accumulate)
+        # A run that goes on has its parameters in its own checkpoint; what it once started from may be gone.
+        source = None if has_checkpoint(workdir) else starting_params(config)
         dataset = open_dataset(config, "train")
         detector = build_detector(config, dataset.class_names)
         tx, learning_rate = bind(make_optimizer, config.optim, section="optim", steps=training.steps)()
@@ -95,8 +97,6 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         plan = {"batch_size": training.batch_size, "seed": config.seed, "start_step": 0}
         batches = bind(train_batches, config.input, section="input", **plan, **_rows())
         validate = _validation(config, detector, mesh) if training.eval_every else None
-        # A run that goes on has its parameters in its own checkpoint; what it once started from may be gone.
-        source = None if has_checkpoint(workdir) else starting_params(config)
         fresh = _fresh_state(detector, tx, stage, config.seed, source)
         if jax.process_index() == 0:
             workdirs.claim(workdir, config, dataset.class_names, dataset.fingerprint)
@@ -130,11 +130,12 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     Raises:
       InputError: no such workdir, checkpoint or split; other classes than those trained on.
     """
-    _start()
+    start()
     folder = _existing(workdir, config)
     trained, class_names = workdirs.read(folder)
-    config = settle(config or trained, folder)
+    config = config or trained
     sections.check(config)
+    config = settle(config, folder)
     dataset = open_dataset(config, part)
     if dataset.class_names != class_names:
         raise InputError(f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}.")
@@ -148,7 +149,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     if jax.process_index() == 0:
         print_table(summary)
         write_metrics(output / "metrics.json", summary)
-        write_comp4(output, _comp4_name(config.splits[part], part), found, dataset.names, class_names)
+        write_comp4(output, _comp4_name(config, part), found, dataset.names, class_names)
         write_coco(output, found, truth, dataset.names, dataset.image_sizes, class_names)
         _draw_pictures(output / "pictures", dataset, found, count=config.evaluation.pictures)
         log.info("figures, result files and pictures: %s", output)
@@ -161,7 +162,7 @@ def predict(workdir: str | None, files: list[str], *, output: str, threshold: fl
     Raises:
       InputError: no such workdir or checkpoint; no photo given, or none that can be read.
     """
-    _start()
+    start()
     folder = _existing(workdir, None)
     config, class_names = workdirs.read(folder)
     found = photos.find(files)
@@ -173,7 +174,7 @@ def predict(workdir: str | None, files: list[str], *, output: str, threshold: fl
     )
 
 
-def _start() -> None:
+def start() -> None:
     """Logging to the terminal, and compiled programs kept between runs."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     for noisy in ("absl", "jax", "orbax"):
@@ -269,10 +270,13 @@ def _validation(config: ConfigDict, detector: Detector, mesh: Mesh) -> Callable[
     return evaluate
 
 
-def _comp4_name(split: str, part: str) -> str:
+def _comp4_name(config: ConfigDict, part: str) -> str:
     """The split as the official devkit names it: 'test' for '2007/test'; a sum or slice has no such name."""
+    split = config.splits[part]
+    if {"+", "["} & set(split):
+        return part
     name = split.rpartition("/")[2]
-    return part if {"+", "["} & set(split) else name
+    return "val" if config.dataset.kind == "voc" and name == "validation" else name
 
 
 def _draw_pictures(folder: Path, dataset: Dataset, found: DetectionTable, *, count: int) -> None:

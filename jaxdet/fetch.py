@@ -39,26 +39,34 @@ def fetch(addresses: Sequence[str], file: Path, *, digest: str, size: int | None
         OSError: the folder cannot be written, or the disk is full.
     """
     part = file.with_name(f"{file.name}.part")
-    with part.open("ab") as out:
-        fcntl.flock(out, fcntl.LOCK_EX)
+    with _alone(part) as out:
         if file.exists():  # another process has fetched it meanwhile
-            part.unlink(missing_ok=True)
+            part.unlink()
             return
         reasons = []
         for address in addresses:
             fault = _complete(address, out, size, file.name)
             if not fault:
-                break
+                out.flush()
+                if matches(part, digest):
+                    os.replace(part, file)
+                    return
+                out.truncate(0)
+                fault = f"the file does not have {digest}"
             reasons.append(f"{address}: {fault}")
-        else:
-            if not _length(out):
-                part.unlink()
-            raise Unavailable("; ".join(reasons))
-        out.flush()
-        if not matches(part, digest):
+        if not _length(out):
             part.unlink()
-            raise Unavailable(f"{address}: the file does not have {digest}")
-        os.replace(part, file)
+        raise Unavailable("; ".join(reasons))
+
+
+def _alone(part: Path) -> BinaryIO:
+    """Opens and locks a file; where the process before has renamed or removed it meanwhile, the one of that name now."""
+    while True:
+        out = part.open("ab")
+        fcntl.flock(out, fcntl.LOCK_EX)
+        if part.exists() and os.path.samestat(os.fstat(out.fileno()), part.stat()):
+            return out
+        out.close()
 
 
 def matches(file: Path, digest: str) -> bool:

@@ -8,7 +8,7 @@ from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
 from jaxdet.models.detector import Params
 from jaxdet.training.checkpoints import has_checkpoint, restore_params
-from jaxdet.weights.pretrained import load_pretrained, origin
+from jaxdet.weights.pretrained import PRETRAINED, load_pretrained, origin
 
 FROM_SCRATCH = {"normalisation": "torchvision", "pooling": "ceil"}
 
@@ -23,6 +23,11 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
       InputError: two origins are named, or the config contradicts its weights.
     """
     training = config.training
+    if training.pretrained_file and not training.pretrained:
+        raise InputError(
+            f"training.pretrained must say whose layout and input {training.pretrained_file} has, got none; "
+            f"set it to one of {', '.join(PRETRAINED)}."
+        )
     if training.init_from and training.pretrained:
         raise InputError(
             f"training.init_from and training.pretrained are both set ({training.init_from}, {training.pretrained}); "
@@ -58,6 +63,11 @@ def starting_params(config: ConfigDict) -> Params | None:
     if training.init_from:
         return restore_params(training.init_from, "best")
     if training.pretrained:
+        if config.net.width != 1.0 and not training.pretrained_file:
+            raise InputError(
+                f"net.width must be 1.0 for the published weights, got {config.net.width}; "
+                "add --config.net.width=1.0 --config.net.head_features=4096, or start from random weights."
+            )
         return load_pretrained(training.pretrained, file=training.pretrained_file)
     return None
 

@@ -51,7 +51,7 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
         (path / ".writable").touch()
-        (path / ".writable").unlink()
+        (path / ".writable").unlink(missing_ok=True)  # several processes may be trying
     except OSError as error:
         raise InputError(f"{path} must be writable, got {error.strerror}; free it, or work on a copy.") from error
     return path

@@ -66,6 +66,19 @@ def test_mistakes(holding, tensors, tmp_path):
     refused("--file and --workdir must both be given", {}, file=None)
     refused("--file and --workdir must both be given", {}, folder=None)
     refused("--classes must name the 20 classes of voc.pth, got 2", {"model": tensors} | known, ["cat", "dog"])
+    refused("net.normalisation must be given, for the file does not say", {"model": tensors, "config": None})
+    refused("voc.pth: the weights must be of VGG16, .* got a ResNet", {"layer1.0.conv1.weight": np.zeros(1)})
     refused("net.normalisation must be given, for the file does not say", {"model": tensors})
     backbone = {f"features.{layer}.weight": np.zeros((1, 1, 3, 3), np.float32) for layer in torch.VGG16_LAYERS}
     refused("--file must hold a whole detector, got voc.pth with vgg16; see training.pretrained_file", backbone)
+
+
+def test_a_flag_that_contradicts_the_file(holding, tensors, tmp_path):
+    holding({"model": tensors, "config": {"caffe_pretrain": True}})
+    config = simple_faster_rcnn.get_config()
+    config.net.normalisation = "torchvision"
+    with pytest.raises(InputError, match="net.normalisation must be 'caffe_rgb_mean', as the file has it, got 'torchv"):
+        conversion.convert(config, "voc.pth", str(tmp_path), None)
+    config.net.normalisation = ""
+    conversion.convert(config, "voc.pth", str(tmp_path), None)
+    assert workdir.read(tmp_path)[0].net.normalisation == "caffe_rgb_mean"

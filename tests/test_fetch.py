@@ -1,4 +1,5 @@
 import contextlib
+import fcntl
 import hashlib
 import http.server
 import socket
@@ -149,6 +150,29 @@ def test_every_address_that_fails_is_named(tmp_path):
     for reason in ("/gone: HTTP Error 404: Not Found", "Connection refused", "unknown url type"):
         assert reason in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_next_address_may_have_the_right_file(tmp_path):
+    with serving(content=CONTENT[:-1] + b"?") as (bad, _), serving() as (good, _):
+        fetch([f"{bad}/a.tar", f"{good}/a.tar"], tmp_path / "a.tar", **KNOWN)
+    assert (tmp_path / "a.tar").read_bytes() == CONTENT
+
+
+def test_one_that_waited_for_one_that_failed_keeps_what_it_downloads(tmp_path, monkeypatch):
+    part, waits = tmp_path / "a.tar.part", []
+    lock = fcntl.flock
+
+    def flock(file, operation):
+        if not waits:  # while this one waits, the other gives up and removes the file
+            part.unlink()
+        waits.append(file.name)
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with serving() as (address, _):
+        fetch([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
+    assert len(waits) == 2
+    assert (tmp_path / "a.tar").read_bytes() == CONTENT
 
 
 def test_two_at_once_download_once(tmp_path):

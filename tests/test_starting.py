@@ -1,11 +1,15 @@
 """What a run starts from decides how images are normalised and how pooling rounds."""
 
+import pathlib
+
 import pytest
 
 from configs import faster_devkit, faster_voc
 from jaxdet import workdir
 from jaxdet.checks import InputError
 from jaxdet.starting import settle, starting_params
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
 def net(config):
@@ -58,9 +62,25 @@ def test_contradictions_are_refused(tmp_path):
     config.training.pretrained = ""
     with pytest.raises(InputError, match="training.init_from must be a workdir or one of its checkpoints, got"):
         settle(config, tmp_path)
-    config.training.update({"init_from": "", "pretrained": "torchvison"})
+    config.training.update({"init_from": "", "pretrained_file": "vgg16.pth"})
+    with pytest.raises(InputError, match="training.pretrained must say whose layout and input vgg16.pth has"):
+        settle(config, tmp_path)
+    config.training.update({"pretrained": "torchvison"})
     with pytest.raises(InputError, match="did you mean 'torchvision'"):
         settle(config, tmp_path)
+
+
+def test_published_weights_want_the_papers_width():
+    config = faster_devkit.get_config()
+    config.training.pretrained = "torchvision"
+    with pytest.raises(InputError, match="net.width must be 1.0 for the published weights, got 0.25; add --config"):
+        starting_params(config)
+
+
+def test_a_file_of_a_narrow_net(tmp_path):
+    config = faster_devkit.get_config()
+    config.training.update({"pretrained": "torchvision", "pretrained_file": str(GOLDEN / "weights_torchvision.pth")})
+    assert starting_params(config)["conv1_1"]["kernel"].shape == (3, 3, 3, 2)
 
 
 def test_from_random_weights_there_is_nothing_to_copy():

@@ -24,7 +24,7 @@ class Archive:
     @property
     def address(self) -> str:
         """On the official site."""
-        return ADDRESSES[0].format(year=self.year) + self.name
+        return ADDRESSES[0].replace("{year}", self.year) + self.name
 
 
 # 2012's test archive is left out: its boxes are kept secret, so that nothing can be trained or scored on it.
@@ -59,7 +59,7 @@ def obtain(archives: Iterable[Archive], folder: Path, *, mirror: str) -> None:
 
     Args:
         folder: made where it is missing.
-        mirror: address of a folder that has the archives, in place of ADDRESSES; '' for these.
+        mirror: address of a folder that has the archives, in place of ADDRESSES; '' for these. {year} in it is filled in.
 
     Raises:
         InputError: an archive cannot be had; it names every one that is missing, its size and sum, and where to put it.
@@ -67,7 +67,7 @@ def obtain(archives: Iterable[Archive], folder: Path, *, mirror: str) -> None:
     missing = [archive for archive in archives if not (folder / archive.name).exists()]
     for i, archive in enumerate(missing):
         bases = (mirror.removesuffix("/") + "/",) if mirror else ADDRESSES
-        addresses = [base.format(year=archive.year) + archive.name for base in bases]
+        addresses = [base.replace("{year}", archive.year) + archive.name for base in bases]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             fetch(addresses, folder / archive.name, size=archive.size, digest=f"sha256:{archive.sha256}")

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,6 +73,10 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         index, remarks = self.info.metadata[split], Counter()
         names = read(f"ImageSets/Main/{LISTS[split]}.txt").decode().split()
         for i, name in enumerate(tqdm.tqdm(names, desc=f"preparing {split}", unit="image", leave=False, disable=None)):
+            if not re.fullmatch(r"\w+", name):  # it becomes part of paths
+                raise InputError(
+                    f"VOC {self.builder_config.year}: {split} must list names, got {name!r}; replace the list."
+                )
             encoded = read(f"JPEGImages/{name}.jpg")
             # The boxes refer to the stored pixels, whatever EXIF says: the annotators' tools ignored it.
             size = photo.read(encoded, name=f"{name}.jpg").pixels.shape[:2]

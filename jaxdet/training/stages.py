@@ -29,17 +29,18 @@ def init_params(detector: Detector, key: jax.Array, source: Params | None) -> Pa
     """Draws fresh parameters and copies over them what fits of `source`; what is left out is named in the log.
 
     Raises:
-      InputError: where no kernel of `source` fits.
+      InputError: where most kernels of `source` do not fit.
     """
     fresh = jax.jit(detector.init)(key)
     if source is None:
         return fresh
     params, left_out = copy_fitting(source, fresh)
-    shapes = {path: leaf.shape for path, leaf in flatten(source).items()}
-    if not any(shapes.get(path) == leaf.shape for path, leaf in flatten(fresh).items() if path.endswith("/kernel")):
+    shapes = {path: leaf.shape for path, leaf in flatten(fresh).items()}
+    fits = [shapes.get(path) == leaf.shape for path, leaf in flatten(source).items() if path.endswith("/kernel")]
+    if 2 * sum(fits) < len(fits) or not fits:  # heads of another size are usual, another backbone is a mistake
         raise InputError(
-            f"the weights to start from must fit the net, got none that does ({left_out[0]}, ...); "
-            "give net the width that they have, or start from others."
+            f"the weights to start from must fit the net, got {sum(fits)} of {len(fits)} kernels that do "
+            f"({left_out[0]}, ...); give net the width that they have, or start from others."
         )
     if left_out:
         log.warning("the weights to start from: left out %s", ", ".join(left_out))

@@ -44,5 +44,5 @@ def test_a_run_starts_from_the_best_checkpoint_of_another_head(tmp_path, caplog)
 
 def test_weights_of_which_nothing_fits_are_refused():
     source = {"conv": {"kernel": np.zeros((3, 3, 1, 1), np.float32)}, "other": {"bias": np.zeros(4, np.float32)}}
-    with pytest.raises(InputError, match="must fit the net, got none that does .conv/bias .not there.,"):
+    with pytest.raises(InputError, match="must fit the net, got 0 of 1 kernels that do .conv/bias .not there.,"):
         init_params(toy.DETECTOR, jax.random.key(0), source)
