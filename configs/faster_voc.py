@@ -1,10 +1,12 @@
 """Faster R-CNN, VGG16, PASCAL VOC 2007 trainval -> test: py-faster-rcnn's end-to-end recipe.
 
 Every number is that project's (experiments/cfgs/faster_rcnn_end2end.yml and its solver); README lists the departures.
-It starts from ImageNet's VGG16 as Caffe has it (BGR minus 102.9801, 115.9465, 122.7717; new layers drawn from N(0, 0.01),
-bbox_pred from N(0, 0.001)), sees 140,000 images (14 epochs of 10,022 with the mirrored ones) and pools 7x7 cells of stride
-16. VOC07's metric (11 points, IoU above 0.5) is `voc07@0.5` in metrics.json. Published for the same net: 69.9 mAP with 4-step training; 70.0 to 71.2
-by joint training in simple-faster-rcnn-pytorch. No score of this config has been measured yet.
+It starts from ImageNet's VGG16 as Caffe has it (BGR minus 102.9801, 115.9465, 122.7717), draws new layers from
+N(0, 0.01) and bbox_pred from N(0, 0.001), pools 7x7 cells of stride 16, and sees 140,000 images: 14 epochs of 10,022
+with the mirrored ones. VOC07's metric (11 points, IoU above 0.5) is `voc07@0.5` in metrics.json.
+
+Published for the same net: 69.9 mAP with 4-step training; 70.0 to 71.2 by joint training in simple-faster-rcnn-pytorch.
+No score of this config has been measured yet.
 
     python train.py --config=configs/faster_voc.py
 """

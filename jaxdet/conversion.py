@@ -90,7 +90,7 @@ def _described(config: ConfigDict, saved: dict[str, Any], kind: str, params: Par
     if not given["normalisation"]:
         raise InputError(
             "net.normalisation must be given, for the file does not say how images were normalised; add "
-            "--config.net.normalisation=torchvision, or =caffe_rgb_mean for simple-faster-rcnn-pytorch on Caffe's weights."
+            "--config.net.normalisation=torchvision, or =caffe_rgb_mean (simple-faster-rcnn-pytorch, Caffe's weights)."
         )
     for name, value in given.items():
         if config.net[name] not in ("", value):

@@ -60,7 +60,7 @@ def fetch(addresses: Sequence[str], file: Path, *, digest: str, size: int | None
 
 
 def _alone(part: Path) -> BinaryIO:
-    """Opens and locks a file; where the process before has renamed or removed it meanwhile, the one of that name now."""
+    """Opens and locks a file, or the one now of its name where another process has renamed or removed it meanwhile."""
     while True:
         out = part.open("ab")
         fcntl.flock(out, fcntl.LOCK_EX)

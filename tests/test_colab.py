@@ -57,11 +57,11 @@ def shown(scripts, tmp_path, monkeypatch):
 
 
 def test_it_runs_from_top_to_bottom(scripts, shown, tmp_path, capsys):
-    data = f"--config.dataset.data_dir={scripts.folder / 'data'}"
-    own = "--config.input.long_side=128", "--config.training.steps=8", "--config.training.eval_every=0"
+    both = f"--config.dataset.data_dir={scripts.folder / 'data'}", "--config.training.eval_every=0"
+    own = "--config.anchors.scales=(1.5,2.5,4.5)", "--config.training.steps=4"
     tiny = {
-        "SHAPES": ["--config=configs/faster_shapes.py", *TINY_SHAPES, data],
-        "OWN": ["--config=configs/faster_devkit.py", *TINY_NET, *own, "--config.anchors.scales=(1.5,2.5,4.5)", data],
+        "SHAPES": ["--config=configs/faster_shapes.py", *TINY_SHAPES, *both],
+        "OWN": ["--config=configs/faster_devkit.py", *TINY_NET, *own, *both],
     }
     namespace = {"__name__": "__main__"}
     for cell in CELLS:

@@ -59,7 +59,7 @@ def obtain(archives: Iterable[Archive], folder: Path, *, mirror: str) -> None:
 
     Args:
         folder: made where it is missing.
-        mirror: address of a folder that has the archives, in place of ADDRESSES; '' for these. {year} in it is filled in.
+        mirror: address of a folder that has the archives, in place of ADDRESSES; '' for these. {year} is filled in.
 
     Raises:
         InputError: an archive cannot be had; it names every one that is missing, its size and sum, and where to put it.
