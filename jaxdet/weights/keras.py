@@ -33,7 +33,8 @@ def keras_vgg16(path: str | os.PathLike) -> Params:
         raise InputError(f"{path} must be an .h5 file, got none; check the path.")
     try:
         with h5py.File(path, "r", locking=False) as file:
-            state = _datasets(file.get("model_weights", file))
+            weights = file.get("model_weights")
+            state = _datasets(weights if isinstance(weights, h5py.Group) else file)
             stored_elsewhere = any(dataset.external or dataset.is_virtual for dataset in state.values())
             if stored_elsewhere or sum(dataset.nbytes for dataset in state.values()) > path.stat().st_size:
                 raise InputError("the arrays must be stored in the file, got larger ones than it is, or elsewhere.")
@@ -53,6 +54,9 @@ def _datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
 
     def visit(name, item):
         if not isinstance(item, h5py.Dataset) or name.startswith("optimizer/"):
+            return
+        if "/" not in name:  # of no layer
+            found[name] = item
             return
         layer, *_, last = name.split("/")
         layer = item.parent.attrs.get("name", layer)  # Keras 3's .weights.h5: layers/conv2d_4/vars/0

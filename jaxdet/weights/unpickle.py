@@ -1,11 +1,13 @@
 """Reading a pickle without running it: a stack machine that builds containers and calls only what it is given.
 
 Python's own unpickler imports and calls whatever a file names. This one has no way to: a name is looked up in a table,
-and the instructions that set attributes do nothing.
+and the instruction that sets attributes does nothing, except for an object of an admitted `Buildable` class.
 """
 
+import dataclasses
 import pickletools
-from collections.abc import Callable, Mapping
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
 
 from jaxdet.checks import InputError
@@ -17,6 +19,34 @@ _LITERALS = frozenset(
     + ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8")
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Buildable:
+    """A class whose objects a pickle makes in two steps, empty first; what stands for one is made from its state.
+
+    Args:
+      build: state -> object, for those made without arguments.
+      new: arguments -> object, complete at once; None where there must not be any arguments.
+    """
+
+    build: Callable[[Any], Any]
+    new: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        if not arguments:
+            return _Unfilled(self.build, [])
+        if self.new is None:
+            raise InputError("an object must be made from its state, got arguments")
+        return self.new(*arguments)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Unfilled:
+    """The place of an object until its state comes."""
+
+    build: Callable[[Any], Any]
+    keys: list[int]  # where the memo has it
 
 
 def read_pickle(file: BinaryIO, *, admitted: Mapping[str, Any], persistent: Callable[[Any], Any] | None = None) -> Any:
@@ -34,12 +64,28 @@ def read_pickle(file: BinaryIO, *, admitted: Mapping[str, Any], persistent: Call
     for opcode, argument, _ in pickletools.genops(file):
         machine.step(opcode.name, argument)
     (value,) = machine.stack
+    if machine.unfilled:
+        raise InputError(f"every object in the pickle must have its state, got {machine.unfilled} without")
     return value
+
+
+def mapping(pairs: Iterable[tuple[Any, Any]]) -> dict[str | int, Any]:
+    """A dict of the pairs; InputError for a key that is no str or int: a tuple's hash can take for ever."""
+    pairs = [(key, value) for key, value in pairs]
+    for key, _ in pairs:
+        check_key(key)
+    return dict(pairs)
+
+
+def check_key(key: Any) -> None:
+    if type(key) not in (str, int):
+        raise InputError(f"a key must be a string or an integer, got {reprlib.repr(key)}")
 
 
 class _Machine:
     def __init__(self, admitted, persistent):
         self.stack, self.marks, self.memo = [], [], {}
+        self.unfilled = 0  # each is in one place beside the memo, so that none is left in the result when this is 0
         self.admitted, self.persistent = admitted, persistent
 
     def step(self, name: str, argument: Any) -> None:
@@ -77,10 +123,12 @@ class _Machine:
                 values = self._take(len(stack) - 2) if name == "SETITEM" else self._marked()
                 stack[-1].update(_pairs(values))
             case "BINPUT" | "LONG_BINPUT" | "PUT":
-                self.memo[argument] = stack[-1]
+                self._memoize(argument)
             case "MEMOIZE":
-                self.memo[len(self.memo)] = stack[-1]
+                self._memoize(len(self.memo))
             case "BINGET" | "LONG_BINGET" | "GET":
+                if isinstance(self.memo[argument], _Unfilled):
+                    raise InputError("an object must have its state before it is used, got one without")
                 stack.append(self.memo[argument])
             case _:
                 self._object(name, argument)
@@ -92,12 +140,15 @@ class _Machine:
                 stack.append(self._named(argument))
             case "STACK_GLOBAL":
                 attribute, module = pop(), pop()
+                check_key(attribute)
+                check_key(module)
                 stack.append(self._named(f"{module} {attribute}"))
-            case "REDUCE":
+            case "REDUCE" | "NEWOBJ" if name == "REDUCE" or isinstance(stack[-2:][0], Buildable):
                 arguments, function = pop(), pop()
                 stack.append(function(*arguments))  # only an admitted object can be callable
+                self.unfilled += isinstance(stack[-1], _Unfilled)
             case "BUILD":
-                pop()  # attributes are dropped: an ordered dict's _metadata, a dtype's flags
+                self._build(pop())
             case "BINPERSID" if self.persistent is not None:
                 stack.append(self.persistent(pop()))
             case _:
@@ -108,6 +159,22 @@ class _Machine:
             dotted = name.replace(" ", ".")
             raise InputError(f"the pickle must hold only tensors, numbers and containers, got {dotted}: refused")
         return self.admitted[name]
+
+    def _memoize(self, key):
+        value = self.memo[key] = self.stack[-1]
+        if isinstance(value, _Unfilled):
+            value.keys.append(key)
+
+    def _build(self, state):
+        """Completes the object on top; attributes of others are dropped: an ordered dict's _metadata, dtype's flags."""
+        place = self.stack[-1]
+        if not isinstance(place, _Unfilled):
+            return
+        self.stack[-1] = place.build(state)
+        for key in place.keys:
+            if self.memo[key] is place:
+                self.memo[key] = self.stack[-1]
+        self.unfilled -= 1
 
     def _marked(self):
         return self._take(self.marks.pop())
@@ -122,4 +189,4 @@ class _Machine:
 
 
 def _pairs(values):
-    return dict(zip(values[::2], values[1::2], strict=True))
+    return mapping(zip(values[::2], values[1::2], strict=True))

@@ -51,6 +51,7 @@ def test_all_that_does_not_fit_comes_in_one_error(tmp_path):
         file["block3_conv4/block3_conv4_W_1:0"] = np.zeros((3, 3, 8, 8), np.float32)
         del file["fc1/fc1_W_1:0"]
         file["fc1/fc1_W_1:0"] = np.zeros((16 * 36, 8), np.float32)
+        file["stray"] = np.zeros(3, np.float32)
 
     path = changed(tmp_path, change)
     with pytest.raises(InputError) as error:
@@ -58,7 +59,7 @@ def test_all_that_does_not_fit_comes_in_one_error(tmp_path):
     message = str(error.value)
     assert str(path) in message and "got those of VGG19" in message
     assert "missing block2_conv2/bias, block4_conv3/bias, block4_conv3/kernel" in message
-    assert "unknown block3_conv4/kernel" in message
+    assert "unknown block3_conv4/kernel, stray" in message
     assert "fc1/kernel is 576x8, should be 784x8" in message
 
 

@@ -5,6 +5,7 @@ torchvision and Keras (make_weights.py). The Caffe layout pools with ceil: 210 x
 """
 
 import dataclasses
+import hashlib
 import pathlib
 
 import jax
@@ -87,7 +88,8 @@ def test_a_file_of_another_network_is_named():
 def test_a_published_file_is_downloaded_once(tmp_path, monkeypatch):
     """From a file:// address; what the web can do to a download is test_fetch.py's business."""
     source = GOLDEN / FILES["torchvision"]
-    entry = dataclasses.replace(PRETRAINED["torchvision"], url=source.as_uri(), digest="md5:")
+    digest = f"md5:{hashlib.md5(source.read_bytes()).hexdigest()}"
+    entry = dataclasses.replace(PRETRAINED["torchvision"], url=source.as_uri(), digest=digest)
     monkeypatch.setitem(pretrained.PRETRAINED, "torchvision", entry)
     params = load_pretrained("torchvision", cache=tmp_path / "cache")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [source.name]
