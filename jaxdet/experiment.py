@@ -83,8 +83,6 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         config = settle(config, workdir)
         training, mesh = config.training, data_mesh()
         check_batch_size(training.batch_size, mesh, accumulate=training.accumulate)
-        # A run that goes on has its parameters in its own checkpoint; what it once started from may be gone.
-        source = None if has_checkpoint(workdir) else starting_params(config)
         dataset = open_dataset(config, "train")
         detector = build_detector(config, dataset.class_names)
         tx, learning_rate = bind(make_optimizer, config.optim, section="optim", steps=training.steps)()
@@ -97,6 +95,8 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         plan = {"batch_size": training.batch_size, "seed": config.seed, "start_step": 0}
         batches = bind(train_batches, config.input, section="input", **plan, **_rows())
         validate = _validation(config, detector, mesh) if training.eval_every else None
+        # A run that goes on has its parameters in its own checkpoint; what it once started from may be gone.
+        source = None if has_checkpoint(workdir) else starting_params(config)
         fresh = _fresh_state(detector, tx, stage, config.seed, source)
         if jax.process_index() == 0:
             workdirs.claim(workdir, config, dataset.class_names, dataset.fingerprint)

@@ -8,7 +8,7 @@ from PIL import Image
 from jaxdet.training.lock import locked
 from tests.scripts import TINY_SHAPES
 
-VOC = "--config=configs/faster_voc.py"
+DEVKIT, VOC = "--config=configs/faster_devkit.py", "--config=configs/faster_voc.py"
 
 
 @pytest.fixture
@@ -87,21 +87,35 @@ def test_config_files_with_a_mistake(refused, tmp_path, text, error):
 
 def test_a_devkit_that_is_not_there(refused, tmp_path):
     run = f"--workdir={tmp_path / 'run'}"
-    assert "devkit: none is named; set it to a folder in VOC layout" in refused("train.py", VOC, run)[-1]
+    assert "devkit: none is named; set it to a folder in VOC layout" in refused("train.py", DEVKIT, run)[-1]
     missing = f"--config.dataset.devkit={tmp_path / 'VOC2012'}"
-    assert f"devkit: there is no folder {tmp_path / 'VOC2012'}; set it" in refused("train.py", VOC, run, missing)[-1]
+    assert f"devkit: there is no folder {tmp_path / 'VOC2012'}; set it" in refused("train.py", DEVKIT, run, missing)[-1]
 
 
 def test_a_split_that_is_not_there(refused, tmp_path):
     for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (tmp_path / "VOC" / folder).mkdir(parents=True)
-    (tmp_path / "VOC/ImageSets/Main/trainval.txt").write_text("photo\n")
+    (tmp_path / "VOC/ImageSets/Main/train.txt").write_text("photo\n")
     devkit = f"--config.dataset.devkit={tmp_path / 'VOC'}"
-    run = "train.py", VOC, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}", devkit
-    (line,) = refused(*run, "--config.splits.test=tranval")
-    assert f"no split file {tmp_path / 'VOC/ImageSets/Main/tranval.txt'}; did you mean 'trainval'?" in line
+    run = "train.py", DEVKIT, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}", devkit
+    (line,) = refused(*run, "--config.splits.test=trian")
+    assert f"no split file {tmp_path / 'VOC/ImageSets/Main/trian.txt'}; did you mean 'train'?" in line
     (line,) = refused(*run, "--config.splits.test=", "--config.splits.train=")
     assert "splits.train is empty; name a split" in line
+
+
+def test_archives_and_weights_that_cannot_be_downloaded(refused, tmp_path):
+    run = "train.py", VOC, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}"
+    (line,) = refused(*run, "--config.dataset.mirror=http://127.0.0.1:9/")
+    assert "VOC 2007: cannot download VOCtrainval_06-Nov-2007.tar (http://127.0.0.1:9/" in line
+    assert "VOCtest_06-Nov-2007.tar (451020800 bytes, sha256 6836888e" in line
+    assert f"into {tmp_path / 'data/downloads/manual'}" in line
+    (line,) = refused(*run, f"--config.dataset.devkit={tmp_path / 'VOCdevkit'}")
+    assert f"devkit: there is no folder {tmp_path / 'VOCdevkit'}; set it" in line
+    (line,) = refused(*run, "--config.training.pretrained=cafe")
+    assert (
+        "pretrained weights must be one of ['caffe', 'keras', 'torchvision'], got 'cafe'; did you mean 'caffe'?" in line
+    )
 
 
 def test_folders_that_cannot_be_written(refused, tmp_path):
@@ -125,7 +139,8 @@ def test_a_mistake_claims_no_workdir(refused, scripts, tmp_path):
     run = ("train.py", f"--workdir={tmp_path}", f"--config.dataset.data_dir={scripts.folder / 'data'}", *TINY_SHAPES)
     assert "optim.name must be 'sgd' or 'adamw', got 'adm'" in refused(*run, "--config.optim.name=adm")[-1]
     assert "training.log_every must be at least 1, got 0" in refused(*run, "--config.training.log_every=0")[-1]
-    assert "must hold checkpoints, got none in /nowhere" in refused(*run, "--config.training.init_from=/nowhere")[-1]
+    nowhere = refused(*run, "--config.training.init_from=/nowhere")[-1]
+    assert "training.init_from must be a workdir or one of its checkpoints, got /nowhere; name one" in nowhere
     assert not (tmp_path / "experiment.json").exists()
 
 
