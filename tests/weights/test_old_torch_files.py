@@ -57,7 +57,7 @@ def dumped(thing, persistent_id=lambda thing: None):
 def contents(torch):
     """A state dict of one tensor, twice, once as a parameter; the tensor's storage is VALUES."""
     tensor = torch.FloatTensor((torch.FloatStorage(), 2, (4, 2), (1, 4)))
-    parameter = torch.Parameter((tensor, True, None, None, False))
+    parameter = torch.Parameter((tensor, None, None, True, False))
     return {"weight": tensor, "again": tensor, "parameter": parameter}
 
 
@@ -75,12 +75,12 @@ def tar_file(torch):
 
     members = {
         "storages": dumped(1)
-        + dumped(("7", "cpu", torch.FloatStorage))
+        + dumped((7, "cpu", torch.FloatStorage))
         + struct.pack("<q", 12)
         + VALUES.tobytes()
         + dumped([]),
         "tensors": dumped(1)
-        + dumped(("5", "7", torch.FloatTensor))
+        + dumped((5, 7, torch.FloatTensor))
         + struct.pack("<i4x", 2)
         + struct.pack("<5q", 4, 2, 1, 4, 2),
         "pickle": dumped(contents(torch), identity),
