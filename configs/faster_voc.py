@@ -38,6 +38,7 @@ def get_config() -> ConfigDict:
     config.input.workers = 4
 
     config.net = ConfigDict()
+    config.net.backbone = "vgg16"
     config.net.width = 1.0
     config.net.head_features = 4096
     config.net.dropout = 0.5
@@ -95,7 +96,7 @@ def get_config() -> ConfigDict:
     config.training.accumulate = 2
     config.training.frozen = ("conv1_", "conv2_")
     config.training.pretrained = "caffe"  # ImageNet's VGG16: "caffe", "torchvision" or "keras"; empty: random weights
-    config.training.pretrained_file = ""  # that file, where it is not to be downloaded
+    config.training.pretrained_file = ""  # that file, or another address to download it from
     config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another size start afresh
     config.training.log_every = 20
     config.training.eval_every = 0  # the paper trains on all of trainval: nothing is left to validate on

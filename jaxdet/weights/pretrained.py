@@ -20,6 +20,7 @@ class Pretrained:
     """A published file of weights; normalisation and pooling are the values that config.net must then have."""
 
     url: str
+    size: str  # as a person reads it
     digest: str  # 'sha256:...' or 'md5:...' as published, which may be only the start
     normalisation: str
     pooling: str
@@ -37,6 +38,7 @@ def _vgg16_of_torch(path: Path) -> Params:
 PRETRAINED = {
     "torchvision": Pretrained(
         url="https://download.pytorch.org/models/vgg16-397923af.pth",
+        size="553,433,881 bytes",
         digest="sha256:397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         normalisation="torchvision",
         pooling="floor",
@@ -45,6 +47,7 @@ PRETRAINED = {
     # The original Caffe model converted by jcjohnson; as in PyTorch's own names, the start of the hash is in the name.
     "caffe": Pretrained(
         url="https://web.eecs.umich.edu/~justincj/models/vgg16-00b39a1b.pth",
+        size="about 553 MB",
         digest="sha256:00b39a1b",
         normalisation="caffe",
         pooling="ceil",
@@ -53,6 +56,7 @@ PRETRAINED = {
     "keras": Pretrained(
         url="https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
         "vgg16_weights_tf_dim_ordering_tf_kernels.h5",
+        size="553,467,096 bytes",
         digest="md5:64373286793e3c8b2b4e3219cbf3544b",
         normalisation="keras",
         pooling="floor",
@@ -67,33 +71,39 @@ def origin(name: str) -> dict[str, str]:
     return {"normalisation": pretrained.normalisation, "pooling": pretrained.pooling}
 
 
+def is_published(file: str | os.PathLike) -> bool:
+    """Whether `load_pretrained` takes the published weights for this `file`, from wherever, not a file of one's own."""
+    return not file or "://" in str(file)
+
+
 def load_pretrained(name: str, *, file: str | os.PathLike = "", cache: str | os.PathLike = CACHE) -> Params:
     """conv1_1 to conv5_3, fc6 and fc7 of ImageNet's VGG16 under jaxdet's names, f32; fc6 reads 7x7 cells.
 
     Args:
       name: 'torchvision', 'caffe' or 'keras': which training, and so which normalisation of the input.
-      file: a file of that layout to read in place of the published one; its hash is not checked.
+      file: '' downloads the published file from its official address, an address (https://...) from there; or a file
+        of that layout to read in its place, whose hash is not checked.
       cache: folder into which the published file is downloaded once.
 
     Raises:
       InputError: no such name; no connection (says which file to put where); a file that is not VGG16's weights.
     """
     pretrained = _named(name)
-    if file:
+    if not is_published(file):
         return pretrained.read(Path(file).expanduser())
-    return pretrained.read(_downloaded(pretrained, Path(cache).expanduser()))
+    return pretrained.read(_downloaded(pretrained, str(file) or pretrained.url, Path(cache).expanduser()))
 
 
-def _downloaded(pretrained: Pretrained, cache: Path) -> Path:
+def _downloaded(pretrained: Pretrained, address: str, cache: Path) -> Path:
     path = cache / pretrained.url.rpartition("/")[2]
     by_hand = (
-        f"get {path.name} ({pretrained.digest}) by other means and put it at {path}, "
-        "or name it in training.pretrained_file"
+        f"get {path.name} ({pretrained.size}, {pretrained.digest}) by other means and put it at {path}, "
+        "or name it, or another address of it, in training.pretrained_file"
     )
     try:
         cache.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            fetch([pretrained.url], path, digest=pretrained.digest)
+            fetch([address], path, digest=pretrained.digest)
         elif not matches(path, pretrained.digest):
             raise InputError(f"{path} must have {pretrained.digest}, got another file; delete it, or {by_hand}.")
     except Unavailable as fault:

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.nets.region_net import vgg16_net
+from jaxdet.nets.region_net import region_net
 from jaxdet.weights import pretrained
 from jaxdet.weights.pretrained import PRETRAINED, load_pretrained, origin
 from tests.golden.make_weights import image
+from tests.test_fetch import serving
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FILES = {
@@ -36,7 +37,7 @@ def expected(name):
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_conv5_3_and_fc7_equal_the_librarys(name):
     params = load_pretrained(name, file=GOLDEN / FILES[name])
-    net = vgg16_net(num_classes=1, num_anchors=1, width=1 / 32, head_features=8, **origin(name))
+    net = region_net(backbone="vgg16", num_classes=1, num_anchors=1, width=1 / 32, head_features=8, **origin(name))
     height, width = (210, 200) if name == "caffe" else (224, 224)
     bucket = np.zeros((1, 224, 208 if name == "caffe" else 224, 3), np.uint8)
     bucket[0, :height, :width] = image(height, width)
@@ -59,7 +60,7 @@ def test_conv5_3_and_fc7_equal_the_librarys(name):
 
 
 def test_the_parameters_fit_the_papers_net():
-    fresh = jax.eval_shape(vgg16_net(num_classes=20, num_anchors=9).init, jax.random.key(0))
+    fresh = jax.eval_shape(region_net(backbone="vgg16", num_classes=20, num_anchors=9).init, jax.random.key(0))
     narrow = load_pretrained("torchvision", file=GOLDEN / FILES["torchvision"])
     assert set(narrow) == set(fresh) - {"rpn_conv", "rpn_cls_score", "rpn_bbox_pred", "cls_score", "bbox_pred"}
     for name, layer in narrow.items():
@@ -85,19 +86,34 @@ def test_a_file_of_another_network_is_named():
             load_pretrained(name, file=GOLDEN / file)
 
 
-def test_a_published_file_is_downloaded_once(tmp_path, monkeypatch):
-    """From a file:// address; what the web can do to a download is test_fetch.py's business."""
+@pytest.fixture
+def tiny(monkeypatch):
+    """Puts a small file in the place of torchvision's; gives its bytes."""
     source = GOLDEN / FILES["torchvision"]
     digest = f"md5:{hashlib.md5(source.read_bytes()).hexdigest()}"
-    entry = dataclasses.replace(PRETRAINED["torchvision"], url=source.as_uri(), digest=digest)
+    entry = dataclasses.replace(PRETRAINED["torchvision"], url="http://127.0.0.1:9/vgg16.pth", digest=digest)
     monkeypatch.setitem(pretrained.PRETRAINED, "torchvision", entry)
-    params = load_pretrained("torchvision", cache=tmp_path / "cache")
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [source.name]
-    monkeypatch.setitem(
-        pretrained.PRETRAINED, "torchvision", dataclasses.replace(entry, url=f"http://127.0.0.1:9/{source.name}")
-    )
-    again = load_pretrained("torchvision", cache=tmp_path / "cache")
+    return source.read_bytes()
+
+
+def test_another_address_of_a_published_file_and_the_cache(tiny, tmp_path):
+    with serving(content=tiny) as (mirror, asked):
+        params = load_pretrained("torchvision", file=f"{mirror}/copies/other_name.pth", cache=tmp_path / "cache")
+    assert asked == [("/copies/other_name.pth", None)]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["vgg16.pth"]
+    again = load_pretrained("torchvision", cache=tmp_path / "cache")  # nobody serves it any more
     jax.tree.map(np.testing.assert_array_equal, params, again)
+
+
+def test_a_download_with_another_hash_is_refused_and_removed(tiny, tmp_path):
+    spoilt = tiny[:-1] + b"?"
+    with (
+        serving(content=spoilt) as (mirror, _),
+        pytest.raises(InputError, match="vgg16.pth cannot be downloaded .*the file does not have md5:") as error,
+    ):
+        load_pretrained("torchvision", file=f"{mirror}/vgg16.pth", cache=tmp_path)
+    assert "or name it, or another address of it, in training.pretrained_file" in str(error.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_connection_it_says_which_file_to_put_where(tmp_path, monkeypatch):
@@ -106,7 +122,7 @@ def test_without_a_connection_it_says_which_file_to_put_where(tmp_path, monkeypa
     path = tmp_path / "cache" / "vgg16-00b39a1b.pth"
     with pytest.raises(InputError, match="vgg16-00b39a1b.pth cannot be downloaded .*127.0.0.1:9.*refused") as error:
         load_pretrained("caffe", cache=tmp_path / "cache")
-    assert f"(sha256:00b39a1b) by other means and put it at {path}, or name it in training.pretrained" in str(
+    assert f"(about 553 MB, sha256:00b39a1b) by other means and put it at {path}, or name it, or another" in str(
         error.value
     )
     assert list(path.parent.iterdir()) == []
