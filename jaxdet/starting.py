@@ -8,7 +8,7 @@ from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
 from jaxdet.models.detector import Params
 from jaxdet.training.checkpoints import has_checkpoint, restore_params
-from jaxdet.weights.pretrained import PRETRAINED, load_pretrained, origin
+from jaxdet.weights.pretrained import PRETRAINED, is_published, load_pretrained, origin
 
 FROM_SCRATCH = {"normalisation": "torchvision", "pooling": "ceil"}
 
@@ -20,7 +20,8 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
     FROM_SCRATCH. A workdir that has been trained in keeps what it had, whatever became of the weights.
 
     Raises:
-      InputError: two origins are named, or the config contradicts its weights.
+      InputError: two origins are named, or the config contradicts its weights. Nothing is read, downloaded or prepared
+        before that.
     """
     training = config.training
     if training.pretrained_file and not training.pretrained:
@@ -40,6 +41,11 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
         given = _trained(Path(training.init_from).expanduser()).net
     elif training.pretrained:
         given = origin(training.pretrained)
+        if is_published(training.pretrained_file) and config.net.width != 1.0:
+            raise InputError(
+                f"net.width must be 1.0 for the published weights, got {config.net.width}; "
+                "add --config.net.width=1.0 --config.net.head_features=4096, or start from random weights."
+            )
     else:
         given = FROM_SCRATCH | {name: config.net[name] for name in FROM_SCRATCH if config.net[name]}
     settled = config.copy_and_resolve_references()
@@ -63,11 +69,6 @@ def starting_params(config: ConfigDict) -> Params | None:
     if training.init_from:
         return restore_params(training.init_from, "best")
     if training.pretrained:
-        if config.net.width != 1.0 and not training.pretrained_file:
-            raise InputError(
-                f"net.width must be 1.0 for the published weights, got {config.net.width}; "
-                "add --config.net.width=1.0 --config.net.head_features=4096, or start from random weights."
-            )
         return load_pretrained(training.pretrained, file=training.pretrained_file)
     return None
 

@@ -70,16 +70,20 @@ def test_contradictions_are_refused(tmp_path):
         settle(config, tmp_path)
 
 
-def test_published_weights_want_the_papers_width():
+@pytest.mark.parametrize("file", ["", "https://example.org/vgg16.pth"])
+def test_published_weights_want_the_papers_width(tmp_path, file):
     config = faster_devkit.get_config()
-    config.training.pretrained = "torchvision"
+    config.training.update({"pretrained": "torchvision", "pretrained_file": file})
     with pytest.raises(InputError, match="net.width must be 1.0 for the published weights, got 0.25; add --config"):
-        starting_params(config)
+        settle(config, tmp_path)
+    config.net.width = 1.0
+    assert net(settle(config, tmp_path)) == ("torchvision", "floor")
 
 
 def test_a_file_of_a_narrow_net(tmp_path):
     config = faster_devkit.get_config()
     config.training.update({"pretrained": "torchvision", "pretrained_file": str(GOLDEN / "weights_torchvision.pth")})
+    assert net(settle(config, tmp_path)) == ("torchvision", "floor")
     assert starting_params(config)["conv1_1"]["kernel"].shape == (3, 3, 3, 2)
 
 
