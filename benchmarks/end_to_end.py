@@ -39,6 +39,8 @@ def make_batch():
         gt_boxes=jnp.asarray([[[100.0, 100, 400, 400], [500, 50, 900, 500], [30, 300, 200, 580]]]),
         gt_labels=jnp.asarray([[1, 5, 7]], jnp.int32),
         gt_valid=jnp.ones((1, 3), bool),
+        proposals=jnp.zeros((1, 0, 4)),
+        proposals_valid=jnp.zeros((1, 0), bool),
     )
 
 

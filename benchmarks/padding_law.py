@@ -29,6 +29,8 @@ def batch(pixels, bucket):
         gt_boxes=jnp.zeros((1, 1, 4)),
         gt_labels=jnp.zeros((1, 1), jnp.int32),
         gt_valid=jnp.zeros((1, 1), bool),
+        proposals=jnp.zeros((1, 0, 4)),
+        proposals_valid=jnp.zeros((1, 0), bool),
     )
 
 

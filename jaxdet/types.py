@@ -41,6 +41,8 @@ class Batch:
     gt_boxes: jax.Array  # f32[B,G,4] in resized pixels; 0 where invalid
     gt_labels: jax.Array  # i32[B,G] 1..K; 0 where invalid
     gt_valid: jax.Array  # bool[B,G]
+    proposals: jax.Array  # f32[B,P,4] boxes from a file, in resized pixels, best first; P = 0 where there are none
+    proposals_valid: jax.Array  # bool[B,P]; invalid slots come last and hold boxes of zeros
 
 
 @_pytree

@@ -27,6 +27,8 @@ BATCH = Batch(
     gt_boxes=np.zeros((2, 4, 4), np.float32),
     gt_labels=np.zeros((2, 4), np.int32),
     gt_valid=np.zeros((2, 4), bool),
+    proposals=np.zeros((2, 0, 4), np.float32),
+    proposals_valid=np.zeros((2, 0), bool),
 )
 
 

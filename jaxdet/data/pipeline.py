@@ -125,6 +125,8 @@ def _empty_batch(bucket: plan.Bucket, rows: int, *, max_gt: int) -> Batch:
         gt_boxes=np.zeros((rows, max_gt, 4), np.float32),
         gt_labels=np.zeros((rows, max_gt), np.int32),
         gt_valid=np.zeros((rows, max_gt), bool),
+        proposals=np.zeros((rows, 0, 4), np.float32),
+        proposals_valid=np.zeros((rows, 0), bool),
     )
 
 

@@ -72,9 +72,11 @@ def test_batches_are_of_the_contract():
             "gt_boxes": ("float32", 4),
             "gt_labels": ("int32", 4),
             "gt_valid": ("bool", 4),
+            "proposals": ("float32", 4),
+            "proposals_valid": ("bool", 4),
         }
         assert batch.image_valid.all()
-        assert len(jax.tree.leaves(batch)) == 8
+        assert len(jax.tree.leaves(batch)) == 10
 
 
 def test_a_row_is_its_photo_resized_top_left_with_its_scaled_objects():

@@ -22,6 +22,8 @@ def a_batch(ids, valid):
         gt_boxes=np.zeros((b, 1, 4), np.float32),
         gt_labels=np.zeros((b, 1), np.int32),
         gt_valid=np.zeros((b, 1), bool),
+        proposals=np.zeros((b, 0, 4), np.float32),
+        proposals_valid=np.zeros((b, 0), bool),
     )
 
 

@@ -34,6 +34,8 @@ def batch(step: int, size: int = 8) -> Batch:
         gt_boxes=rng.random((size, 2, 4), np.float32),
         gt_labels=np.ones((size, 2), np.int32),
         gt_valid=np.ones((size, 2), bool),
+        proposals=np.zeros((size, 0, 4), np.float32),
+        proposals_valid=np.zeros((size, 0), bool),
     )
 
 
