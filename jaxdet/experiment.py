@@ -29,8 +29,7 @@ from jaxdet.evaluation.tables import DetectionTable
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
 from jaxdet.models.detector import Detector, Params
 from jaxdet.models.faster_rcnn import faster_rcnn
-from jaxdet.nets.region_net import vgg16_net
-from jaxdet.nets.vgg16 import STRIDE
+from jaxdet.nets.region_net import STRIDE, region_net
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.starting import settle, starting_params
 from jaxdet.training import loop, state
@@ -51,7 +50,7 @@ def build_detector(config: ConfigDict, class_names: tuple[str, ...]) -> Detector
     """The detector of a config, for the classes of a data set (without the background)."""
     anchors = bind(base_anchors, config.anchors, section="anchors", stride=STRIDE)()
     sizes = {"num_classes": len(class_names), "num_anchors": len(anchors)}
-    net = bind(vgg16_net, config.net, section="net", **sizes)()
+    net = bind(region_net, config.net, section="net", **sizes)()
     return bind(faster_rcnn, config.model, section="model")(net, anchors)
 
 

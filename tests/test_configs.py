@@ -45,6 +45,7 @@ PY_FASTER_RCNN = {
     "input.long_side": 1000,  # MAX_SIZE
     "input.flip": True,  # USE_FLIPPED
     "input.use_difficult": False,  # use_diff
+    "net.backbone": "vgg16",
     "net.width": 1.0,
     "net.head_features": 4096,
     "net.dropout": 0.5,

@@ -9,7 +9,10 @@ import jax.numpy as jnp
 from jaxdet.checks import InputError, nearest
 from jaxdet.nets.heads import BoxHead, RpnHead
 from jaxdet.nets.normalise import NORMALISATIONS
-from jaxdet.nets.vgg16 import STRIDE, VGG16
+from jaxdet.nets.vgg16 import VGG16
+
+STRIDE = 16  # of every backbone
+BACKBONES = {"vgg16": VGG16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +35,9 @@ class RegionNet:
     pool_size: int
 
 
-def vgg16_net(
+def region_net(
     *,
+    backbone: str,
     num_classes: int,
     num_anchors: int,
     width: float = 1.0,
@@ -43,12 +47,14 @@ def vgg16_net(
     pooling: str = "ceil",
     compute_dtype: str = "float32",
 ) -> RegionNet:
-    """VGG16 with both heads, as in Faster R-CNN; `width` multiplies the channels of the convolutions.
+    """A backbone of BACKBONES with both heads, as in Faster R-CNN; `width` multiplies the convolutions' channels.
 
     normalisation (one of NORMALISATIONS) and pooling ('ceil' as Caffe, 'floor' as PyTorch) are those of the weights
     that training starts from; from scratch either does. compute_dtype is that of the activations of convolutions
     and fully connected layers; parameters and outputs stay float32.
     """
+    if backbone not in BACKBONES:
+        raise InputError(f"backbone: no {backbone!r}; {nearest(backbone, BACKBONES)}")
     if normalisation not in NORMALISATIONS:
         raise InputError(f"normalisation: no {normalisation!r}; {nearest(normalisation, NORMALISATIONS)}")
     if pooling not in ("ceil", "floor"):
@@ -58,7 +64,7 @@ def vgg16_net(
     if round(64 * width) < 1:
         raise InputError(f"width must leave conv1_1 at least one of its 64 channels, got {width}; take 1.0 or 0.25.")
     dtype = jnp.dtype(compute_dtype)
-    backbone = VGG16(width=width, pooling=pooling, dtype=dtype)
+    convolutions = BACKBONES[backbone](width=width, pooling=pooling, dtype=dtype)
     rpn = RpnHead(num_anchors=num_anchors, features=round(512 * width), dtype=dtype)
     head = BoxHead(num_classes=num_classes, features=head_features, dropout=dropout, dtype=dtype)
 
@@ -68,7 +74,7 @@ def vgg16_net(
         features = jnp.zeros((1, 1, 1, round(512 * width)), dtype)
         pooled = jnp.zeros((1, 1, 7, 7, round(512 * width)), dtype)
         return {
-            **backbone.init(backbone_key, image, size)["params"],
+            **convolutions.init(backbone_key, image, size)["params"],
             **rpn.init(rpn_key, features)["params"],
             **head.init(head_key, pooled, None)["params"],
         }
@@ -76,7 +82,7 @@ def vgg16_net(
     return RegionNet(
         init=init,
         normalise=NORMALISATIONS[normalisation],
-        features=lambda params, x, size: backbone.apply({"params": params}, x, size.astype(jnp.int32)),
+        features=lambda params, x, size: convolutions.apply({"params": params}, x, size.astype(jnp.int32)),
         rpn=lambda params, x: rpn.apply({"params": params}, x),
         head=lambda params, x, dropout_keys: head.apply({"params": params}, x, dropout_keys),
         stride=STRIDE,

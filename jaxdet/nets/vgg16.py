@@ -14,7 +14,6 @@ from jaxdet.nets.masking import max_pool_2x2, zero_outside
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions)
 LAYERS = tuple(f"conv{block}_{i}" for block, (_, n) in enumerate(BLOCKS, 1) for i in range(1, n + 1))
-STRIDE = 16
 
 
 class VGG16(nn.Module):

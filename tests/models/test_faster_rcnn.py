@@ -10,7 +10,7 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.models.faster_rcnn import faster_rcnn
-from jaxdet.nets.region_net import vgg16_net
+from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from jaxdet.ops.boxes import inside
 from jaxdet.ops.propose import propose
@@ -30,7 +30,7 @@ SECTIONS = {
 def detector(pooling="ceil", roi_pooling="max_pool", dropout=0.5, compute_dtype="float32", **changes):
     anchors = base_anchors(scales=(1.5, 3))
     sizes = {"num_classes": 3, "num_anchors": 6, "width": 1 / 16, "head_features": 16}
-    net = vgg16_net(**sizes, pooling=pooling, dropout=dropout, compute_dtype=compute_dtype)
+    net = region_net(backbone="vgg16", **sizes, pooling=pooling, dropout=dropout, compute_dtype=compute_dtype)
     return faster_rcnn(net, anchors, **SECTIONS, min_proposal_size=4.0, roi_pooling=roi_pooling, **changes)
 
 
@@ -73,6 +73,8 @@ def one(seed, size, bucket, *, objects=2, slots=4):
         gt_boxes=np.float32([np.pad(gt, ((0, slots - objects), (0, 0)))]),
         gt_labels=np.int32([np.pad(1 + np.arange(objects) % 3, (0, slots - objects))]),
         gt_valid=np.array([np.arange(slots) < objects]),
+        proposals=np.zeros((1, 0, 4), np.float32),
+        proposals_valid=np.zeros((1, 0), bool),
     )
 
 
@@ -119,7 +121,7 @@ def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batc
 
 
 def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
-    net = vgg16_net(num_classes=3, num_anchors=6, width=1 / 16, head_features=16)
+    net = region_net(backbone="vgg16", num_classes=3, num_anchors=6, width=1 / 16, head_features=16)
 
     def samples(bucket):
         batch = jax.tree.map(jnp.asarray, one(3, (61, 100), bucket))
@@ -212,7 +214,7 @@ def test_the_deltas_scale_acts():
 
 
 def test_a_misspelt_section_is_refused():
-    net = vgg16_net(num_classes=3, num_anchors=9, width=1 / 16)
+    net = region_net(backbone="vgg16", num_classes=3, num_anchors=9, width=1 / 16)
     wrong = SECTIONS | {"detections": SECTIONS["detections"] | {"nms_iuo": 0.3}}
     with pytest.raises(InputError, match="config detections: no field 'nms_iuo'; did you mean 'nms_iou'"):
         faster_rcnn(net, base_anchors(), **wrong)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from jaxdet.models.faster_rcnn import faster_rcnn
-from jaxdet.nets.region_net import vgg16_net
+from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.types import Batch
 from jaxdet.weights.torch import VGG16_LAYERS, torchvision_faster_rcnn
@@ -40,7 +40,9 @@ def params():
 
 @functools.cache
 def net():
-    made = vgg16_net(num_classes=20, num_anchors=9, width=1 / 8, head_features=64, dropout=0.0, pooling="floor")
+    made = region_net(
+        backbone="vgg16", num_classes=20, num_anchors=9, width=1 / 8, head_features=64, dropout=0.0, pooling="floor"
+    )
     return dataclasses.replace(made, normalise=lambda image: image)
 
 
@@ -74,6 +76,8 @@ def batch():
         gt_boxes=jnp.asarray(golden()["gt_boxes"])[None],
         gt_labels=jnp.asarray(golden()["gt_labels"], jnp.int32)[None],
         gt_valid=jnp.ones((1, 4), bool),
+        proposals=jnp.zeros((1, 0, 4)),
+        proposals_valid=jnp.zeros((1, 0), bool),
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.nets.masking import max_pool_2x2
-from jaxdet.nets.region_net import vgg16_net
+from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from jaxdet.ops.boxes import inside
 from jaxdet.ops.propose import propose
@@ -46,7 +46,7 @@ def section(chosen):
 
 @functools.cache
 def net():
-    return vgg16_net(num_classes=3, num_anchors=6, width=1 / 16, head_features=16, dropout=0.0)
+    return region_net(backbone="vgg16", num_classes=3, num_anchors=6, width=1 / 16, head_features=16, dropout=0.0)
 
 
 def detector(sampling):
@@ -97,6 +97,8 @@ def batch():
         gt_boxes=gt_boxes,
         gt_labels=gt_labels,
         gt_valid=gt_labels > 0,
+        proposals=np.zeros((2, 0, 4), np.float32),
+        proposals_valid=np.zeros((2, 0), bool),
     )
     return jax.tree.map(jnp.asarray, arrays)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.nets.region_net import vgg16_net
+from jaxdet.nets.region_net import region_net
 from jaxdet.nets.vgg16 import LAYERS
 
 
 def test_the_papers_vgg16_has_its_parameters():
-    shapes = jax.eval_shape(vgg16_net(num_classes=20, num_anchors=9).init, jax.random.key(0))
+    shapes = jax.eval_shape(region_net(backbone="vgg16", num_classes=20, num_anchors=9).init, jax.random.key(0))
     count = {name: sum(leaf.size for leaf in jax.tree.leaves(layer)) for name, layer in shapes.items()}
     assert sum(count[name] for name in LAYERS) == 14_714_688  # torchvision's vgg16().features
     assert count["fc6"] + count["fc7"] == 102_764_544 + 16_781_312
@@ -31,7 +31,7 @@ def test_the_papers_vgg16_has_its_parameters():
 
 
 def narrow(**changes):
-    return vgg16_net(num_classes=2, num_anchors=3, width=1 / 16, head_features=8, **changes)
+    return region_net(backbone="vgg16", num_classes=2, num_anchors=3, width=1 / 16, head_features=8, **changes)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -80,4 +80,4 @@ def test_unknown_names_are_refused():
     with pytest.raises(InputError, match="'float32' or 'bfloat16'"):
         narrow(compute_dtype="float23")
     with pytest.raises(InputError, match="at least one of its 64 channels"):
-        vgg16_net(num_classes=2, num_anchors=3, width=0.0)
+        region_net(backbone="vgg16", num_classes=2, num_anchors=3, width=0.0)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdet.models.faster_rcnn import faster_rcnn
-from jaxdet.nets.region_net import vgg16_net
+from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from jaxdet.ops.propose import propose
 from jaxdet.ops.roi_pool import roi_max_pool
@@ -47,7 +47,9 @@ def params():
 
 @functools.cache
 def net():
-    made = vgg16_net(num_classes=20, num_anchors=9, width=1 / 8, head_features=64, dropout=0.0, pooling="floor")
+    made = region_net(
+        backbone="vgg16", num_classes=20, num_anchors=9, width=1 / 8, head_features=64, dropout=0.0, pooling="floor"
+    )
     return dataclasses.replace(made, normalise=lambda image: image)
 
 
@@ -62,6 +64,8 @@ def batch():
         gt_boxes=jnp.zeros((1, 1, 4)),
         gt_labels=jnp.zeros((1, 1), jnp.int32),
         gt_valid=jnp.zeros((1, 1), bool),
+        proposals=jnp.zeros((1, 0, 4)),
+        proposals_valid=jnp.zeros((1, 0), bool),
     )
 
 
