@@ -63,7 +63,8 @@ def convert(config: ConfigDict, file: str | None, workdir: str | None, class_nam
         workdirs.claim(folder, config, class_names, f"none: converted from {Path(file).name}")
         fresh = state.create(jax.device_put(params), tx, jax.random.key(config.seed), trainable=lambda _: True)
         Checkpoints(folder, keep=1).save(fresh, {})
-        log.info("%s with %d classes -> %s; next: python evaluate.py --workdir=%s", kind, classes, folder, folder)
+        log.info("%s with %d classes -> %s", kind, classes, folder)
+        log.info("next: python evaluate.py --workdir=%s, or predict.py --workdir=%s photo.jpg", folder, folder)
 
 
 def _detector(saved: Any, file: str) -> tuple[str, Params]:

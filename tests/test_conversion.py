@@ -1,16 +1,36 @@
-"""A .pth file of another project becomes a workdir; tests/golden/sf_detector_*.npz hold such a file's tensors."""
+"""A .pth file of another project becomes a workdir.
+
+tests/golden/sf_detector_*.npz hold such a file's tensors; weights_detector.pth is a whole one (make_weights.py).
+"""
+
+import json
+import pathlib
 
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import faster_devkit, faster_voc12_article, simple_faster_rcnn
 from jaxdet import conversion, starting, workdir
 from jaxdet.checks import InputError
+from jaxdet.data import shape_drawing
 from jaxdet.data.voc_official import CLASS_NAMES
 from jaxdet.training.checkpoints import restore_params
 from jaxdet.weights import torch
+from tests.golden.make_weights import image
+from tests.scripts import TINY_SHAPES
 from tests.weights.test_simple_faster_rcnn_golden import load
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+AS_TORCHVISION = (
+    "--config.input.long_side=128",
+    "--config.anchors.convention=torchvision",
+    "--config.anchors.scales=(2.0,4.0)",
+    "--config.model.roi_pooling=align",
+    "--config.model.min_proposal_size=0.001",
+    "--config.model.detections.nms_iou=0.3",
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +102,34 @@ def test_a_flag_that_contradicts_the_file(holding, tensors, tmp_path):
     config.net.normalisation = ""
     conversion.convert(config, "voc.pth", str(tmp_path), None)
     assert workdir.read(tmp_path)[0].net.normalisation == "caffe_rgb_mean"
+
+
+def test_a_file_that_torch_wrote_through_the_scripts_detects_as_torchvision_does(scripts, tmp_path):
+    run, photo, output = tmp_path / "run", tmp_path / "photo.png", tmp_path / "detections"
+    code, printed = scripts.run(
+        "convert.py",
+        "--config=configs/faster_shapes.py",
+        f"--file={GOLDEN / 'weights_detector.pth'}",
+        f"--workdir={run}",
+        f"--classes={','.join(shape_drawing.CLASS_NAMES)}",
+        f"--config.dataset.data_dir={scripts.folder / 'data'}",
+        *TINY_SHAPES,
+        *AS_TORCHVISION,
+    )
+    assert code == 0, printed
+    assert f"next: python evaluate.py --workdir={run}, or predict.py --workdir={run} photo.jpg" in printed
+
+    Image.fromarray(image(96, 128)).save(photo)
+    code, printed = scripts.run("predict.py", f"--workdir={run}", str(photo), f"--output={output}", "--threshold=0.05")
+    assert code == 0, printed
+    (found,) = json.loads((output / "detections.json").read_text()).values()
+    with np.load(GOLDEN / "weights_detector.npz") as golden:
+        assert [thing["class"] for thing in found] == [shape_drawing.CLASS_NAMES[k - 1] for k in golden["labels"]]
+        np.testing.assert_allclose([thing["score"] for thing in found], golden["scores"], atol=1e-4)
+        np.testing.assert_allclose([thing["box"] for thing in found], golden["boxes"], atol=0.02)
+
+    code, printed = scripts.run("evaluate.py", f"--workdir={run}")
+    assert code == 0, printed
+    assert json.loads((run / "evaluation/test/metrics.json").read_text())["classes"].keys() == set(
+        shape_drawing.CLASS_NAMES
+    )

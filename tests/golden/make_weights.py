@@ -2,10 +2,12 @@
 
     python make_weights.py torch   torch 2.13, torchvision 0.28: weights_torchvision.pth, weights_caffe.pth (the format
                                    before torch 1.6 and jcjohnson's names), weights_tensors*.pth, weights_torch.npz
+    python make_weights.py detector   the same: weights_detector.pth and its detections, weights_detector.npz
     python make_weights.py keras   keras 3.15 with jax: weights_keras_*.h5, weights_keras.npz
 
 The nets are VGG16 with 1/32 of its channels and fully connected layers of 8; the figures are conv5_3 and fc7 of
-`image()`, preprocessed as each library does.
+`image()`, preprocessed as each library does. The detector is torchvision's FasterRCNN around such a net, with four
+classes; its detections are those of `image(96, 128)`, which it neither resizes nor pads.
 """
 
 import collections
@@ -79,6 +81,34 @@ def torch_files():
     np.savez_compressed(HERE / "weights_torch.npz", **figures)
 
 
+def detector_files():
+    import torch
+    from torchvision.models.detection import FasterRCNN, anchor_utils, faster_rcnn
+    from torchvision.models.vgg import make_layers
+    from torchvision.ops import MultiScaleRoIAlign
+
+    torch.manual_seed(1)
+    features = make_layers([c for channels, n in BLOCKS for c in [channels] * n + ["M"]])[:-1]
+    features.out_channels = 16
+    net = FasterRCNN(
+        features, min_size=96, max_size=128,
+        rpn_anchor_generator=anchor_utils.AnchorGenerator(((32.0, 64.0),), ((0.5, 1.0, 2.0),)),
+        rpn_pre_nms_top_n_test=100, rpn_post_nms_top_n_test=16,
+        box_roi_pool=MultiScaleRoIAlign(["0"], 7, 2), box_head=faster_rcnn.TwoMLPHead(16 * 49, HIDDEN),
+        box_predictor=faster_rcnn.FastRCNNPredictor(HIDDEN, 5), box_nms_thresh=0.3,
+    ).eval()  # fmt: skip
+    for module in net.modules():
+        if hasattr(module, "weight"):
+            torch.nn.init.kaiming_normal_(module.weight)
+            torch.nn.init.uniform_(module.bias, 0, 0.2)
+    for last in (net.rpn.head.bbox_pred, net.roi_heads.box_predictor.bbox_pred):
+        last.weight.data /= 10  # boxes that stay near their anchors
+    torch.save(net.state_dict(), HERE / "weights_detector.pth")
+    with torch.no_grad():
+        (found,) = net([torch.tensor(image(96, 128)).permute(2, 0, 1) / 255])
+    np.savez_compressed(HERE / "weights_detector.npz", **{name: x.numpy() for name, x in found.items()})
+
+
 def keras_files():
     os.environ["KERAS_BACKEND"] = "jax"
     import h5py
@@ -115,4 +145,4 @@ def keras_files():
 
 
 if __name__ == "__main__":
-    {"torch": torch_files, "keras": keras_files}[sys.argv[1]]()
+    {"torch": torch_files, "detector": detector_files, "keras": keras_files}[sys.argv[1]]()
