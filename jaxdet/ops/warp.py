@@ -1,0 +1,70 @@
+"""R-CNN's crops: each box and some context around it, warped to a square of fixed size."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def warp(image: jax.Array, image_size: jax.Array, boxes: jax.Array, *, size: int, context: int = 16) -> jax.Array:
+    """Cuts the boxes out of one image and warps each to a square, whatever its shape (R-CNN, 2.1 and appendix A).
+
+    A box is grown about its centre by size / (size - 2 * context) and rounded to whole pixels; the part of it on the
+    image is resized, bilinearly and without antialiasing, into its share of the square. The rest is 0, the mean colour,
+    since the mean is already subtracted. No pixel outside the grown box, or outside the image, is ever read.
+
+    Args:
+      image: f32[H,W,3] normalised.
+      image_size: f32[2] (height, width), whole numbers: the part of `image` that is the image.
+      boxes: f32[R,4] pixels.
+      size: side of the squares, S.
+      context: pixels of the square, along each side, that show what surrounds the box.
+
+    Returns:
+      f32[R,S,S,3]; 0 for a box of no area (an invalid slot). For 2,000 boxes at 227 pixels these are 1.2 GB, so callers
+      take some at a time.
+
+    Raises:
+      ValueError: the context leaves nothing of the square.
+
+    As boxes are continuous, no pixel is added to their sides, where the original rounds inclusive corners.
+    """
+    if not 0 <= 2 * context < size:
+        raise ValueError(f"warp: context must be in 0..size/2, got {context} of {size}; 16 is the paper's.")
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * (size / (size - 2 * context))
+    start, end = _round(centre - half), _round(centre + half)
+    rows = _taps(start[:, 1], end[:, 1], image_size[0], size)
+    columns = _taps(start[:, 0], end[:, 0], image_size[1], size)
+
+    height, width, channels = image.shape
+    pixels = image.reshape(height * width, channels)
+    total = jnp.zeros((1, 1, 1, 1), jnp.float32)
+    # One fused sum over four gathers: 1 ms a crop of 227 pixels on one CPU core. The same crop as a product of two
+    # interpolation matrices and the image takes 7 ms, and is not exact where products are rounded (TF32, bfloat16).
+    for row, row_weight in rows:
+        for column, column_weight in columns:
+            weight = row_weight[:, :, None] * column_weight[:, None, :]
+            total = total + pixels[row[:, :, None] * width + column[:, None, :]] * weight[..., None]
+    return total
+
+
+def _taps(start, end, limit, size):
+    """The two pixels of the image that each of `size` target pixels mixes along one axis: two (i32[R,S], f32[R,S])."""
+    length = jnp.maximum(end - start, 1.0)
+    first, last = jnp.clip(start, 0.0, limit), jnp.clip(end, 0.0, limit)
+    offset = _round((first - start) * size / length)
+    share = jnp.minimum(_round((last - first) * size / length), size - offset)  # target pixels that show the image
+
+    target = jnp.arange(size, dtype=jnp.float32)[None, :] - offset[:, None]
+    inside = (target >= 0) & (target < share[:, None])
+    step = (last - first) / jnp.maximum(share, 1.0)
+    at = jnp.clip((target + 0.5) * step[:, None] - 0.5, 0.0, jnp.maximum(last - first - 1, 0.0)[:, None])
+    low = jnp.floor(at)
+    pixel = jnp.where(inside, first[:, None] + low, 0.0)
+    neighbour = jnp.where(inside, jnp.minimum(pixel + 1, last[:, None] - 1), 0.0)
+    near, far = jnp.where(inside, 1 - (at - low), 0.0), jnp.where(inside, at - low, 0.0)
+    return (pixel.astype(jnp.int32), near), (neighbour.astype(jnp.int32), far)
+
+
+def _round(x):
+    return lax.round(x, lax.RoundingMethod.AWAY_FROM_ZERO)
