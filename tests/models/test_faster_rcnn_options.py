@@ -1,0 +1,161 @@
+"""Each option of the model does what its definition says, in figures worked out by hand.
+
+The net is a toy that answers what its parameters say: 4 x 6 cells of 16 pixels, one anchor of 32 x 32 pixels a cell.
+The one object lies exactly on the anchor of row 1, column 2. Eight anchors lie inside the image; three of them touch
+the object and are ignored (IoU 1/3), so that five are sampled.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdet.data.pipeline import train_batches
+from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.nets.region_net import RegionNet
+from jaxdet.ops.anchors import base_anchors
+from jaxdet.types import Record
+from tests.models.test_faster_rcnn import SECTIONS, UNOPTIMISED
+
+ROWS, COLUMNS = 4, 6
+OBJECT = (24, 8, 56, 40)
+PARAMS = {
+    "features": np.tile(np.arange(COLUMNS, dtype=np.float32)[:, None], (1, ROWS, 1, 1)),  # the number of the column
+    "rpn_deltas": np.float32([0, 0, -1, -1]),  # proposals of 12 pixels, none of which is the object
+    "deltas": np.float32([0.5, 0.5, 0.5, 0.5]),
+}
+
+
+def _rpn(params, features):
+    anchors = ROWS * COLUMNS
+    return jnp.zeros((1, anchors, 2)), jnp.broadcast_to(params["rpn_deltas"], (1, anchors, 4))
+
+
+def _head(params, pooled, dropout_keys):
+    """The logit of the one class is the mean of what was pooled."""
+    mean = pooled.mean((2, 3, 4))
+    return jnp.stack([jnp.zeros_like(mean), mean], axis=-1), jnp.broadcast_to(params["deltas"], (*mean.shape, 2, 4))
+
+
+TOY = RegionNet(
+    init=lambda key: PARAMS,
+    normalise=lambda image: image,
+    features=lambda params, image, size: (params["features"], jnp.int32([[ROWS, COLUMNS]])),
+    rpn=_rpn,
+    head=_head,
+    stride=16,
+    pool_size=7,
+)
+
+
+class Photo:
+    """A data set of one photo with one object, which is marked difficult."""
+
+    image_sizes = np.int32([[16 * ROWS, 16 * COLUMNS]])
+    object_counts = np.int32([0])
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, i):
+        image = np.zeros((16 * ROWS, 16 * COLUMNS, 3), np.uint8)
+        return Record("photo", image, np.float32([OBJECT]), np.int32([1]), np.array([True]))
+
+
+def batch(*, use_difficult=True):
+    sides = {"short_side": 16 * ROWS, "long_side": 16 * COLUMNS}
+    batches = train_batches(
+        Photo(),
+        start_step=0,
+        batch_size=1,
+        seed=0,
+        flip=False,
+        max_gt=1,
+        workers=1,
+        use_difficult=use_difficult,
+        **sides,
+    )
+    first = next(batches)
+    batches.close()
+    return first
+
+
+NUMBERS = {
+    "rpn_box_weight": 1.0,
+    "rpn_sigma": 3.0,
+    "roi_sigma": 1.0,
+    "min_proposal_size": 4.0,
+    "max_log_scale": 1.0,
+    "add_ground_truth": True,
+}
+
+
+@functools.cache
+def compiled(function, **names):
+    """The model's loss or predict, whose numbers are arguments: compiling takes most of the time."""
+
+    def run(numbers, *arguments):
+        roi_targets = {"batch_size": 16, "add_ground_truth": numbers["add_ground_truth"]}
+        options = {name: value for name, value in numbers.items() if name != "add_ground_truth"} | names
+        made = faster_rcnn(
+            TOY, base_anchors(scales=(2,), ratios=(1,)), **SECTIONS | {"roi_targets": roi_targets}, **options
+        )
+        return getattr(made, function)(*arguments)
+
+    return jax.jit(run, compiler_options=UNOPTIMISED)
+
+
+def losses(given=None, **changes):
+    numbers = {name: changes.pop(name, value) for name, value in NUMBERS.items()}
+    _, metrics = compiled("loss", **changes)(numbers, PARAMS, given or batch(), jax.random.key(0))
+    return {name: float(value) for name, value in metrics.items()}
+
+
+# |error| 1 in dw and dh of one anchor of five; 0.5 in all four of one RoI (the object, the ground truth) of sixteen.
+PLAIN = {"rpn_box_loss": 2 * (1 - 1 / 18) / 5, "box_loss": 4 * 0.5 * 0.5**2 / 16, "objectness_loss": np.log(2)}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, {}),
+        ({"rpn_box_weight": 10.0}, {"rpn_box_loss": 10 * PLAIN["rpn_box_loss"]}),
+        ({"rpn_sigma": 1.0}, {"rpn_box_loss": 2 * 0.5 / 5}),
+        ({"roi_sigma": 3.0}, {"box_loss": 4 * (0.5 - 1 / 18) / 16}),
+        ({"add_ground_truth": False}, {"box_loss": 0.0}),
+        # No proposal is left, only the object: max pooling sees 2 2 3 3 4 4 4 in its seven columns.
+        ({"min_proposal_size": 12.0}, {"box_loss": 16 * PLAIN["box_loss"], "class_loss": np.log1p(np.exp(-22 / 7))}),
+        # All 24 anchors, of which four are ignored.
+        ({"cross_boundary_anchors": True}, {"rpn_box_loss": PLAIN["rpn_box_loss"] * 5 / 20}),
+        # Two at once, which change different losses. RoIAlign's mean is the value at its middle, 2.5 cells.
+        (
+            {"rpn_box_normaliser": "locations", "roi_pooling": "align", "min_proposal_size": 12.0},
+            {
+                "rpn_box_loss": PLAIN["rpn_box_loss"] * 5 / 24,
+                "box_loss": 16 * PLAIN["box_loss"],
+                "class_loss": np.log1p(np.exp(-2.5)),
+            },
+        ),
+    ],
+)
+def test_an_option_changes_the_losses_as_it_should(change, expected):
+    expected = PLAIN | expected
+    got = losses(**change)
+    assert {name: got[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+def test_objects_marked_difficult_are_learned_from_only_where_asked():
+    without = losses(batch(use_difficult=False))
+    assert without["rpn_box_loss"] == without["box_loss"] == 0
+    assert losses(batch(use_difficult=True))["box_loss"] == pytest.approx(PLAIN["box_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(("limit", "side"), [(1.0, 32 * np.exp(0.3 + 0.2)), (0.1, 32 * np.exp(0.1 + 0.1))])
+def test_the_log_scale_is_limited_in_proposals_and_in_detections(limit, side):
+    params = PARAMS | {"rpn_deltas": np.float32([0, 0, 0.3, 0.3]), "deltas": np.float32([0, 0, 1, 1])}
+    found = compiled("predict")(NUMBERS | {"max_log_scale": limit}, params, batch())
+    boxes = np.asarray(found.boxes)[np.asarray(found.valid)]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    assert len(boxes) and sides.max() == pytest.approx(side, rel=1e-5)  # of those that the border does not cut
