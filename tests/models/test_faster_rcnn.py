@@ -1,4 +1,4 @@
-"""Laws of the whole model: padding and batch change nothing, images without objects are fine, misspelling is refused."""
+"""Laws of the whole model: padding and batch change nothing, images without objects are fine, errors name the field."""
 
 import dataclasses
 import functools
