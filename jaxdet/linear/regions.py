@@ -1,0 +1,53 @@
+"""What is known of the regions of one image that R-CNN's linear stage learns from: their classes and overlaps."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxdet.evaluation.overlap import box_iou
+from jaxdet.types import Record
+
+
+@dataclasses.dataclass(frozen=True)
+class Regions:
+    """The regions of one image in the order of its features: the ground truth boxes, then the proposals."""
+
+    boxes: np.ndarray  # f32[n,4] in original pixels
+    labels: np.ndarray  # i32[n] 1..K for ground truth, 0 for a proposal
+    overlaps: np.ndarray  # f32[n,K] IoU with the best ground truth box of each class; 0 where there is none
+
+
+def regions_of(record: Record, proposals: np.ndarray, *, num_classes: int) -> Regions:
+    """Puts the ground truth of an image before its proposals f32[P,4], both in original pixels.
+
+    Difficult objects count like the others, as in the original (roidb_from_voc).
+    """
+    boxes = np.concatenate([record.boxes, proposals]).astype(np.float32)
+    labels = np.concatenate([record.labels, np.zeros(len(proposals), np.int32)]).astype(np.int32)
+    iou = box_iou(boxes[:, None], record.boxes[None])  # [n,G]
+    overlaps = np.zeros((len(boxes), num_classes), np.float32)
+    for column, label in zip(iou.T, record.labels, strict=True):
+        np.maximum(overlaps[:, label - 1], column, out=overlaps[:, label - 1])
+    return Regions(boxes, labels, overlaps)
+
+
+def box_examples(regions: Regions, *, min_iou: float = 0.6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The regions near enough to an object to learn its box from (R-CNN, appendix C).
+
+    Args:
+      regions: of one image.
+      min_iou: IoU with the best ground truth box of any class from which on a region is an example.
+
+    Returns:
+      (rows i64[m], labels i32[m] 1..K, deltas f64[m,4]): which regions, the class of their best ground truth box, and
+      (dx, dy, dw, dh) from region to that box, as ops encode gives them. A ground truth box is an example, too.
+    """
+    truth = regions.labels > 0
+    iou = box_iou(regions.boxes[:, None], regions.boxes[truth][None])
+    rows = np.flatnonzero(iou.max(axis=1, initial=0.0) >= min_iou)
+    best = iou[rows].argmax(axis=1) if len(rows) else rows
+    target, source = regions.boxes[truth][best], regions.boxes[rows]
+    side, target_side = source[:, 2:] - source[:, :2], target[:, 2:] - target[:, :2]
+    shift = (target[:, :2] + target[:, 2:] - source[:, :2] - source[:, 2:]) / 2 / side
+    deltas = np.concatenate([shift, np.log(target_side / side)], axis=1)
+    return rows, regions.labels[truth][best], deltas

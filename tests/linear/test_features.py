@@ -1,0 +1,114 @@
+"""The folder of features: what a kill leaves behind never counts, foreign features are refused."""
+
+import errno
+
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.linear import features
+from jaxdet.linear.features import FeatureFolder, mean_norm
+
+KEY, WIDTHS = {"dataset": "abc", "weights": [1, 2]}, {"pool5": 5, "fc7": 3}
+
+
+def image(i, rows=4):
+    rng = np.random.default_rng(i)
+    return {name: rng.normal(size=(rows + k, w)).astype(np.float32) for k, (name, w) in enumerate(WIDTHS.items())}
+
+
+def check(folder, images):
+    assert len(folder) == len(images)
+    for name in WIDTHS:
+        rows = folder.read(name)
+        assert len(rows) == len(images)
+        for got, expected in zip(rows, images, strict=True):
+            np.testing.assert_array_equal(got, expected[name])
+
+
+def test_what_is_written_is_read_image_by_image(tmp_path):
+    images = [image(0), image(1, rows=0), {"pool5": np.zeros((0, 5)), "fc7": np.zeros((0, 3))}, image(3)]
+    folder = FeatureFolder(tmp_path / "train", KEY, WIDTHS)
+    for one in images:
+        folder.append(one)
+    check(folder, images)
+    check(FeatureFolder(tmp_path / "train", KEY, WIDTHS), images)
+    with pytest.raises(IndexError):
+        folder.read("fc7")[4]
+    with pytest.raises(ValueError, match="read-only"):
+        folder.read("fc7")[0][0] = 1
+
+
+@pytest.mark.parametrize("killed_in", ["pool5.f32", "fc7.f32", "images.bin"])
+def test_killed_at_any_write_it_goes_on_where_it_was(tmp_path, monkeypatch, killed_in):
+    folder = FeatureFolder(tmp_path, KEY, WIDTHS)
+    folder.append(image(0))
+    write = FeatureFolder._write_at
+
+    def kill(self, name, position, array):
+        if name == killed_in:  # half of it reached the file
+            write(self, name, position, np.frombuffer(array.tobytes()[:-5], np.uint8))
+            raise KeyboardInterrupt
+        write(self, name, position, array)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FeatureFolder, "_write_at", kill)
+        folder.append(image(1))
+    again = FeatureFolder(tmp_path, KEY, WIDTHS)
+    check(again, [image(0)])
+    again.append(image(2, rows=2))
+    check(FeatureFolder(tmp_path, KEY, WIDTHS), [image(0), image(2, rows=2)])
+
+
+def test_a_full_disk_keeps_what_was_done(tmp_path, monkeypatch):
+    folder = FeatureFolder(tmp_path, KEY, WIDTHS)
+    folder.append(image(0))
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="got full after 1; free some space"):
+        patch.setattr(features.os, "fsync", full)
+        folder.append(image(1))
+    check(folder, [image(0)])
+    folder.append(image(1))
+    check(FeatureFolder(tmp_path, KEY, WIDTHS), [image(0), image(1)])
+
+
+def test_an_image_whose_rows_are_lost_does_not_count(tmp_path):
+    folder = FeatureFolder(tmp_path, KEY, WIDTHS)
+    for i in range(3):
+        folder.append(image(i))
+    with (tmp_path / "fc7.f32").open("r+b") as file:
+        file.truncate((tmp_path / "fc7.f32").stat().st_size - 1)
+    check(FeatureFolder(tmp_path, KEY, WIDTHS), [image(0), image(1)])
+
+
+def test_foreign_features_are_refused_with_what_differs(tmp_path):
+    FeatureFolder(tmp_path, KEY, WIDTHS).append(image(0))
+    with pytest.raises(InputError, match=r"features must be of weights \[1, 3\], got \[1, 2\]; remove the folder"):
+        FeatureFolder(tmp_path, KEY | {"weights": [1, 3]}, WIDTHS)
+    with pytest.raises(InputError, match="features must be of context 16, got None"):
+        FeatureFolder(tmp_path, KEY | {"context": 16}, WIDTHS)
+    with pytest.raises(InputError, match="features must be of widths"):
+        FeatureFolder(tmp_path, KEY, WIDTHS | {"fc7": 4})
+
+
+def test_features_of_another_kind_or_width_are_refused(tmp_path):
+    folder = FeatureFolder(tmp_path, KEY, WIDTHS)
+    with pytest.raises(ValueError, match=r"kinds must be \['fc7', 'pool5'\], got \['fc7'\]"):
+        folder.append({"fc7": np.zeros((2, 3))})
+    with pytest.raises(ValueError, match=r"fc7 must be \[rows,3\], got \(2, 4\)"):
+        folder.append({"fc7": np.zeros((2, 4)), "pool5": np.zeros((2, 5))})
+    assert len(folder) == 0
+
+
+def test_mean_norm():
+    rows = [np.float32([[3, 4], [6, 8]]), np.zeros((0, 2), np.float32), np.float32([[0, 15]])]
+    assert mean_norm(rows) == pytest.approx(10)
+    assert mean_norm([np.linalg.norm(r, axis=1, keepdims=True) for r in rows]) == pytest.approx(10)
+    many = [np.random.default_rng(i).uniform(1, 3, (50, 1)) for i in range(30)]
+    some = mean_norm(many, images=20, regions=30)
+    assert some == mean_norm(many, images=20, regions=30) != mean_norm(many)
+    assert some == pytest.approx(2, abs=0.1)
+    assert mean_norm([np.zeros((2, 2), np.float32)]) == 1 and mean_norm([]) == 1
