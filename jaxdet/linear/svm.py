@@ -1,0 +1,130 @@
+"""R-CNN's classifiers: one linear SVM a class, its negatives mined (R-CNN, 2.3 and appendix B; rcnn_train.m)."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxdet.linear.features import mean_norm
+from jaxdet.linear.regions import Regions
+
+logger = logging.getLogger(__name__)
+
+NORM = 20.0  # the features are scaled to this mean length, which C is meant for
+C, BIAS, POSITIVE_WEIGHT = 1e-3, 10.0, 2.0
+NEGATIVE_IOU = 0.3  # below it, with the class's own ground truth, a region is a negative
+HARD, EASY = -1.0001, -1.2  # scores above which negatives are added, and below which they are dropped
+RETRAIN_AFTER = 2000  # added negatives
+TOLERANCE = 1e-3  # liblinear's own is 0.1, which ends 0.25 % above the minimum; a third more time
+NEVER = -1e9  # the score of a class that could not be learned, below any threshold
+
+
+def fit_svms(
+    features: Sequence[np.ndarray], regions: Sequence[Regions], *, num_classes: int, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Fits a linear SVM for each class in one pass over the images.
+
+    Positives are the ground truth boxes. The first image gives all its negatives, every other those that the SVM of the
+    moment scores above -1.0001; after more than 2,000 added ones it is fitted anew and drops those below -1.2. The
+    features stay on disk: memory holds one image's, and one class's examples in float64 while it is fitted (4,096
+    features: 33 MB a thousand examples, of which there are some thousands).
+
+    Args:
+      features: [i] -> f32[n,F], fc7 of the regions of image i.
+      regions: [i] -> the regions, in the order of the features. As their overlaps are 0.2 MB an image of VOC, a large
+        split makes them when they are asked for, twice each.
+      num_classes: K.
+      seed: of liblinear and of the regions whose mean length is taken; the same seed, the same SVMs.
+
+    Returns:
+      {"kernel": f32[F,K], "bias": f32[K]} with the scaling folded in: features @ kernel + bias are the scores. A class
+      without positives or negatives is named in the log; its kernel is 0 and its bias -1e9, so it is never detected.
+
+    Raises:
+      ValueError: features and regions differ in number.
+    """
+    if len(features) != len(regions):
+        raise ValueError(f"fit_svms: features must be of {len(regions)} images, got {len(features)}; store them all.")
+    scale = NORM / mean_norm(features, seed=seed)
+    miners = [_Miner(k + 1, at, features, scale, seed) for k, at in enumerate(_positives(regions, num_classes))]
+    for i in range(len(features)):
+        kernel, bias = _stack(miners)
+        scores, overlaps = features[i] @ (kernel * np.float32(scale)) + bias, regions[i].overlaps
+        for miner, score, overlap in zip(miners, scores.T, overlaps.T, strict=True):
+            miner.add(i, np.flatnonzero((overlap < NEGATIVE_IOU) & (score > HARD)))
+            if i == 0 or miner.added > RETRAIN_AFTER:
+                miner.fit()
+    for miner in miners:
+        miner.fit()
+        if not miner.learned:
+            logger.warning("class %d has no SVM and will not be detected: %s", miner.label, miner.examples())
+    kernel, bias = _stack(miners)
+    never = np.array([not miner.learned for miner in miners])
+    return {"kernel": kernel * np.float32(scale), "bias": np.where(never, np.float32(NEVER), bias)}
+
+
+def _positives(regions, num_classes):
+    """Where the ground truth of each class is: K arrays i64[n,2] of (image, row)."""
+    found = [[] for _ in range(num_classes)]
+    for i in range(len(regions)):
+        labels = regions[i].labels
+        for row in np.flatnonzero(labels):
+            found[labels[row] - 1].append((i, row))
+    return [np.array(at, np.int64).reshape(-1, 2) for at in found]
+
+
+def _stack(miners):
+    """Kernel f32[F,K] and bias f32[K] of all SVMs, for scaled features."""
+    kernel = np.stack([miner.kernel for miner in miners], axis=1)
+    return kernel.astype(np.float32), np.array([miner.bias for miner in miners], np.float32)
+
+
+class _Miner:
+    """The SVM of one class and the examples that it is fitted to, kept as (image, row)."""
+
+    def __init__(self, label, positives, features, scale, seed):
+        self.label, self.added, self.learned = label, 0, False
+        self._features, self._scale, self._seed = features, scale, seed
+        self._positives, self._negatives = positives, np.zeros((0, 2), np.int64)
+        # Before the first fit every score is 0, so every negative is a hard one.
+        self.kernel, self.bias = np.zeros(features[0].shape[1]), 0.0
+
+    def add(self, i, rows):
+        """Takes these rows of image i as negatives."""
+        if len(self._positives):
+            new = np.stack([np.full(len(rows), i), rows], axis=1)
+            self._negatives = np.concatenate([self._negatives, new])
+            self.added += len(rows)
+
+    def fit(self):
+        """Fits the SVM to all examples, then drops the easy negatives."""
+        from sklearn.svm import LinearSVC  # seconds to import, which only this stage should take
+
+        if not len(self._positives) or not len(self._negatives):
+            return
+        negatives = self._gather(self._negatives)
+        examples = np.concatenate([self._gather(self._positives), negatives])
+        sign = np.where(np.arange(len(examples)) < len(self._positives), 1, -1)
+        svm = LinearSVC(
+            loss="hinge",
+            dual=True,
+            C=C,
+            intercept_scaling=BIAS,
+            class_weight={1: POSITIVE_WEIGHT, -1: 1.0},
+            random_state=self._seed,
+            tol=TOLERANCE,
+            max_iter=10_000,
+        ).fit(examples, sign)
+        self.kernel, self.bias, self.learned, self.added = svm.coef_[0], svm.intercept_[0], True, 0
+        self._negatives = self._negatives[negatives @ self.kernel + self.bias >= EASY]
+        logger.info("class %d fitted: %s stay", self.label, self.examples())
+
+    def examples(self):
+        return f"{len(self._positives)} positives, {len(self._negatives)} negatives"
+
+    def _gather(self, at):
+        """Scaled features f64[n,F] of (image, row) pairs, whose images ascend."""
+        images, starts = np.unique(at[:, 0], return_index=True)
+        rows = np.split(at[:, 1], starts[1:])
+        gathered = np.concatenate([self._features[i][r] for i, r in zip(images, rows, strict=True)])
+        return gathered * np.float64(self._scale)
