@@ -1,0 +1,68 @@
+"""The regressors against numpy.linalg.lstsq on the augmented system, with the original's whitening and its undoing."""
+
+import numpy as np
+import pytest
+
+from jaxdet.linear import bbox_ridge
+from jaxdet.linear.bbox_ridge import fit_bbox_ridge
+
+WIDTH, MEAN_NORM = 7, 5.0
+
+
+def scene(images=12, seed=0, classes=(1, 2)):
+    """pool5 and examples of some images, without any in one of them; deltas that depend on pool5."""
+    rng = np.random.default_rng(seed)
+    rule = rng.normal(0, 0.05, (3, WIDTH, 4))
+    pool5, examples = [], []
+    for i in range(images):
+        count = 0 if i == 3 else int(rng.integers(1, 9))
+        features = np.maximum(rng.normal(1, 2, (count, WIDTH)), 0).astype(np.float32)
+        labels = rng.choice(classes, count).astype(np.int32)
+        deltas = np.einsum("np,npd->nd", features, rule[labels]) + rng.normal(0.2, 0.05, (count, 4))
+        pool5.append(features)
+        examples.append((np.arange(count), labels, deltas))
+    return pool5, examples
+
+
+def lstsq(features, deltas):
+    """Kernel [WIDTH,4] and bias [4] as the original does it: whitened targets, regressors, whitening undone."""
+    x = np.pad(features.astype(np.float64) * 20 / MEAN_NORM, ((0, 0), (0, 1)), constant_values=1)
+    mean = deltas.mean(axis=0)
+    d, v = np.linalg.eigh((deltas - mean).T @ (deltas - mean) / len(deltas))
+    whiten = v @ np.diag(1 / np.sqrt(d + 0.001)) @ v.T
+    y = (deltas - mean) @ whiten
+    augmented = np.concatenate([x, np.sqrt(1000.0) * np.eye(WIDTH + 1)])
+    weights = np.linalg.lstsq(augmented, np.concatenate([y, np.zeros((WIDTH + 1, 4))]), rcond=None)[0]
+    weights = weights @ np.linalg.inv(whiten)
+    return weights[:-1] * 20 / MEAN_NORM, weights[-1] + mean
+
+
+@pytest.mark.parametrize("block", [1024, 3])  # 3: several blocks of examples, several strips of columns
+def test_equals_lstsq_on_the_augmented_system(monkeypatch, block):
+    monkeypatch.setattr(bbox_ridge, "BLOCK", block)
+    pool5, examples = scene()
+    fitted = fit_bbox_ridge(pool5, examples, mean_norm=MEAN_NORM, num_classes=2)
+    labels = np.concatenate([labels for _, labels, _ in examples])
+    features, deltas = np.concatenate(pool5), np.concatenate([deltas for _, _, deltas in examples])
+    for k in range(2):
+        kernel, bias = lstsq(features[labels == k + 1], deltas[labels == k + 1])
+        np.testing.assert_allclose(fitted["kernel"][k], kernel, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(fitted["bias"][k], bias, rtol=1e-4, atol=1e-6)
+    assert fitted["kernel"].dtype == fitted["bias"].dtype == np.float32
+
+
+def test_fewer_examples_than_features_and_a_class_without_any(caplog):
+    pool5, examples = scene(images=1, seed=2, classes=(2,))
+    assert 0 < len(pool5[0]) < WIDTH
+    fitted = fit_bbox_ridge(pool5, examples, mean_norm=MEAN_NORM, num_classes=3)
+    kernel, bias = lstsq(pool5[0], examples[0][2])
+    np.testing.assert_allclose(fitted["kernel"][1], kernel, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(fitted["bias"][1], bias, rtol=1e-4, atol=1e-6)
+    assert not fitted["kernel"][[0, 2]].any() and not fitted["bias"][[0, 2]].any()
+    assert [r.args[0] for r in caplog.records if "no box regressor" in r.message] == [1, 3]
+
+
+def test_features_of_other_rows_are_refused():
+    pool5, examples = scene()
+    with pytest.raises(ValueError, match="rows of the examples, image by image, got"):
+        fit_bbox_ridge(pool5[:-1], examples, mean_norm=MEAN_NORM, num_classes=2)
