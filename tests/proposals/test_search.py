@@ -1,0 +1,71 @@
+import logging
+
+import cv2
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.proposals.cache import open_proposals
+from jaxdet.proposals.search import search_key, search_split
+from jaxdet.proposals.selective_search import selective_search
+from jaxdet.proposals.writer import ProposalWriter
+from jaxdet.types import Record
+
+SMALL = {"max_boxes": 50, "min_side": 10, "width": 100}
+
+
+class Photos:
+    """Six photos; 1 is too flat for a proposal, 3 cannot be decoded, and the disk may fail at one."""
+
+    fingerprint = "ab12"
+    names = [f"photo{i}" for i in range(6)]
+
+    def __init__(self, failing: int = -1):
+        self.failing = failing
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        if i == self.failing:
+            raise OSError(5, "Input/output error")
+        if i == 3:
+            raise cv2.error("imdecode: buf.empty()")
+        image = np.random.default_rng(i).integers(0, 256, (6, 8, 3), np.uint8)
+        image = cv2.resize(image, (100, 4 if i == 1 else 75), interpolation=cv2.INTER_NEAREST)
+        empty = np.zeros(0)
+        return Record(self.names[i], image, empty.reshape(0, 4), empty.astype(int), empty.astype(bool))
+
+
+def test_a_search_by_other_processes_goes_on_where_it_was_and_equals_this_process(tmp_path, caplog):
+    path, key = tmp_path / "train.npz", search_key(Photos(), **SMALL)
+    with ProposalWriter(path, key) as writer:
+        writer.add(np.float32([[1, 2, 30, 40]]))
+    caplog.set_level(logging.INFO)
+    table = search_split(Photos(), path, workers=2, **SMALL)
+    assert "1 of 6 images of" in caplog.text
+    assert "1 images cannot be decoded, first photo3" in caplog.text
+    assert "2 of 6 images have none, first photo1" in caplog.text
+    assert table[0].tolist() == [[1, 2, 30, 40]]
+    for i in (2, 4, 5):
+        assert len(table[i]) > 5
+        np.testing.assert_array_equal(table[i], selective_search(Photos()[i].image, **SMALL))
+    assert [len(table[1]), len(table[3])] == [0, 0]
+    again = search_split(Photos(failing=0), path, workers=1, **SMALL)  # nothing is read, nothing is searched
+    np.testing.assert_array_equal(again.boxes, table.boxes)
+    with pytest.raises(InputError, match="width must be 90, got 100"):
+        search_split(Photos(), path, workers=1, **SMALL | {"width": 90})
+
+
+def test_a_failing_disk_does_not_pass_for_a_photo_without_objects(tmp_path):
+    path = tmp_path / "train.npz"
+    with pytest.raises(OSError, match="Input/output error"):
+        search_split(Photos(failing=0), path, workers=1, **SMALL)
+    with pytest.raises(InputError, match="6 of 6 images lack proposals"):
+        open_proposals(path, search_key(Photos(), **SMALL))
+
+
+def test_no_workers_are_refused(tmp_path):
+    with pytest.raises(InputError, match="workers must be at least 1, got 0"):
+        search_split(Photos(), tmp_path / "train.npz", workers=0)
+    assert not list(tmp_path.iterdir())
