@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.data import plan, transforms
+from jaxdet.data import plan, rows
 from jaxdet.data.dataset import Dataset
+from jaxdet.proposals.cache import ProposalTable
 from jaxdet.types import Batch
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ def train_batches(
     max_gt: int,
     workers: int,
     use_difficult: bool = False,
+    proposals: ProposalTable | None = None,
+    max_proposals: int = 0,
     process_index: int = 0,
     process_count: int = 1,
 ) -> Iterator[Batch]:
@@ -47,13 +50,17 @@ def train_batches(
         max_gt: ground-truth slots; where an image has more objects, the largest are kept.
         workers: threads.
         use_difficult: learn from difficult objects, too, as Fast R-CNN's paper did; py-faster-rcnn leaves them out.
+        proposals: the boxes of each image of the data set; they go through the image's resizing and flip.
+        max_proposals: P, proposal slots: the best are kept; 0 exactly where there are no proposals.
 
     Raises:
-        InputError: batch_size does not divide, the sides are no sizes, or max_gt or workers is below 1.
+        InputError: batch_size does not divide, the sides are no sizes, max_gt or workers is below 1, the proposals are
+            of another number of images, or max_proposals does not fit them.
         Whatever reading an image raised, at the step that needs it.
     """
     plan.check_rows(batch_size, process_count)
     _check_positive(max_gt=max_gt, workers=workers)
+    _check_proposals(proposals, len(dataset), max_proposals)
     assigned = plan.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
     crowded = int((dataset.object_counts > max_gt).sum())
     if crowded:
@@ -68,10 +75,10 @@ def train_batches(
             yield from plan.train_plan(assigned, batch_size=batch_size, seed=seed, epoch=epoch)[position:]
             position = 0
 
-    rows = (batch.rows(process_index, process_count) for batch in planned())
+    mine = (batch.rows(process_index, process_count) for batch in planned())
     sides = {"short_side": short_side, "long_side": long_side}
-    fill = functools.partial(_fill, dataset=dataset, use_difficult=use_difficult, **sides)
-    return _prefetch(rows, fill, workers=workers, flip=flip, max_gt=max_gt)
+    fill = functools.partial(rows.fill, dataset=dataset, proposals=proposals, use_difficult=use_difficult, **sides)
+    return _prefetch(mine, fill, workers=workers, flip=flip, max_gt=max_gt, max_proposals=max_proposals)
 
 
 def eval_batches(
@@ -83,6 +90,8 @@ def eval_batches(
     max_gt: int,
     workers: int,
     use_difficult: bool = False,
+    proposals: ProposalTable | None = None,
+    max_proposals: int = 0,
     process_index: int = 0,
     process_count: int = 1,
 ) -> Iterator[Batch]:
@@ -92,20 +101,35 @@ def eval_batches(
     """
     plan.check_rows(batch_size, process_count)
     _check_positive(max_gt=max_gt, workers=workers)
+    _check_proposals(proposals, len(dataset), max_proposals)
     assigned = plan.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
     planned = plan.eval_plan(assigned, batch_size=batch_size)
-    rows = (batch.rows(process_index, process_count) for batch in planned)
+    mine = (batch.rows(process_index, process_count) for batch in planned)
     sides = {"short_side": short_side, "long_side": long_side}
-    fill = functools.partial(_fill, dataset=dataset, use_difficult=use_difficult, **sides)
-    return _prefetch(rows, fill, workers=workers, flip=False, max_gt=max_gt)
+    fill = functools.partial(rows.fill, dataset=dataset, proposals=proposals, use_difficult=use_difficult, **sides)
+    return _prefetch(mine, fill, workers=workers, flip=False, max_gt=max_gt, max_proposals=max_proposals)
 
 
-def photo_batch(image: np.ndarray, *, short_side: int, long_side: int) -> Batch:
-    """A batch of one photo u8[H,W,3] without ground truth (one empty slot), for prediction."""
+def photo_batch(
+    image: np.ndarray,
+    *,
+    short_side: int,
+    long_side: int,
+    proposals: np.ndarray | None = None,
+    max_proposals: int = 0,
+) -> Batch:
+    """A batch of one photo u8[H,W,3] without ground truth (one empty slot), for prediction.
+
+    Args:
+        proposals: f32[n,4] best first, in pixels of the photo; max_proposals: as in train_batches.
+    """
+    _check_slots(proposals, max_proposals)
     (bucket,) = plan.assign_buckets(np.array([image.shape[:2]]), short_side=short_side, long_side=long_side)
-    batch = _empty_batch(bucket, 1, max_gt=1)
+    batch = rows.empty_batch(bucket, 1, max_gt=1, max_proposals=max_proposals)
     batch.image_valid[0] = True
-    _place(batch, 0, image, short_side=short_side, long_side=long_side)
+    rows.place_image(batch, 0, image, short_side=short_side, long_side=long_side)
+    if proposals is not None:
+        rows.attach_proposals(batch, 0, proposals)
     return batch
 
 
@@ -115,43 +139,29 @@ def _check_positive(**values: int) -> None:
             raise InputError(f"input: {name} must be at least 1, got {value}.")
 
 
-def _empty_batch(bucket: plan.Bucket, rows: int, *, max_gt: int) -> Batch:
-    return Batch(
-        image=np.zeros((rows, *bucket, 3), np.uint8),
-        image_size=np.zeros((rows, 2), np.float32),
-        scale=np.zeros(rows, np.float32),
-        image_id=np.zeros(rows, np.int32),
-        image_valid=np.zeros(rows, bool),
-        gt_boxes=np.zeros((rows, max_gt, 4), np.float32),
-        gt_labels=np.zeros((rows, max_gt), np.int32),
-        gt_valid=np.zeros((rows, max_gt), bool),
-        proposals=np.zeros((rows, 0, 4), np.float32),
-        proposals_valid=np.zeros((rows, 0), bool),
-    )
+def _check_slots(proposals: ProposalTable | np.ndarray | None, max_proposals: int) -> None:
+    if proposals is None and max_proposals:
+        raise InputError(f"input: max_proposals must be 0 without proposals, got {max_proposals}; name their file.")
+    if proposals is not None:
+        _check_positive(max_proposals=max_proposals)
 
 
-def _place(batch: Batch, row: int, image: np.ndarray, *, short_side: int, long_side: int) -> np.float32:
-    resized, scale = transforms.resize(image, short_side=short_side, long_side=long_side)
-    height, width = resized.shape[:2]
-    batch.image[row, :height, :width] = resized
-    batch.image_size[row] = height, width
-    batch.scale[row] = scale
-    return batch.scale[row]
-
-
-def _fill(
-    batch: Batch, row: int, *, dataset: Dataset, mirrored: bool, use_difficult: bool, short_side: int, long_side: int
-) -> None:
-    record = dataset[int(batch.image_id[row])]
-    image, boxes = transforms.flip(record.image, record.boxes) if mirrored else (record.image, record.boxes)
-    scale = _place(batch, row, image, short_side=short_side, long_side=long_side)
-    kept = ~record.difficult | use_difficult
-    padded = transforms.pad_ground_truth(boxes[kept] * scale, record.labels[kept], max_gt=batch.gt_valid.shape[1])
-    batch.gt_boxes[row], batch.gt_labels[row], batch.gt_valid[row] = padded
+def _check_proposals(proposals: ProposalTable | None, images: int, max_proposals: int) -> None:
+    _check_slots(proposals, max_proposals)
+    if proposals is not None and len(proposals) != images:
+        raise InputError(
+            f"input: proposals must be of {images} images, got those of {len(proposals)}; make them for this split."
+        )
 
 
 def _prefetch(
-    planned: Iterable[plan.PlannedBatch], fill: Callable[..., None], *, workers: int, flip: bool, max_gt: int
+    planned: Iterable[plan.PlannedBatch],
+    fill: Callable[..., None],
+    *,
+    workers: int,
+    flip: bool,
+    max_gt: int,
+    max_proposals: int,
 ) -> Iterator[Batch]:
     """Makes the batches in order, AHEAD of their use, one image a task; closing the iterator ends the threads."""
     cv2.setNumThreads(1)  # the threads are ours: cv2's own would fight them for the cores
@@ -161,22 +171,22 @@ def _prefetch(
     pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="input")
     making: collections.deque[tuple[Batch, list[concurrent.futures.Future]]] = collections.deque()
 
-    def start(rows: plan.PlannedBatch) -> None:
-        batch = _empty_batch(rows.bucket, len(rows.image_id), max_gt=max_gt)
-        batch.image_id[:], batch.image_valid[:] = rows.image_id, rows.valid
-        mirrored = rows.flip & flip
+    def start(part: plan.PlannedBatch) -> None:
+        batch = rows.empty_batch(part.bucket, len(part.image_id), max_gt=max_gt, max_proposals=max_proposals)
+        batch.image_id[:], batch.image_valid[:] = part.image_id, part.valid
+        mirrored = part.flip & flip
         tasks = [pool.submit(fill, batch, i, mirrored=mirrored[i]) for i in range(len(mirrored))]
         making.append((batch, tasks))
 
     try:
-        for rows in itertools.islice(planned, AHEAD):
-            start(rows)
+        for part in itertools.islice(planned, AHEAD):
+            start(part)
         while making:
             batch, tasks = making.popleft()
             for task in tasks:
                 task.result()
-            for rows in itertools.islice(planned, 1):
-                start(rows)
+            for part in itertools.islice(planned, 1):
+                start(part)
             yield batch
     finally:
         if not finalizing():
