@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
+from jaxdet.evaluation.whole_file import write_whole
 
 
 def write_coco(
@@ -44,7 +45,7 @@ def write_coco(
             strict=True,
         )
     )
-    _write(pathlib.Path(folder) / "coco_detections.json", _array(found))
+    write_whole(pathlib.Path(folder) / "coco_detections.json", _array(found) + "\n")
 
     images = (
         {"id": number, "file_name": f"{name}.jpg", "width": width, "height": height}
@@ -72,7 +73,7 @@ def write_coco(
     categories = ({"id": k, "name": name, "supercategory": "none"} for k, name in enumerate(class_names, 1))
     parts = {"images": images, "annotations": annotations, "categories": categories}
     text = ",\n".join(['"info": {}', *(f'"{name}": {_array(items)}' for name, items in parts.items())])
-    _write(pathlib.Path(folder) / "coco_ground_truth.json", f"{{\n{text}\n}}")
+    write_whole(pathlib.Path(folder) / "coco_ground_truth.json", f"{{\n{text}\n}}\n")
 
 
 def _image_ids(names: Sequence[str]) -> list[int]:
@@ -93,10 +94,3 @@ def _bboxes(boxes: np.ndarray) -> list[list[float]]:
 def _array(items: Iterable[dict]) -> str:
     """A JSON array with an item a line."""
     return "[\n" + ",\n".join(json.dumps(item, ensure_ascii=False) for item in items) + "\n]"
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)

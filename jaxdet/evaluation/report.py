@@ -17,6 +17,7 @@ from jaxdet.checks import InputError
 from jaxdet.evaluation.coco_ap import coco_statistics
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
+from jaxdet.evaluation.whole_file import write_whole
 
 VOC_SCORES = {  # name in metrics.json -> arguments of average_precision
     "voc07@0.5": {"metric": "voc07", "iou_threshold": 0.5},
@@ -78,7 +79,7 @@ def print_table(summary: dict, stream=None) -> None:
 
 def write_metrics(path: str | os.PathLike, summary: dict) -> None:
     """Writes `summarize`'s result as JSON, whole or not at all; NaN becomes null."""
-    _write(pathlib.Path(path), json.dumps(_without_nan(summary), indent=1, ensure_ascii=False) + "\n")
+    write_whole(path, json.dumps(_without_nan(summary), indent=1, ensure_ascii=False) + "\n")
 
 
 def write_comp4(
@@ -106,7 +107,7 @@ def write_comp4(
             f"{image_names[image]} {score:.3f} " + " ".join(f"{edge:.1f}" for edge in box) + "\n"
             for image, score, box in columns
         ]
-        _write(pathlib.Path(folder) / f"comp4_det_{split}_{name}.txt", "".join(lines))
+        write_whole(pathlib.Path(folder) / f"comp4_det_{split}_{name}.txt", "".join(lines))
 
 
 def _score(value):
@@ -117,10 +118,3 @@ def _without_nan(value):
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
