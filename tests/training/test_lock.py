@@ -1,3 +1,4 @@
+import fcntl
 import os
 import signal
 import socket
@@ -39,6 +40,27 @@ def test_second_trainer_is_refused_at_once_and_a_killed_one_is_no_obstacle(tmp_p
         holder.communicate()
     with locked(tmp_path):
         assert f"pid {os.getpid()}" in (tmp_path / "lock").read_text()
+
+
+def test_nothing_is_left_behind_also_after_a_failure(tmp_path):
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_its_holder_removed_between_opening_and_locking_is_opened_again(tmp_path, monkeypatch):
+    flock, opened = fcntl.flock, []
+
+    def late(file, operation):
+        if not opened:
+            (tmp_path / "lock").unlink()
+        opened.append(file)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(tmp_path), pytest.raises(InputError, match=f"pid {os.getpid()}"), locked(tmp_path):
+        pass
+    assert len(opened) == 3
 
 
 def test_unwritable_workdir_is_refused(tmp_path):
