@@ -27,11 +27,11 @@ def check_array(what: str, array, *, shape: tuple, dtype, cure: str) -> None:
         raise ValueError(f"{what} must be {wanted}, got {got_dtype.name}{list(got_shape)}; {cure}.")
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Names the valid spelling closest to a wrong one, for the cure of an error."""
+def nearest(name: str, valid: Iterable[str], *, prefix: str = "") -> str:
+    """Names the valid spelling closest to a wrong one, after the prefix that both have, for the cure of an error."""
     valid = sorted(valid)
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.4)
-    return f"did you mean {close[0]!r}?" if close else f"valid names: {', '.join(valid)}"
+    return f"did you mean {prefix + close[0]!r}?" if close else f"valid names: {', '.join(valid)}"
 
 
 def bind(function: Callable, values: Mapping[str, Any], *, section: str, **more: Any) -> Callable:

@@ -90,8 +90,9 @@ def _check_fields(config: ConfigDict, arguments: list[str]) -> None:
         for name in override[1].split(".") if override else ():
             if not isinstance(section, ConfigDict):
                 raise InputError(f"config: {path[1:]} has no fields; write --config{path}=value.")
+            prefix = f"{path}.".removeprefix(".")
             if name not in section:
-                raise InputError(f"config: no field {path[1:] + '.' * bool(path) + name!r}; {nearest(name, section)}")
+                raise InputError(f"config: no field {prefix + name!r}; {nearest(name, section, prefix=prefix)}")
             section, path = section[name], f"{path}.{name}"
         if override and isinstance(section, ConfigDict):
             raise InputError(f"config: {path[1:]} is a section; set its fields: --config{path}.{min(section)}=...")

@@ -28,7 +28,7 @@ def find(paths: Sequence[str]) -> list[Path]:
     found = []
     for path in map(Path, paths):
         if not path.exists():
-            raise InputError(f"photos: {path} does not exist.")
+            raise InputError(f"photos: there is no file or folder {path}; name photos, or a folder that holds some.")
         inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         if not inside:
             raise InputError(f"photos: no picture in {path}; looked for {', '.join(SUFFIXES)}.")

@@ -40,6 +40,8 @@ def read(workdir: Path) -> tuple[ConfigDict, tuple[str, ...]]:
       InputError: it is no workdir of train.py.
     """
     path = workdir / NAME
+    if not workdir.is_dir():
+        raise InputError(f"--workdir: there is no folder {workdir}; give one that train.py wrote.")
     if not path.exists():
         raise InputError(f"--workdir: {workdir} has no {NAME}; give a folder that train.py wrote.")
     stored = _load(path)

@@ -41,7 +41,7 @@ def test_files_and_folders_are_found_in_order(tmp_path):
 def test_what_cannot_be_found(tmp_path):
     with pytest.raises(InputError, match="photos: none given; name files or folders, as in: predict.py"):
         photos.find([])
-    with pytest.raises(InputError, match="photos: nowhere.jpg does not exist"):
+    with pytest.raises(InputError, match="photos: there is no file or folder nowhere.jpg; name photos"):
         photos.find(["nowhere.jpg"])
     with pytest.raises(InputError, match="photos: no picture in .*; looked for .jpg"):
         photos.find([str(tmp_path)])

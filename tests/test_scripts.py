@@ -37,7 +37,8 @@ def run_folder(tmp_path):
 @pytest.mark.parametrize(
     ("command", "error"),
     [
-        ("train.py --config.training.stepss=3", "config: no field 'training.stepss'; did you mean 'steps'?"),
+        ("train.py --config.training.stepss=3", "config: no field 'training.stepss'; did you mean 'training.steps'?"),
+        ("train.py --config.net.widht=3", "config: no field 'net.widht'; did you mean 'net.width'?"),
         ("train.py --config.trainin.steps=3", "config: no field 'trainin'; did you mean 'training'?"),
         ("train.py --config.seed.of=3", "config: seed has no fields; write --config.seed=value."),
         ("train.py --config.optim=sgd", "config: optim is a section; set its fields: --config.optim.bias_learning_"),
@@ -87,7 +88,10 @@ def test_config_files_with_a_mistake(refused, tmp_path, text, error):
 
 def test_a_devkit_that_is_not_there(refused, tmp_path):
     run = f"--workdir={tmp_path / 'run'}"
-    assert "devkit: none is named; set it to a folder in VOC layout" in refused("train.py", DEVKIT, run)[-1]
+    assert (
+        "devkit: none is named; give a folder in VOC layout: --config.dataset.devkit=path"
+        in refused("train.py", DEVKIT, run)[-1]
+    )
     missing = f"--config.dataset.devkit={tmp_path / 'VOC2012'}"
     assert f"devkit: there is no folder {tmp_path / 'VOC2012'}; set it" in refused("train.py", DEVKIT, run, missing)[-1]
 
@@ -141,7 +145,7 @@ def test_a_mistake_claims_no_workdir(refused, scripts, tmp_path):
     assert "training.log_every must be at least 1, got 0" in refused(*run, "--config.training.log_every=0")[-1]
     nowhere = refused(*run, "--config.training.init_from=/nowhere")[-1]
     assert "training.init_from must be a workdir or one of its checkpoints, got /nowhere; name one" in nowhere
-    assert not (tmp_path / "experiment.json").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_workdir_of_another_config(refused, scripts, trained):
@@ -155,12 +159,14 @@ def test_a_folder_that_is_no_workdir(refused, tmp_path, script):
     files = ["photo.jpg"] if script == "predict.py" else []
     (line,) = refused(script, f"--workdir={tmp_path}", *files)
     assert f"--workdir: {tmp_path} has no experiment.json; give a folder that train.py wrote." in line
+    (line,) = refused(script, f"--workdir={tmp_path / 'nowhere'}", *files)
+    assert f"--workdir: there is no folder {tmp_path / 'nowhere'}; give one that train.py wrote." in line
 
 
 def test_photos_that_are_not_there(refused, run_folder):
     predict = "predict.py", f"--workdir={run_folder}"
     assert "photos: none given; name files or folders, as in" in refused(*predict)[-1]
-    assert "photos: nowhere.jpg does not exist." in refused(*predict, "nowhere.jpg")[-1]
+    assert "photos: there is no file or folder nowhere.jpg; name photos" in refused(*predict, "nowhere.jpg")[-1]
     (run_folder / "empty").mkdir()
     assert "no picture in" in refused(*predict, str(run_folder / "empty"))[-1]
 

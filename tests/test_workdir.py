@@ -47,8 +47,10 @@ def test_a_workdir_without_checkpoints_is_free(tmp_path):
 
 
 def test_no_workdir_and_a_broken_one(tmp_path):
-    with pytest.raises(InputError, match="has no experiment.json; give a folder that train.py wrote"):
+    with pytest.raises(InputError, match="there is no folder .*nowhere; give one that train.py wrote"):
         workdir.read(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="has no experiment.json; give a folder that train.py wrote"):
+        workdir.read(tmp_path)
     (tmp_path / "experiment.json").write_text('{"config": ')
     with pytest.raises(InputError, match="experiment.json is not what train.py wrote .*; restore it or give another"):
         workdir.read(tmp_path)

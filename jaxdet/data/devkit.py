@@ -20,7 +20,9 @@ def find_devkit(path: str) -> Path:
         InputError: there is none, or more than one, or it is incomplete.
     """
     if not path:
-        raise InputError("devkit: none is named; set it to a folder in VOC layout, such as VOCdevkit/VOC2012.")
+        raise InputError(
+            "devkit: none is named; give a folder in VOC layout: --config.dataset.devkit=path/to/VOCdevkit/VOC2012."
+        )
     top = Path(path).expanduser().absolute()
     if not top.is_dir():
         raise InputError(
