@@ -1,4 +1,4 @@
-"""The two heads: the region proposal network's (Faster R-CNN, 3.1) and the RoI head (Fast R-CNN, 2.1)."""
+"""The region proposal network's head (Faster R-CNN, 3.1) and the layers behind RoI pooling (Fast R-CNN, 2.1)."""
 
 from typing import Any
 
@@ -37,27 +37,43 @@ class RpnHead(nn.Module):
         return logits.reshape(x.shape[0], -1, 2), deltas.reshape(x.shape[0], -1, 4)
 
 
-class BoxHead(nn.Module):
-    """Pooled features [B,R,s,s,C] -> class logits f32[B,R,K+1] and class-specific deltas f32[B,R,K+1,4].
+class HiddenLayers(nn.Module):
+    """fc6 and fc7 with ReLU and dropout: pooled features [B,R,s,s,C] -> [B,R,features].
 
-    Two fully connected layers with dropout, then two sibling ones drawn from N(0, 0.01) and N(0, 0.001) (Fast R-CNN,
-    2.3). `dropout_keys` [B], one per image so that a mask never depends on the batch; None at test time.
+    `dropout_keys` [B], one per image so that a mask never depends on the batch; None at test time. `svd_ranks` are of
+    fc6 and fc7 as svd.compress made them, each two layers with that many values between; 0 is the whole layer.
     """
 
-    num_classes: int
     features: int = 4096
     dropout: float = 0.5
+    svd_ranks: tuple[int, int] = (0, 0)
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, dropout_keys: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, x: jax.Array, dropout_keys: jax.Array | None) -> jax.Array:
+        init = nn.initializers.he_normal()
         x = x.reshape(*x.shape[:2], -1)
-        for name in ("fc6", "fc7"):
-            x = nn.Dense(self.features, dtype=self.dtype, kernel_init=nn.initializers.he_normal(), name=name)(x)
-            x = nn.relu(x)
+        for name, rank in zip(("fc6", "fc7"), self.svd_ranks, strict=True):
+            if rank:
+                x = nn.Dense(rank, use_bias=False, dtype=self.dtype, kernel_init=init, name=f"{name}_v")(x)
+                name = f"{name}_u"
+            x = nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=init, name=name)(x))
             if dropout_keys is not None and self.dropout > 0:
                 dropout_keys, now = jnp.moveaxis(jax.vmap(jax.random.split)(dropout_keys), 1, 0)
                 x = _dropout(now, x, rate=self.dropout)
+        return x
+
+
+class BoxHead(nn.Module):
+    """What fc7 says of each RoI: [B,R,F] -> class logits f32[B,R,K+1] and class-specific deltas f32[B,R,K+1,4].
+
+    Two sibling layers drawn from N(0, 0.01) and N(0, 0.001) (Fast R-CNN, 2.3).
+    """
+
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         x = x.astype(jnp.float32)
         logits = nn.Dense(self.num_classes + 1, kernel_init=nn.initializers.normal(0.01), name="cls_score")(x)
         deltas = nn.Dense((self.num_classes + 1) * 4, kernel_init=nn.initializers.normal(0.001), name="bbox_pred")(x)

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdet.nets.conv import conv_general_dilated
+from jaxdet.nets.conv_relu import conv_relu
 from jaxdet.nets.masking import max_pool_2x2, zero_outside
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions)
@@ -27,6 +27,13 @@ class VGG16(nn.Module):
     pooling: str = "ceil"
     dtype: Any = jnp.float32
 
+    pool_size = 7
+    rpn_features = 512
+
+    @property
+    def channels(self) -> int:
+        return round(512 * self.width)
+
     @nn.compact
     def __call__(self, x: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
         x = zero_outside(x, size).astype(self.dtype)
@@ -34,13 +41,6 @@ class VGG16(nn.Module):
             if block > 1:
                 x, size = max_pool_2x2(x, size, rounding=self.pooling)
             for i in range(1, convolutions + 1):
-                x = nn.Conv(
-                    round(channels * self.width),
-                    (3, 3),
-                    dtype=self.dtype,
-                    kernel_init=nn.initializers.he_normal(),
-                    conv_general_dilated=conv_general_dilated,
-                    name=f"conv{block}_{i}",
-                )(x)
-                x = zero_outside(nn.relu(x), size)
+                features = round(channels * self.width)
+                x, size = conv_relu(x, size, features, kernel=3, dtype=self.dtype, name=f"conv{block}_{i}")
         return x, size

@@ -1,5 +1,6 @@
 import functools
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from jax import export, lax
 
 from jaxdet.nets.conv import conv_general_dilated
+from tests.golden.make_backbones import texture
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 SAME3X3 = {"window_strides": (1, 1), "padding": "SAME", "dimension_numbers": NHWC}
@@ -66,6 +68,18 @@ def test_other_kernels_and_groups_are_the_stock_ones():
     assert_equals_stock(*arrays(size=5))
     x, kernel = arrays()
     assert_equals_stock(x, kernel[:, :, :16], feature_group_count=2)
+
+
+def test_groups_equal_torch():
+    """tests/golden/make_backbones.py."""
+    x = jnp.asarray(texture(6, 7, 8, seed=31))[None]
+    kernel = jnp.asarray(texture(6, 4, 3, 3, seed=32).transpose(2, 3, 1, 0))
+    y, vjp = jax.vjp(lambda x, k: conv_general_dilated(x, k, feature_group_count=2, **SAME3X3), x, kernel)
+    input_gradient, kernel_gradient = vjp(2 * y)
+    with np.load(pathlib.Path(__file__).parents[1] / "golden" / "backbones.npz") as want:
+        np.testing.assert_allclose(y[0], want["groups"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(input_gradient[0], want["groups/input_gradient"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(kernel_gradient, want["groups/kernel_gradient"], rtol=1e-4, atol=1e-5)
 
 
 def test_bfloat16_gradients_are_near_the_stock_ones():

@@ -1,10 +1,13 @@
 """Sizes under both poolings, and zeros outside."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdet.nets.masking import max_pool_2x2, zero_outside
+from jaxdet.nets.masking import max_pool_2x2, max_pool_3x3, zero_outside
 
 
 def test_zero_outside_keeps_the_top_left_part_of_each_image():
@@ -30,3 +33,25 @@ def test_an_odd_last_row_is_pooled_alone_or_dropped():
     floor, _ = max_pool_2x2(x, jnp.asarray([[3, 4]]), rounding="floor")
     np.testing.assert_array_equal(ceil[0, :, :, 0], [[6, 8], [10, 12]])
     np.testing.assert_array_equal(floor[0, :, :, 0], [[6, 8], [0, 0]])
+
+
+@pytest.mark.parametrize("rounding", ["ceil", "floor"])
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize(("height", "width"), [(3, 4), (5, 6), (7, 3)])
+def test_overlapping_windows_equal_the_loop(height, width, padding, rounding):
+    """'floor' has the windows that lie whole on the padded image, 'ceil' one more where cells are left."""
+
+    def starts(length):
+        end = length + padding - 3  # where the last whole window would begin
+        return [s for s in range(-padding, length + padding, 2) if s <= end or (rounding == "ceil" and s < end + 2)]
+
+    x = np.random.default_rng(0).uniform(size=(2, 8, 9, 1)).astype(np.float32)
+    size = jnp.asarray([[height, width], [8, 9]])
+    pool = jax.jit(functools.partial(max_pool_3x3, padding=padding, rounding=rounding))
+    got, cells = pool(zero_outside(jnp.asarray(x), size), size)
+    for image, (height, width) in enumerate(np.asarray(size)):
+        cut = x[image, :height, :width, 0]
+        want = [[cut[max(i, 0) : i + 3, max(j, 0) : j + 3].max() for j in starts(width)] for i in starts(height)]
+        np.testing.assert_array_equal(cells[image], np.shape(want))
+        np.testing.assert_array_equal(got[image, : len(want), : len(want[0]), 0], want)
+        assert got[image].sum() == pytest.approx(np.sum(want), rel=1e-5)

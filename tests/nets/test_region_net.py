@@ -1,13 +1,18 @@
 """Exact parameter counts and shapes of the paper's net, and the independence of images in a batch."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
+from jaxdet.nets.backbones import BACKBONES
 from jaxdet.nets.region_net import region_net
 from jaxdet.nets.vgg16 import LAYERS
+
+UNOPTIMISED = {"xla_backend_optimization_level": 0}  # compiles in a third of the time
 
 
 def test_the_papers_vgg16_has_its_parameters():
@@ -30,54 +35,114 @@ def test_the_papers_vgg16_has_its_parameters():
     }
 
 
-def narrow(**changes):
-    return region_net(backbone="vgg16", num_classes=2, num_anchors=3, width=1 / 16, head_features=8, **changes)
+@pytest.mark.parametrize(
+    ("backbone", "counts"),
+    [
+        # with fc6 to fc8 (4,097,000) Caffe's bvlc_reference_caffenet has 60,965,224
+        ("alexnet", {"conv1": 34_944, "conv2": 307_456, "conv3": 885_120, "conv4": 663_936, "conv5": 442_624}),
+        ("zf", {"conv1": 14_208, "conv2": 614_656, "conv3": 885_120, "conv4": 1_327_488, "conv5": 884_992}),
+    ],
+)
+def test_alexnet_and_zf_have_their_parameters(backbone, counts):
+    made = region_net(backbone=backbone, num_classes=20, num_anchors=9)
+    shapes = jax.eval_shape(made.init, jax.random.key(0))
+    count = {name: sum(leaf.size for leaf in jax.tree.leaves(layer)) for name, layer in shapes.items()}
+    assert count == counts | {
+        "rpn_conv": 590_080,
+        "rpn_cls_score": 257 * 18,
+        "rpn_bbox_pred": 257 * 36,
+        "fc6": 37_752_832,
+        "fc7": 16_781_312,
+        "cls_score": 4097 * 21,
+        "bbox_pred": 4097 * 84,
+    }
+
+
+def narrow(backbone="vgg16", **changes):
+    sizes = {"num_classes": 2, "num_anchors": 3, "width": 1 / 16, "head_features": 8}
+    return region_net(backbone=backbone, **(sizes | changes))
+
+
+@functools.cache
+def params(backbone):
+    fresh = jax.jit(narrow(backbone).init, compiler_options=UNOPTIMISED)(jax.random.key(0))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(fresh))
+    return fresh
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_shapes_and_dtypes(dtype):
     net = narrow(compute_dtype=dtype)
-    params = net.init(jax.random.key(0))
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
     image = jnp.full((2, 48, 64, 3), 100, jnp.uint8)
-    features, size = net.features(params, net.normalise(image), jnp.asarray([[48.0, 64.0], [33.0, 49.0]]))
+    run = jax.jit(net.features, compiler_options=UNOPTIMISED)
+    features, size = run(params("vgg16"), net.normalise(image), jnp.asarray([[48.0, 64.0], [33.0, 49.0]]))
     assert features.shape == (2, 3, 4, 32) and features.dtype == dtype
     np.testing.assert_array_equal(size, [[3, 4], [3, 4]])
-    logits, deltas = net.rpn(params, features)
+    logits, deltas = net.rpn(params("vgg16"), features)
     assert logits.shape == (2, 3 * 4 * 3, 2) and deltas.shape == (2, 3 * 4 * 3, 4)
-    scores, boxes = net.head(params, jnp.zeros((2, 5, 7, 7, 32), dtype), jax.random.split(jax.random.key(1), 2))
+    scores, boxes = net.head(
+        params("vgg16"), jnp.zeros((2, 5, 7, 7, 32), dtype), jax.random.split(jax.random.key(1), 2)
+    )
     assert scores.shape == (2, 5, 3) and boxes.shape == (2, 5, 3, 4)
     assert {x.dtype for x in (logits, deltas, scores, boxes)} == {jnp.dtype("float32")}
 
 
-def test_what_lies_outside_an_image_does_not_matter():
-    net = narrow()
-    params = net.init(jax.random.key(0))
-    image = jax.random.uniform(jax.random.key(1), (1, 64, 64, 3))
+@pytest.mark.parametrize("pooling", ["ceil", "floor"])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_what_lies_outside_an_image_does_not_matter(backbone, pooling):
+    """An image alone (in its own array where the net takes any), in a bucket, and in a larger one full of rubbish."""
+    net = narrow(backbone, pooling=pooling)
+    features = jax.jit(net.features, compiler_options=UNOPTIMISED)
+    height, width = (48, 64) if backbone == "vgg16" else (37, 50)
+    image = jax.random.uniform(jax.random.key(1), (1, 64, 80, 3)) * 100
     size = jnp.asarray([[37.0, 50.0]])
-    alone, _ = net.features(params, image[:, :48], size)
-    other, _ = net.features(params, image.at[:, 37:].set(9.0).at[:, :, 50:].set(9.0), size)
-    np.testing.assert_allclose(alone, other[:, :3], rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(other[:, 3:], 0)
+    alone, cells = features(params(backbone), image[:, :height, :width].at[:, 37:].set(0).at[:, :, 50:].set(0), size)
+    other, again = features(params(backbone), image.at[:, 37:].set(9.0).at[:, :, 50:].set(9.0), size)
+    np.testing.assert_array_equal(cells, again)
+    h, w = np.asarray(cells[0])
+    assert 2 <= h <= 4 and 3 <= w <= 5 and np.asarray(alone[:, :h, :w]).any((0, 3)).all()
+    np.testing.assert_allclose(alone[:, :h, :w], other[:, :h, :w], rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(other[:, h:], 0)
+    np.testing.assert_array_equal(other[:, :, w:], 0)
+
+
+@pytest.mark.parametrize(("pooling", "want"), [("ceil", [39, 64]), ("floor", [38, 63])])
+@pytest.mark.parametrize("backbone", ["alexnet", "zf"])
+def test_cells_of_600_x_1000(backbone, pooling, want):
+    """Caffe's 39x64, one more each way than VGG16's for the zeros around the poolings."""
+    features = narrow(backbone, pooling=pooling).features
+    image, size = jax.ShapeDtypeStruct((1, 600, 1000, 3), jnp.float32), jnp.asarray([[600.0, 1000.0]])
+    out, _ = jax.eval_shape(features, params(backbone), image, size)
+    assert out.shape == (1, *want, 16)
+
+
+def test_without_anchors_there_is_no_region_proposal_network():
+    net = narrow(num_anchors=0)
+    assert net.rpn is None
+    fresh = jax.eval_shape(net.init, jax.random.key(0))
+    assert fresh.keys() == params("vgg16").keys() - {"rpn_conv", "rpn_cls_score", "rpn_bbox_pred"}
 
 
 def test_dropout_depends_on_the_images_key_alone():
     net = narrow(dropout=0.5)
-    params = net.init(jax.random.key(0))
     pooled = jax.random.uniform(jax.random.key(1), (3, 4, 7, 7, 32))
     keys = jax.random.split(jax.random.key(2), 3)
-    together, _ = net.head(params, pooled, keys)
-    alone, _ = net.head(params, pooled[1:2], keys[1:2])
+    together, _ = net.head(params("vgg16"), pooled, keys)
+    alone, _ = net.head(params("vgg16"), pooled[1:2], keys[1:2])
     np.testing.assert_allclose(together[1:2], alone, rtol=1e-5, atol=1e-7)
-    assert not np.allclose(net.head(params, pooled, None)[0], together)
+    assert not np.allclose(net.head(params("vgg16"), pooled, None)[0], together)
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(InputError, match="did you mean 'caffe'"):
+    with pytest.raises(InputError, match="net.normalisation must be one of .*, got 'cafe'; did you mean 'caffe'"):
         narrow(normalisation="cafe")
-    with pytest.raises(InputError, match="'ceil' or 'floor'"):
+    with pytest.raises(InputError, match="net.pooling must be one of ceil, floor, got 'round'"):
         narrow(pooling="round")
-    with pytest.raises(InputError, match="'float32' or 'bfloat16'"):
+    with pytest.raises(InputError, match="one of float32, bfloat16, got 'float23'; did you mean 'float32'"):
         narrow(compute_dtype="float23")
-    with pytest.raises(InputError, match="at least one of its 64 channels"):
-        region_net(backbone="vgg16", num_classes=2, num_anchors=3, width=0.0)
+    for backbone in BACKBONES:
+        with pytest.raises(InputError, match="net.width must be at least 1/64, a channel of conv1, got 0.0; take"):
+            narrow(backbone, width=0.0)
+        narrow(backbone, width=1 / 64)
+    with pytest.raises(InputError, match="one of alexnet, vgg16, zf, got 'vgg'; did you mean 'vgg16'"):
+        narrow("vgg")

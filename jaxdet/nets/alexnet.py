@@ -1,0 +1,54 @@
+"""AlexNet's five convolutions (Krizhevsky et al. 2012) in the order of Caffe's CaffeNet: pooling before LRN."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxdet.nets.conv_relu import conv_relu
+from jaxdet.nets.lrn import lrn_across_channels
+from jaxdet.nets.masking import max_pool_3x3, zero_outside
+
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
+
+
+class AlexNet(nn.Module):
+    """Image f32[B,H,W,3] and size i32[B,2] -> conv5 [B,h,w,256*width] and its size: stride 16, 600x1000 -> 39x64.
+
+    `width` multiplies every channel count (1.0 is the paper's). `padded` is Fast R-CNN's form, with zeros around conv1
+    and the poolings; without it it is the classifier's, which makes 13x13 cells of R-CNN's 227x227 pixels.
+    """
+
+    width: float = 1.0
+    pooling: str = "ceil"
+    dtype: Any = jnp.float32
+    padded: bool = True
+
+    pool_size = 6
+    rpn_features = 256
+
+    @property
+    def channels(self) -> int:
+        return self._features(256)
+
+    def _features(self, channels):
+        return 2 * round(channels * self.width / 2)  # for two groups
+
+    @nn.compact
+    def __call__(self, x: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def conv(x, size, channels, kernel, **options):
+            return conv_relu(x, size, self._features(channels), kernel=kernel, dtype=self.dtype, **options)
+
+        def pool_lrn(x, size):
+            x, size = max_pool_3x3(x, size, padding=int(self.padded), rounding=self.pooling)
+            return lrn_across_channels(x, size=5, alpha=1e-4), size
+
+        x = zero_outside(x, size).astype(self.dtype)
+        x, size = conv(x, size, 96, 11, stride=4, padding=5 * self.padded, name="conv1")
+        x, size = pool_lrn(x, size)
+        x, size = conv(x, size, 256, 5, groups=2, name="conv2")
+        x, size = pool_lrn(x, size)
+        x, size = conv(x, size, 384, 3, name="conv3")
+        x, size = conv(x, size, 384, 3, groups=2, name="conv4")
+        return conv(x, size, 256, 3, groups=2, name="conv5")

@@ -1,0 +1,32 @@
+"""Truncated SVD of the fully connected layers, for faster detection (Fast R-CNN, 3.1)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxdet.checks import InputError
+
+Params = dict[str, dict[str, np.ndarray]]
+
+
+def compress(params: Params, ranks: Mapping[str, int]) -> Params:
+    """Replaces each layer of `ranks` by two whose product is its nearest kernel of that rank.
+
+    fc6 {kernel [in,out], bias [out]} becomes fc6_v {kernel [in,t]}, with the singular values, and fc6_u {kernel
+    [t,out], bias [out]}: region_net(svd_ranks=...) runs them. The paper has 1024 for fc6 and 256 for fc7. On the host.
+
+    Raises:
+      InputError: a layer that is not there, or a rank beyond its kernel's sides.
+    """
+    compressed = dict(params)
+    for name, rank in ranks.items():
+        if name not in params:
+            raise InputError(f"svd: the layer to compress must be one of {', '.join(params)}, got {name!r}.")
+        layer = compressed.pop(name)
+        kernel = np.asarray(layer["kernel"], np.float32)
+        if kernel.ndim != 2 or not 1 <= rank <= min(kernel.shape):
+            raise InputError(f"svd: the rank of {name} must be 1 to a side of {kernel.shape}, got {rank}; lower it.")
+        left, values, right = np.linalg.svd(kernel, full_matrices=False)
+        compressed[f"{name}_v"] = {"kernel": left[:, :rank] * values[:rank]}
+        compressed[f"{name}_u"] = {"kernel": right[:rank], "bias": layer["bias"]}
+    return compressed
