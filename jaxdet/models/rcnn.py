@@ -1,0 +1,177 @@
+"""R-CNN (Girshick, Donahue, Darrell & Malik 2014): every proposal is warped to a square and classified on its own.
+
+The net is fine-tuned by `loss`. The linear stage that follows (one SVM a class, one box regressor a class) is fitted on
+the host to what `rcnn_features` gives; its results are arrays in params, so `predict` is as pure as the others'.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxdet.checks import InputError, bind, nearest
+from jaxdet.models.detector import Detector, image_mean, keys_of
+from jaxdet.nets.crop_net import CropNet
+from jaxdet.ops import targets
+from jaxdet.ops.detect import detect
+from jaxdet.ops.warp import warp
+from jaxdet.types import Batch, Proposals
+
+SCORINGS = ("svm", "softmax")
+MAX_BEFORE_NMS = 100  # boxes of a class and image
+
+
+def rcnn(
+    net: CropNet,
+    *,
+    roi_targets: Mapping[str, Any],
+    detections: Mapping[str, Any],
+    context: int = 16,
+    chunk: int = 64,
+    scoring: str = "svm",
+) -> Detector:
+    """R-CNN over the network of its crops.
+
+    `loss` is the fine-tuning (2.3, appendix B): a softmax over K+1 classes on warped proposals and ground truth boxes,
+    a quarter of them positive, each mirrored with probability 0.5. The paper draws 32 positives and 96 negatives from
+    the whole data set, with replacement; here each image gives its own, without: 16 images of 2 + 6 make the same 128.
+
+    `predict` keeps, of each class, the 100 best proposals of an image (ties with the hundredth too), moves them by
+    params["bbox_ridge"] where there is one (appendix C), then suppresses. The images need their proposals in the batch.
+
+    Args:
+      roi_targets: keyword arguments of the op, whose deltas are not used.
+      detections: keyword arguments of ops detect.
+      context: see ops warp.
+      chunk: proposals of each image that go through the net at a time; memory grows with images x chunk.
+      scoring: 'svm' needs params["svm"]; 'softmax' takes the fine-tuned classifier, as the paper compares (appendix B).
+
+    Raises InputError for an argument that an op does not know; so does `predict` where the SVMs are missing, and both
+    functions where the batch has no slots for proposals.
+    """
+    if scoring not in SCORINGS:
+        raise InputError(f"scoring: no {scoring!r}; {nearest(scoring, SCORINGS)}")
+    assign_rois = bind(targets.roi_targets, roi_targets, section="roi_targets", delta_std=(1.0, 1.0, 1.0, 1.0))
+    detect_boxes = bind(detect, detections, section="detections")
+
+    def loss(params, batch, key):
+        _check_proposals(batch)
+        mirror_keys, roi_keys, dropout_keys = jnp.moveaxis(keys_of(key, batch), 1, 0)
+
+        def crops_of(roi_key, mirror_key, image, image_size, boxes, valid, gt_boxes, gt_labels, gt_valid):
+            proposals = Proposals(boxes=boxes, scores=jnp.zeros(boxes.shape[:1]), valid=valid)
+            rois = assign_rois(roi_key, proposals, gt_boxes, gt_labels, gt_valid)
+            crops = warp(image, image_size, rois.boxes, size=net.input_size, context=context)
+            mirrored = jax.random.bernoulli(mirror_key, 0.5, rois.label.shape)
+            return jnp.where(mirrored[:, None, None, None], crops[:, :, ::-1], crops), rois
+
+        crops, rois = jax.vmap(crops_of)(
+            roi_keys, mirror_keys, net.normalise(batch.image), batch.image_size,
+            batch.proposals, batch.proposals_valid, batch.gt_boxes, batch.gt_labels, batch.gt_valid,
+        )  # fmt: skip
+        pool5 = _unflatten(net.conv(params, _flatten(crops)), like=crops)
+        fc7 = jax.vmap(net.fc7, in_axes=(None, 0, 0))(params, pool5, dropout_keys)
+        log_probability = jax.nn.log_softmax(net.classify(params, fc7))  # [B,R,K+1]
+        errors = -jnp.take_along_axis(log_probability, rois.label[..., None], axis=-1)[..., 0]
+        errors = jnp.sum(jnp.where(rois.valid, errors, 0.0), axis=1)
+        class_loss = image_mean(errors / jnp.maximum(jnp.sum(rois.valid, axis=1, dtype=jnp.float32), 1.0), batch)
+        return class_loss, {"class_loss": class_loss}
+
+    def predict(params, batch):
+        _check_proposals(batch)
+        if scoring == "svm" and "svm" not in params:
+            raise InputError("R-CNN's params must hold 'svm', got none; fit the SVMs first, or take scoring='softmax'.")
+
+        def read(pool5, fc7):
+            scores = _scores(net, params, fc7, scoring)
+            return scores, _deltas(params, pool5, scores)
+
+        valid = batch.proposals_valid & batch.image_valid[:, None]
+        sizes = {"context": context, "chunk": chunk}
+        scores, deltas = _over_crops(net, params, batch, batch.proposals, valid, read, **sizes)
+        scores = jax.vmap(_best_of_class)(scores, valid)
+        found = jax.vmap(detect_boxes)(scores, deltas, batch.proposals, valid, batch.image_size)
+        return dataclasses.replace(found, boxes=found.boxes / batch.scale[:, None, None])
+
+    return Detector(init=net.init, loss=loss, predict=predict)
+
+
+def rcnn_features(net: CropNet, *, context: int = 16, chunk: int = 64) -> Callable:
+    """What the linear stage is fitted to: `features(params, batch, boxes f32[B,R,4], valid bool[B,R])`, pure.
+
+    The boxes are in resized pixels, as batch.proposals; they may be any, ground truth too. Returns pool5 f32[B,R,h,w,C]
+    and fc7 f32[B,R,F], without dropout, 0 where a box is invalid. `context` and `chunk` are those of `rcnn`.
+    """
+
+    def features(params, batch, boxes, valid):
+        return _over_crops(net, params, batch, boxes, valid, lambda *read: read, context=context, chunk=chunk)
+
+    return features
+
+
+def _over_crops(net, params, batch, boxes, valid, read, *, context, chunk):
+    """read(pool5, fc7) of boxes f32[B,R,4], a chunk of each image at a time: arrays [B,R,...], 0 where invalid."""
+    images, count = valid.shape
+    chunk = min(chunk, count)
+    missing = -count % chunk
+
+    def in_chunks(x):
+        x = jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2))
+        return jnp.swapaxes(x.reshape(images, -1, chunk, *x.shape[2:]), 0, 1)
+
+    normalised = net.normalise(batch.image)
+
+    def run(boxes):
+        crops = jax.vmap(lambda *a: warp(*a, size=net.input_size, context=context))(normalised, batch.image_size, boxes)
+        pool5 = net.conv(params, _flatten(crops))
+        return jax.tree.map(lambda x: _unflatten(x, like=crops), read(pool5, net.fc7(params, pool5, None)))
+
+    def run_chunk(one):
+        boxes, valid = one
+        empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(run, boxes))
+        # Proposals come first and padding last, so whole chunks are often empty; they cost nothing.
+        out = lax.cond(jnp.any(valid), run, lambda _: empty, boxes)
+        return jax.tree.map(lambda x: jnp.where(valid.reshape(*valid.shape, *(1,) * (x.ndim - 2)), x, 0.0), out)
+
+    out = lax.map(run_chunk, (in_chunks(boxes), in_chunks(valid)))
+    return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(images, -1, *x.shape[3:])[:, :count], out)
+
+
+def _flatten(x):
+    return x.reshape(-1, *x.shape[2:])
+
+
+def _unflatten(x, *, like):
+    return x.reshape(*like.shape[:2], *x.shape[1:])
+
+
+def _scores(net, params, fc7, scoring):
+    """f32[R,K+1] of crops with fc7 f32[R,F]; the background's column, first, is not read by ops detect."""
+    if scoring == "softmax":
+        return jax.nn.softmax(net.classify(params, fc7))
+    scores = fc7 @ params["svm"]["kernel"] + params["svm"]["bias"][None, :]
+    return jnp.pad(scores, ((0, 0), (1, 0)))
+
+
+def _deltas(params, pool5, scores):
+    """f32[R,K+1,4] for scores [R,K+1]: what the regressors say of crops with pool5 [R,h,w,C]; 0 without regressors."""
+    if "bbox_ridge" not in params:
+        return jnp.zeros((*scores.shape, 4))
+    flat = pool5.reshape(pool5.shape[0], -1)
+    deltas = jnp.einsum("rp,kpd->rkd", flat, params["bbox_ridge"]["kernel"]) + params["bbox_ridge"]["bias"][None]
+    return jnp.pad(deltas, ((0, 0), (1, 0), (0, 0)))
+
+
+def _best_of_class(scores, valid):
+    """scores f32[P,K+1] with -inf for all but the best of each class among the valid proposals."""
+    scores = jnp.where(valid[:, None], scores, -jnp.inf)
+    best, _ = lax.top_k(scores.T, min(MAX_BEFORE_NMS, scores.shape[0]))
+    return jnp.where(scores >= best[:, -1][None, :], scores, -jnp.inf)
+
+
+def _check_proposals(batch: Batch) -> None:
+    if not batch.proposals.shape[1]:
+        raise InputError("R-CNN's batches must hold proposals, got none; name the proposals of the data set.")

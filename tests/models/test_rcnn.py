@@ -1,0 +1,254 @@
+"""R-CNN over a net of three matrices: its detections against a plain loop, and the laws of padding, batch and chunk."""
+
+import dataclasses
+import functools
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.models import rcnn as models
+from jaxdet.models.rcnn import rcnn, rcnn_features
+from jaxdet.ops.warp import warp
+from jaxdet.types import Batch
+
+CLASSES, SIDE, CHANNELS, FEATURES = 2, 12, 4, 5
+SECTIONS = {
+    "roi_targets": {"batch_size": 8, "positive_fraction": 0.25},
+    "detections": {"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 20},
+}
+UNOPTIMISED = {"xla_backend_optimization_level": 0}
+
+
+def init(key):
+    keys = jax.random.split(key, 3)
+    return {
+        "conv1": {"kernel": jax.random.normal(keys[0], (48, CHANNELS)) * 0.2},
+        "fc7": {"kernel": jax.random.normal(keys[1], (9 * CHANNELS, FEATURES)) * 0.4},
+        "cls_score": {"kernel": jax.random.normal(keys[2], (FEATURES, CLASSES + 1))},
+        "keep": jnp.float32(0.9),  # part of the features that dropout keeps
+    }
+
+
+def conv(params, crops):
+    patches = crops.reshape(-1, 3, 4, 3, 4, 3).swapaxes(2, 3).reshape(-1, 3, 3, 48)
+    return jax.nn.relu(patches @ params["conv1"]["kernel"])
+
+
+def fc7(params, pool5, dropout_key):
+    x = jax.nn.relu(pool5.reshape(pool5.shape[0], -1) @ params["fc7"]["kernel"])
+    return (
+        x if dropout_key is None else x * jax.random.bernoulli(dropout_key, params["keep"], x.shape).astype(jnp.float32)
+    )
+
+
+NET = types.SimpleNamespace(
+    init=init,
+    normalise=lambda image: (image.astype(jnp.float32) - 120) / 60,
+    conv=conv,
+    fc7=fc7,
+    classify=lambda params, x: x @ params["cls_score"]["kernel"],
+    input_size=SIDE,
+)
+
+
+@functools.cache
+def compiled(function):
+    made = rcnn(NET, **SECTIONS, context=1, chunk=4)
+    functions = {"loss": jax.value_and_grad(made.loss, has_aux=True), "predict": made.predict}
+    return jax.jit(functions[function], compiler_options=UNOPTIMISED)
+
+
+PARAMS = init(jax.random.key(0))
+
+
+def with_linear_stage(scale=0.05):
+    """Params with SVMs, and with regressors that move boxes differently for every class."""
+    rng = np.random.default_rng(5)
+    kernel = rng.normal(0, scale, (CLASSES, 9 * CHANNELS, 4)).astype(np.float32)
+    svm = {"kernel": rng.normal(0, 1, (FEATURES, CLASSES)).astype(np.float32), "bias": np.float32([1.3, 0.9])}
+    ridge = {"kernel": kernel, "bias": rng.normal(0, scale, (CLASSES, 4)).astype(np.float32)}
+    return PARAMS | {"svm": svm, "bbox_ridge": ridge}
+
+
+def one(seed, size, bucket, *, objects=2, proposals=9, slots=12):
+    """A batch of one random image in a bucket; what is invalid holds garbage, pixels and proposals."""
+    rng = np.random.default_rng(seed)
+    canvas = np.random.default_rng(99).integers(0, 255, (*bucket, 3), np.uint8)
+    canvas[: size[0], : size[1]] = rng.integers(0, 255, (*size, 3), np.uint8)
+
+    def boxes(count):
+        corner = rng.uniform(0, 0.5, (count, 2)) * size[::-1]
+        return np.concatenate([corner, corner + rng.uniform(0.2, 0.5, (count, 2)) * size[::-1]], axis=1)
+
+    gt = boxes(objects)
+    found = np.concatenate([np.repeat(gt, 2, axis=0) + 1, boxes(proposals - 2 * objects)])
+    garbage = np.random.default_rng(98).uniform(0, 30, (slots - proposals, 4))
+    return Batch(
+        image=canvas[None],
+        image_size=np.float32([size]),
+        scale=np.float32([1.5]),
+        image_id=np.int32([seed]),
+        image_valid=np.array([True]),
+        gt_boxes=np.float32([np.pad(gt, ((0, 4 - objects), (0, 0)))]),
+        gt_labels=np.int32([np.pad(1 + np.arange(objects) % CLASSES, (0, 4 - objects))]),
+        gt_valid=np.array([np.arange(4) < objects]),
+        proposals=np.concatenate([found, garbage]).astype(np.float32)[None],
+        proposals_valid=np.array([np.arange(slots) < proposals]),
+    )
+
+
+def stack(*batches):
+    return jax.tree.map(lambda *rows: np.concatenate(rows), *batches)
+
+
+def row(tree, i):
+    return jax.tree.map(lambda x: np.asarray(x)[i], tree)
+
+
+ALONE, LARGER = (40, 52), (48, 64)
+
+
+def test_an_image_has_the_same_loss_alone_and_in_a_larger_bucket_and_batch():
+    loss, key = compiled("loss"), jax.random.key(7)
+    alone = [loss(PARAMS, one(3, (37, 50), ALONE), key), loss(PARAMS, one(4, (40, 44), ALONE), key)]
+    filler = dataclasses.replace(one(5, (20, 20), LARGER, slots=17), image_valid=np.array([False]))
+    both = stack(one(3, (37, 50), LARGER, slots=17), one(4, (40, 44), LARGER, slots=17), filler)
+    expected = jax.tree.map(lambda a, b: (a + b) / 2, *alone)
+    for ours, theirs in zip(jax.tree.leaves(loss(PARAMS, both, key)), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert abs(alone[0][0][0] - alone[1][0][0]) > 1e-3
+
+
+def test_samples_change_with_the_step_and_the_image_only():
+    loss, batch = compiled("loss"), one(3, (37, 50), ALONE)
+    (first, _), _ = loss(PARAMS, batch, jax.random.key(0))
+    (again, _), _ = loss(PARAMS, batch, jax.random.key(0))
+    (other_step, _), _ = loss(PARAMS, batch, jax.random.key(1))
+    (other_image, _), _ = loss(PARAMS, dataclasses.replace(batch, image_id=np.int32([9])), jax.random.key(0))
+    assert first == again and first != other_step and first != other_image
+
+
+def test_an_image_without_anything_to_sample_has_no_loss():
+    empty = one(3, (37, 50), ALONE)
+    nothing = {"proposals_valid": np.zeros((1, 12), bool), "gt_valid": np.zeros((1, 4), bool)}
+    (total, _), gradient = compiled("loss")(PARAMS, dataclasses.replace(empty, **nothing), jax.random.key(0))
+    assert total == 0
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
+
+
+def test_half_of_the_crops_are_mirrored():
+    # the net says how dark the left third is: one ground truth box gives two losses, by whether it is mirrored
+    left = np.zeros((3, 3, CHANNELS, FEATURES), np.float32)
+    left[:, 0] = 1.0
+    params = PARAMS | {"fc7": {"kernel": left.reshape(-1, FEATURES)}, "keep": jnp.float32(1)}
+    batch = dataclasses.replace(one(3, (37, 50), ALONE, objects=1), proposals_valid=np.zeros((1, 12), bool))
+    losses = [float(compiled("loss")(params, batch, jax.random.key(i))[0][0]) for i in range(30)]
+    values, counts = np.unique(np.round(losses, 4), return_counts=True)
+    assert len(values) == 2 and counts.min() >= 8
+
+
+@functools.cache
+def compiled_net():
+    """(pool5, fc7) of the crops of a batch of one image, by the net and the op alone."""
+
+    def run(batch):
+        crops = warp(NET.normalise(batch.image[0]), batch.image_size[0], batch.proposals[0], size=SIDE, context=1)
+        pool5 = conv(PARAMS, crops)
+        return pool5, fc7(PARAMS, pool5, None)
+
+    return jax.jit(run, compiler_options=UNOPTIMISED)
+
+
+def plain_detections(params, batch):
+    """Every proposal on its own, the classes one by one, greedy suppression: (label, score, box) by falling score."""
+    valid = batch.proposals_valid[0]
+    boxes = batch.proposals[0][valid]
+    pool5, features = (np.asarray(x)[valid] for x in compiled_net()(batch))
+    scores = features @ params["svm"]["kernel"] + params["svm"]["bias"]
+    height, width = batch.image_size[0]
+    found = []
+    for k, (kernel, bias) in enumerate(zip(*params["bbox_ridge"].values(), strict=True)):
+        deltas = pool5.reshape(len(boxes), -1) @ kernel + bias
+        side = boxes[:, 2:] - boxes[:, :2]
+        centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + deltas[:, :2] * side
+        half = side * np.exp(deltas[:, 2:]) / 2
+        moved = np.clip(np.concatenate([centre - half, centre + half], axis=1), 0, [width, height, width, height])
+        kept = []
+        for i in np.argsort(-scores[:, k], kind="stable"):
+            if scores[i, k] > 0.05 and all(iou(moved[i], moved[j]) <= 0.3 for j in kept):
+                kept.append(i)
+        found += [(k + 1, scores[i, k], moved[i] / batch.scale[0]) for i in kept]
+    return sorted(found, key=lambda f: -f[1])
+
+
+def iou(a, b):
+    width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    common = max(width, 0) * max(height, 0)
+    return common / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - common)
+
+
+def test_detections_are_those_of_a_plain_loop_in_any_bucket_batch_and_chunk():
+    images = [(4, (40, 44)), (3, (37, 50))]
+    batch = stack(*(one(*image, LARGER, slots=17) for image in images))
+    detections = compiled("predict")(with_linear_stage(), batch)  # of the five chunks the last two are empty
+    for i, image in enumerate(images):
+        expected, found = plain_detections(with_linear_stage(), one(*image, ALONE)), row(detections, i)
+        assert len(expected) > 4
+        assert found.valid.sum() == len(expected)
+        np.testing.assert_array_equal(found.labels[found.valid], [label for label, _, _ in expected])
+        np.testing.assert_allclose(found.scores[found.valid], [score for _, score, _ in expected], rtol=1e-4)
+        np.testing.assert_allclose(found.boxes[found.valid], [box for _, _, box in expected], atol=1e-3)
+
+
+def test_softmax_scores_are_the_classifiers_and_without_regressors_boxes_stay():
+    features = np.abs(np.random.default_rng(0).normal(size=(6, FEATURES))).astype(np.float32)
+    scores = jax.jit(lambda params, x: models._scores(NET, params, x, "softmax"))(PARAMS, features)
+    odds = np.exp(features @ np.asarray(PARAMS["cls_score"]["kernel"]))
+    np.testing.assert_allclose(scores, odds / odds.sum(1, keepdims=True), rtol=1e-5)
+    deltas = models._deltas(PARAMS, np.zeros((6, 3, 3, CHANNELS), np.float32), scores)
+    np.testing.assert_array_equal(deltas, np.zeros((6, CLASSES + 1, 4)))
+
+
+def test_filler_rows_and_images_without_proposals_detect_nothing():
+    batch = one(3, (37, 50), LARGER, slots=17)
+    filler = dataclasses.replace(batch, image_valid=np.array([False]))
+    without = dataclasses.replace(batch, proposals_valid=np.zeros((1, 17), bool))
+    assert not np.any(compiled("predict")(with_linear_stage(), stack(filler, without)).valid)
+
+
+def test_features_are_those_of_any_chunk_and_zero_where_invalid():
+    batch = one(3, (37, 50), ALONE)
+    args = (PARAMS, batch, batch.proposals, batch.proposals_valid)
+    pool5, features = jax.jit(rcnn_features(NET, context=1, chunk=5), compiler_options=UNOPTIMISED)(*args)
+    assert pool5.shape == (1, 12, 3, 3, CHANNELS) and features.shape == (1, 12, FEATURES)
+    expected_pool5, expected_features = compiled_net()(batch)
+    np.testing.assert_allclose(pool5[0, :9], expected_pool5[:9], atol=1e-5)
+    np.testing.assert_allclose(features[0, :9], expected_features[:9], atol=1e-5)
+    assert not np.any(pool5[0, 9:]) and not np.any(features[0, 9:])
+
+
+def test_only_the_best_hundred_of_a_class_go_into_suppression():
+    scores = jnp.asarray(np.random.default_rng(0).permutation(150)[:, None] * np.float32([[1, 1, -1]]))
+    valid = jnp.arange(150) < 140
+    best = np.asarray(jax.jit(models._best_of_class)(scores, valid))
+    for column in (1, 2):
+        expected = np.sort(np.asarray(scores)[:140, column])[-100:]
+        np.testing.assert_array_equal(np.sort(best[np.isfinite(best[:, column]), column]), expected)
+
+
+def test_mistakes_are_named():
+    with pytest.raises(InputError, match="config detections: no field 'nms'; did you mean 'nms_iou'"):
+        rcnn(NET, roi_targets={}, detections={"nms": 0.3})
+    with pytest.raises(InputError, match="scoring: no 'svn'; did you mean 'svm'"):
+        rcnn(NET, **SECTIONS, scoring="svn")
+    batch = one(3, (37, 50), ALONE)
+    with pytest.raises(InputError, match="params must hold 'svm', got none; fit the SVMs first"):
+        rcnn(NET, **SECTIONS).predict(PARAMS, batch)
+    without = dataclasses.replace(batch, proposals=np.zeros((1, 0, 4)), proposals_valid=np.zeros((1, 0), bool))
+    for function in (lambda m: m.predict(PARAMS, without), lambda m: m.loss(PARAMS, without, jax.random.key(0))):
+        with pytest.raises(InputError, match="batches must hold proposals, got none"):
+            function(rcnn(NET, **SECTIONS, scoring="softmax"))
