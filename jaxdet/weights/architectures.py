@@ -19,6 +19,7 @@ _SIGNS = (
     (r"^features\.22\.", "VGG13"),
     (r"^features\.18\.", "VGG11"),
     (r"^features\.10\.", "AlexNet"),
+    (r"^conv5\.weight$", "CaffeNet or ZF-Net"),
 )
 
 

@@ -23,6 +23,7 @@ class Layer:
     side: int = 3  # of the convolution's kernel; 0: fully connected
     cells: int = 1  # a fully connected layer reads this many cells of the other's outputs
     outputs: tuple[str, int] | None = None  # as many as this layer has, times this
+    groups: int = 1  # each reads its own part of the other layer's outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +46,9 @@ def vgg16_layers(sources: Mapping[str, str]) -> list[Layer]:
     return [Layer(name, source, reads) for (name, source), reads in zip(sources.items(), ["", *sources], strict=False)]
 
 
-def fully_connected(fc6: str, fc7: str) -> list[Layer]:
-    """VGG16's two fully connected layers over 7x7 cells of conv5_3."""
-    return [Layer("fc6", fc6, "conv5_3", side=0, cells=49), Layer("fc7", fc7, "fc6", side=0)]
+def fully_connected(fc6: str, fc7: str, *, reads: str = "conv5_3", cells: int = 49) -> list[Layer]:
+    """The two fully connected layers, VGG16's over 7x7 cells of conv5_3."""
+    return [Layer("fc6", fc6, reads, side=0, cells=cells), Layer("fc7", fc7, "fc6", side=0)]
 
 
 def convert(
@@ -102,7 +103,7 @@ def _wanted_shapes(state, layers, layout):
         if layer.outputs is not None:
             other, times = layer.outputs
             out = outputs[other] and outputs[other] * times
-        ours = (layer.side,) * 2 * bool(layer.side) + (inputs and inputs * layer.cells, out)
+        ours = (layer.side,) * 2 * bool(layer.side) + (inputs and inputs * layer.cells // layer.groups, out)
         axes = layout.convolution if layer.side else layout.linear
         shapes[layer.source + layout.kernel] = tuple(ours[axes.index(axis)] for axis in range(len(axes)))
         shapes[layer.source + layout.bias] = (out,)

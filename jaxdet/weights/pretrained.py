@@ -9,7 +9,7 @@ from jaxdet.checks import InputError, nearest
 from jaxdet.fetch import Unavailable, fetch, matches
 from jaxdet.weights.keras import keras_vgg16
 from jaxdet.weights.layers import Params
-from jaxdet.weights.torch import state_dict, vgg16_classifier
+from jaxdet.weights.torch import classifier, state_dict
 from jaxdet.weights.torch_file import read_torch_file
 
 CACHE = "~/.cache/jaxdet/weights"
@@ -27,10 +27,10 @@ class Pretrained:
     read: Callable[[Path], Params]
 
 
-def _vgg16_of_torch(path: Path) -> Params:
+def _of_torch(path: Path) -> Params:
     contents = read_torch_file(path)
     try:
-        return vgg16_classifier(state_dict(contents))
+        return classifier(state_dict(contents))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -42,7 +42,7 @@ PRETRAINED = {
         digest="sha256:397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         normalisation="torchvision",
         pooling="floor",
-        read=_vgg16_of_torch,
+        read=_of_torch,
     ),
     # The original Caffe model converted by jcjohnson; as in PyTorch's own names, the start of the hash is in the name.
     "caffe": Pretrained(
@@ -51,7 +51,7 @@ PRETRAINED = {
         digest="sha256:00b39a1b",
         normalisation="caffe",
         pooling="ceil",
-        read=_vgg16_of_torch,
+        read=_of_torch,
     ),
     "keras": Pretrained(
         url="https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
@@ -79,6 +79,8 @@ def is_published(file: str | os.PathLike) -> bool:
 def load_pretrained(name: str, *, file: str | os.PathLike = "", cache: str | os.PathLike = CACHE) -> Params:
     """conv1_1 to conv5_3, fc6 and fc7 of ImageNet's VGG16 under jaxdet's names, f32; fc6 reads 7x7 cells.
 
+    CaffeNet and ZF-Net are not published in a layout that is read here; a file of one's own may hold them.
+
     Args:
       name: 'torchvision', 'caffe' or 'keras': which training, and so which normalisation of the input.
       file: '' downloads the published file from its official address, an address (https://...) from there; or a file
@@ -86,7 +88,7 @@ def load_pretrained(name: str, *, file: str | os.PathLike = "", cache: str | os.
       cache: folder into which the published file is downloaded once.
 
     Raises:
-      InputError: no such name; no connection (says which file to put where); a file that is not VGG16's weights.
+      InputError: no such name; no connection (says which file to put where); a file of another network's weights.
     """
     pretrained = _named(name)
     if not is_published(file):

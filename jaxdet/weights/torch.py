@@ -22,6 +22,9 @@ VGG16_LAYERS = {
     17: "conv4_1", 19: "conv4_2", 21: "conv4_3",
     24: "conv5_1", 26: "conv5_2", 28: "conv5_3",
 }  # fmt: skip
+# (kernel's side, groups) of conv1 to conv5
+CAFFENET = ((11, 1), (5, 2), (3, 1), (3, 2), (3, 2))
+ZF = ((7, 1), (5, 1), (3, 1), (3, 1), (3, 1))
 VGG16, TORCHVISION, SIMPLE = (
     "VGG16",
     "torchvision's Faster R-CNN with VGG16",
@@ -53,6 +56,31 @@ def state_dict(contents: Any) -> Mapping[str, np.ndarray]:
         got = type(contents).__name__
         raise InputError(f"the file must hold a state dict of named arrays, got a {got}; save model.state_dict().")
     return contents
+
+
+def classifier(state: Mapping[str, np.ndarray]) -> Params:
+    """The convolutions, fc6 and fc7 of VGG16 (`vgg16_classifier`), CaffeNet or ZF-Net; their last layer is left out.
+
+    CaffeNet and ZF-Net as converted from Caffe keep its names: conv1.weight to fc8.bias. A file of the convolutions
+    alone gives no fc6 and fc7. torchvision's AlexNet is another network and refused.
+    """
+    network = looks_like(state)
+    if network == "AlexNet":
+        raise InputError(
+            "the weights must be of Caffe's AlexNet, got torchvision's, which has 64 and 192 channels in conv1 and "
+            "conv2 where Caffe's has 96 and 256, no groups and no LRN; give a state dict converted from CaffeNet."
+        )
+    if network != "CaffeNet or ZF-Net":
+        return vgg16_classifier(state)
+    zf = getattr(state.get("conv1.weight"), "shape", ())[2:] == (7, 7)
+    names = ("", *(f"conv{i}" for i in range(1, 6)))
+    layers = [
+        Layer(name, name, reads, side=side, groups=groups)
+        for name, reads, (side, groups) in zip(names[1:], names[:-1], ZF if zf else CAFFENET, strict=True)
+    ]
+    if any(name.startswith("fc") for name in state):
+        layers += fully_connected("fc6", "fc7", reads="conv5", cells=36)
+    return convert(state, layers, TORCH, what="ZF-Net" if zf else "CaffeNet", unread=["fc8"])
 
 
 def vgg16_classifier(state: Mapping[str, np.ndarray]) -> Params:

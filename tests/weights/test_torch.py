@@ -1,18 +1,22 @@
 """Foreign parameters under our names: layouts, the order of fc6's rows and of deltas, logits; all errors at once."""
 
+import jax
 import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
+from jaxdet.nets.region_net import region_net
 from jaxdet.nets.vgg16 import LAYERS
 from jaxdet.weights.torch import (
     VGG16_LAYERS,
+    classifier,
     identify,
     simple_faster_rcnn,
     state_dict,
     torchvision_faster_rcnn,
     vgg16_classifier,
 )
+from tests.golden import make_backbones
 
 CHANNELS, ANCHORS, CLASSES, HIDDEN = 4, 3, 2, 5
 
@@ -28,11 +32,11 @@ def backbone(prefix):
     return {f"{prefix}.{i}": (CHANNELS, 3 if i == 0 else CHANNELS, 3, 3) for i in VGG16_LAYERS}
 
 
-def classifier(first="classifier.0", second="classifier.3"):
+def hidden_layers(first="classifier.0", second="classifier.3"):
     return {first: (HIDDEN, CHANNELS * 49), second: (HIDDEN, HIDDEN)}
 
 
-VGG16 = made(backbone("features") | classifier() | {"classifier.6": (7, HIDDEN)})
+VGG16 = made(backbone("features") | hidden_layers() | {"classifier.6": (7, HIDDEN)})
 TORCHVISION = made(
     backbone("backbone")
     | {
@@ -42,7 +46,7 @@ TORCHVISION = made(
         "roi_heads.box_predictor.cls_score": (CLASSES + 1, HIDDEN),
         "roi_heads.box_predictor.bbox_pred": (4 * (CLASSES + 1), HIDDEN),
     }
-    | classifier("roi_heads.box_head.fc6", "roi_heads.box_head.fc7")
+    | hidden_layers("roi_heads.box_head.fc6", "roi_heads.box_head.fc7")
 )
 SIMPLE = made(
     backbone("extractor")
@@ -53,7 +57,7 @@ SIMPLE = made(
         "head.score": (CLASSES + 1, HIDDEN),
         "head.cls_loc": (4 * (CLASSES + 1), HIDDEN),
     }
-    | classifier("head.classifier.0", "head.classifier.2")
+    | hidden_layers("head.classifier.0", "head.classifier.2")
 )
 
 
@@ -195,3 +199,42 @@ def test_the_state_dict_in_a_files_contents():
     for contents in ([1, 2], np.zeros(3), {1: 2}):
         with pytest.raises(InputError, match="the file must hold a state dict of named arrays, got a"):
             state_dict(contents)
+
+
+def caffe(net, fully_connected=True):
+    """A state dict converted from Caffe, of 1/16 of the channels."""
+    layers = {"fc6": (HIDDEN, 16 * 36), "fc7": (HIDDEN, HIDDEN), "fc8": (7, HIDDEN)}
+    return make_backbones.state(net) | (made(layers) if fully_connected else {})
+
+
+@pytest.mark.parametrize("net", ["alexnet", "zf"])
+def test_caffes_alexnet_and_zf(net):
+    state = caffe(net)
+    params = classifier(state)
+    assert list(params) == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"]
+    fresh = region_net(backbone=net, num_classes=1, num_anchors=0, width=1 / 16, head_features=HIDDEN).init
+    fresh = jax.eval_shape(fresh, jax.random.key(0))
+    assert jax.tree.map(np.shape, params) == {name: jax.tree.map(np.shape, fresh[name]) for name in params}
+    np.testing.assert_array_equal(params["conv2"]["kernel"][1, 2, 0, 3], state["conv2.weight"][3, 0, 1, 2])
+    pooled = np.random.default_rng(1).normal(size=(16, 6, 6)).astype(np.float32)  # C,H,W as Caffe has it
+    got = pooled.transpose(1, 2, 0).reshape(-1) @ params["fc6"]["kernel"]
+    np.testing.assert_allclose(got, state["fc6.weight"] @ pooled.reshape(-1), rtol=1e-4, atol=1e-5)
+    assert list(classifier(caffe(net, fully_connected=False))) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
+
+
+def test_a_kernel_that_no_group_reads():
+    state = caffe("alexnet") | {"conv4.weight": np.zeros((24, 24, 3, 3), np.float32)}
+    with pytest.raises(InputError, match="CaffeNet, got .*: conv4.weight is 24x24x3x3, should be 24x12x3x3; give"):
+        classifier(state)
+    with pytest.raises(InputError, match="of ZF-Net, got those of CaffeNet or ZF-Net: missing conv3.bias; give"):
+        classifier({name: x for name, x in caffe("zf").items() if name != "conv3.bias"})
+
+
+def test_torchvisions_alexnet_does_not_fit():
+    indices = {0: (64, 3, 11, 11), 3: (192, 64, 5, 5), 6: (384, 192, 3, 3), 8: (256, 384, 3, 3), 10: (256, 256, 3, 3)}
+    with pytest.raises(InputError, match="torchvision's, which has 64 and 192 channels .*, no groups and no LRN; give"):
+        classifier(made({f"features.{i}": shape for i, shape in indices.items()}))
+
+
+def test_vgg16_is_read_as_before():
+    assert_same(classifier(VGG16), vgg16_classifier(VGG16))
