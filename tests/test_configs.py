@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import faster_voc, faster_voc0712, faster_voc12_article
+from configs import faster_voc, faster_voc0712, faster_voc12_article, faster_zf_voc
 from jaxdet import sections
 from jaxdet.checks import bind
 from jaxdet.data.pipeline import train_batches
@@ -157,6 +157,13 @@ def test_0712_is_the_same_longer_on_more_images():
         "optim.boundaries": (80_000,),
         "training.steps": 110_000,
     }
+
+
+def test_zf_is_the_same_with_nothing_frozen():
+    """py-faster-rcnn's ZF solver has VGG16's numbers; its train.prototxt has no lr_mult 0."""
+    ours, vgg16s = (dict(_flat(module.get_config().to_dict())) for module in (faster_zf_voc, faster_voc))
+    changed = {name: value for name, value in ours.items() if value != vgg16s[name]}
+    assert changed == {"name": "faster_zf_voc", "net.backbone": "zf", "training.frozen": ()}
 
 
 def _flat(tree, prefix=""):
