@@ -34,15 +34,12 @@ def detector(pooling="ceil", roi_pooling="max_pool", dropout=0.5, compute_dtype=
     return faster_rcnn(net, anchors, **SECTIONS, min_proposal_size=4.0, roi_pooling=roi_pooling, **changes)
 
 
-UNOPTIMISED = {"xla_backend_optimization_level": 0}  # compiles in a third of the time
-
-
 @functools.cache
 def compiled(function, **options):
     """detector(**options)'s loss, its gradient or predict, compiled once a shape for all tests."""
     made = detector(**options)
     functions = {"loss": made.loss, "gradient": jax.value_and_grad(made.loss, has_aux=True), "predict": made.predict}
-    return jax.jit(functions[function], compiler_options=UNOPTIMISED)
+    return jax.jit(functions[function])
 
 
 @functools.cache

@@ -1,0 +1,160 @@
+"""Fast R-CNN on given proposals: padding, normalisation, and that it is the second half of Faster R-CNN."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdet.models.fast_rcnn import fast_rcnn, fold_normalisation, with_normalisation
+from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.models.rpn import region_proposal_network, rpn_detector
+from jaxdet.ops.anchors import base_anchors
+from jaxdet.ops.propose import propose
+from jaxdet.types import Batch
+from tests.models.small_net import small_net
+
+SECTIONS = {
+    "roi_targets": {"batch_size": 16},
+    "detections": {"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 20},
+}
+MEAN = np.float32(np.random.default_rng(5).normal(0, 0.05, (4, 4)))
+STD = np.float32(np.random.default_rng(6).uniform(0.05, 0.3, (4, 4)))
+
+
+NET = small_net()
+
+
+@functools.cache
+def detector():
+    return fast_rcnn(NET, num_classes=3, **SECTIONS)
+
+
+@functools.cache
+def compiled(name):
+    functions = {
+        "loss": detector().loss,
+        "gradient": jax.grad(detector().loss, has_aux=True),
+        "predict": detector().predict,
+    }
+    return jax.jit(functions[name])
+
+
+@functools.cache
+def params():
+    return with_normalisation(detector().init(jax.random.key(0)), MEAN, STD)
+
+
+def one(seed=3, size=(61, 100), bucket=(64, 112), *, slots=12, count=9):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 255, (*size, 3), np.uint8)
+    gt = np.float32([[8, 6, 50, 40], [40, 20, 95, 58]])
+    near = gt[rng.integers(0, 2, count)] + rng.uniform(-7, 7, (count, 4)).astype(np.float32)
+    proposals, valid = np.full((slots, 4), 5, np.float32), np.arange(slots) < count  # invalid ones are not zero
+    proposals[:count] = np.clip(near, 0, np.float32(size[::-1] * 2))
+    canvas = np.random.default_rng(99).integers(0, 255, (*bucket, 3), np.uint8)
+    canvas[: size[0], : size[1]] = image
+    return Batch(
+        image=canvas[None],
+        image_size=np.float32([size]),
+        scale=np.float32([1.5]),
+        image_id=np.int32([seed]),
+        image_valid=np.array([True]),
+        gt_boxes=gt[None],
+        gt_labels=np.int32([[1, 3]]),
+        gt_valid=np.array([[True, True]]),
+        proposals=proposals[None],
+        proposals_valid=valid[None],
+    )
+
+
+def test_an_image_gives_the_same_alone_and_with_more_room_for_pixels_and_proposals():
+    key = jax.random.key(7)
+    roomy = one(bucket=(96, 144), slots=20)
+    alone, larger = (compiled("loss")(params(), batch, key)[1] for batch in (one(), roomy))
+    for name, value in alone.items():
+        np.testing.assert_allclose(larger[name], value, rtol=1e-4, err_msg=name)
+    assert float(alone["box_loss"]) > 0
+    found, same = (compiled("predict")(params(), batch) for batch in (one(), roomy))
+    assert found.valid.any()
+    np.testing.assert_array_equal(found.labels, same.labels)
+    np.testing.assert_allclose(found.boxes, same.boxes, atol=1e-3)
+    np.testing.assert_allclose(found.scores, same.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", ["no proposals", "no objects", "neither"])
+def test_without_proposals_or_objects_everything_is_finite(change):
+    batch = one()
+    if change != "no objects":
+        batch = dataclasses.replace(batch, proposals_valid=np.zeros_like(batch.proposals_valid))
+    if change != "no proposals":
+        batch = dataclasses.replace(batch, gt_valid=np.zeros_like(batch.gt_valid))
+    gradients, metrics = compiled("gradient")(params(), batch, jax.random.key(0))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((gradients, metrics)))
+    if change != "no objects":
+        assert not compiled("predict")(params(), batch).valid.any()
+
+
+def test_the_head_learns_deltas_normalised_by_class():
+    """With a head that says the normalised deltas are zero, the box loss is that of the targets themselves."""
+    flat = jax.tree.map(jnp.zeros_like, params()["bbox_pred"])
+    constant = params() | {"bbox_pred": flat}
+
+    def box_loss(mean, std):
+        return float(compiled("loss")(with_normalisation(constant, mean, std), one(), jax.random.key(7))[1]["box_loss"])
+
+    wide = box_loss(np.zeros((4, 4), np.float32), np.full((4, 4), 10, np.float32))
+    wider = box_loss(np.zeros((4, 4), np.float32), np.full((4, 4), 20, np.float32))
+    assert wide == pytest.approx(4 * wider, rel=1e-4)  # all in the quadratic part of smooth L1
+    others = np.float32([[9] * 4, [0] * 4, [9] * 4, [0] * 4])  # classes that are not in the image
+    assert box_loss(others, np.full((4, 4), 10, np.float32)) == pytest.approx(wide, rel=1e-6)
+
+
+def test_folded_into_bbox_pred_it_is_the_second_half_of_faster_rcnn():
+    """The same proposals and head give the same detections, once the normalisation is that of faster_rcnn."""
+    limits = {"pre_nms_top_n": 100, "post_nms_top_n": 12, "nms_iou": 0.7}
+    delta_std = (0.1, 0.1, 0.2, 0.2)
+    anchors = base_anchors(scales=(1.5, 3))
+    options = {"rpn_targets": {}, "train_proposals": limits, "test_proposals": limits, "min_proposal_size": 4.0}
+    whole = faster_rcnn(NET, anchors, **SECTIONS, **options, delta_std=delta_std)
+    folded = fold_normalisation(params(), delta_std)
+    assert folded.keys() == whole.init(jax.random.key(0)).keys()
+    rpn = region_proposal_network(
+        NET, anchors, rpn_targets={}, min_proposal_size=4.0, rpn_sigma=3.0, rpn_box_weight=1.0,
+        rpn_box_normaliser="sampled", cross_boundary_anchors=False,
+    )  # fmt: skip
+    alone = rpn_detector(NET, rpn, functools.partial(propose, **limits))
+    batch = one()
+    proposals = jax.jit(alone.predict)(folded, batch)
+    assert proposals.valid.sum() > 3
+    assert (np.diff(np.asarray(proposals.scores[0])[np.asarray(proposals.valid[0])]) <= 0).all()
+    handed_over = dataclasses.replace(
+        batch, proposals=proposals.boxes * batch.scale[:, None, None], proposals_valid=proposals.valid
+    )
+    found = compiled("predict")(params(), handed_over)
+    expected = jax.jit(whole.predict)(folded, batch)
+    assert expected.valid.any()
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+
+
+def test_the_rpn_alone_has_the_losses_it_has_in_joint_training():
+    limits = {"pre_nms_top_n": 100, "post_nms_top_n": 12, "nms_iou": 0.7}
+    anchors = base_anchors(scales=(1.5, 3))
+    rpn = region_proposal_network(
+        NET, anchors, rpn_targets={"batch_size": 32}, min_proposal_size=4.0, rpn_sigma=3.0, rpn_box_weight=1.0,
+        rpn_box_normaliser="sampled", cross_boundary_anchors=False,
+    )  # fmt: skip
+    whole = faster_rcnn(
+        NET, anchors, **SECTIONS, rpn_targets={"batch_size": 32}, train_proposals=limits, test_proposals=limits,
+        min_proposal_size=4.0,
+    )  # fmt: skip
+    alone = rpn_detector(NET, rpn, functools.partial(propose, **limits))
+    both = (jax.jit(d.loss)(params(), one(), jax.random.key(3))[1] for d in (alone, whole))
+    got, expected = both
+    assert got.keys() == {"objectness_loss", "rpn_box_loss"}
+    for name, value in got.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=name)
