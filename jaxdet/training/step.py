@@ -54,7 +54,7 @@ def make_train_step(
 
 def _parts(batch: Batch, count: int) -> Batch:
     """Reshapes rows [B] to [A, B/A], every A-th row to a part: so each device keeps the rows it has."""
-    return jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), batch)
+    return jax.tree.map(lambda x: x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1), batch)
 
 
 def _mean(function, parts):
