@@ -1,4 +1,4 @@
-"""What the scripts share: parsing flags, and printing a user's mistake as one line instead of a traceback."""
+"""What the scripts share: flags, a user's mistake as one line instead of a traceback, joining other processes."""
 
 import argparse
 import re
@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 from absl import app, flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
@@ -48,6 +49,33 @@ def run(main: Callable[[list[str]], None], *, takes_files: bool = False, default
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def join(processes: str) -> None:
+    """Joins the other processes of a run over several hosts, before anything asks jax for its devices.
+
+    Args:
+      processes: '' for a run of this process alone; 'auto' where jax knows the cluster (TPU pods, Slurm, Open MPI,
+        Kubernetes); else 'HOST:PORT,COUNT,NUMBER': where process 0 listens, how many there are, which one this is.
+
+    Raises:
+      InputError: it is none of these, or the others cannot be found.
+    """
+    if not processes:
+        return
+    manual = re.fullmatch(r"(.+:\d+),(\d+),(\d+)", processes)
+    if processes != "auto" and not (manual and int(manual[3]) < int(manual[2])):
+        raise InputError(
+            f"--distributed must be auto or HOST:PORT,COUNT,NUMBER, numbers from 0 on, got {processes!r}; "
+            "such as --distributed=10.0.0.1:1234,2,0 on the first of two hosts."
+        )
+    try:
+        jax.distributed.initialize(*((manual[1], int(manual[2]), int(manual[3])) if manual else ()))
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"--distributed={processes}: the processes do not find each other ({error}); "
+            "start all of them, and name the host and a free port of the first: HOST:PORT,COUNT,NUMBER."
+        ) from error
 
 
 def _config_file(arguments: list[str]) -> str | None:

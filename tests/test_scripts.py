@@ -49,6 +49,11 @@ def run_folder(tmp_path):
         ("train.py --config", "--config: there is no file ''; valid names: configs/faster_devkit.py, configs/faster_"),
         ("train.py steps=3", "'steps=3' is not a flag; flags are written --name=value."),
         ("train.py --wrokdir=x", "Unknown command line flag 'wrokdir'. Did you mean: workdir ?"),
+        (
+            "train.py --distributed=host:1234,2,2",
+            "--distributed must be auto or HOST:PORT,COUNT,NUMBER, numbers from 0",
+        ),
+        ("evaluate.py --distributed=2", "got '2'; such as --distributed=10.0.0.1:1234,2,0 on the first of two hosts."),
         ("evaluate.py", "--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes."),
         (
             "evaluate.py --config.seed=3",

@@ -43,11 +43,12 @@ def test_a_batch_that_does_not_divide_is_refused():
 
 TWO_PROCESSES = """
 import sys, jax, numpy as np
-jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+from jaxdet import commands, experiment
+commands.join(sys.argv[1])
 from tests.training import toy
-state = toy.train(sys.argv[3], steps=4)
+state = toy.train(sys.argv[2], steps=4)
 if jax.process_index() == 0:
-    np.savez(sys.argv[3] + "/final.npz", **state.trainable)
+    np.savez(sys.argv[2] + "/final.npz", **state.trainable)
 """
 
 
@@ -55,9 +56,11 @@ def test_two_processes_train_as_one(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    command = [sys.executable, "-c", TWO_PROCESSES, address]
+    command = [sys.executable, "-c", TWO_PROCESSES]
     processes = [
-        subprocess.Popen([*command, str(i), str(tmp_path / "two")], cwd=ROOT, env=os.environ, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [*command, f"{address},2,{i}", str(tmp_path / "two")], cwd=ROOT, env=os.environ, stderr=subprocess.PIPE
+        )
         for i in range(2)
     ]
     for process in processes:
