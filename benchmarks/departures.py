@@ -1,18 +1,24 @@
 """How much each departure from py-faster-rcnn (README's table) changes, on made-up but life-like inputs.
 
-    python -m benchmarks.departures
+    python -m benchmarks.departures [path/to/VOCdevkit/VOC2012]
 
+With a folder in VOC layout it measures on the boxes of that folder's trainval, too; its photos are not read.
 Boxes are continuous here: an inclusive x2 or y2 of py-faster-rcnn stands one larger. The ground truth and image size
 are those of tests/golden/targets.npz, the rest is drawn with seed 0. Photos are taken to be 375x500, resized by 1.6.
 """
 
 import functools
 import pathlib
+import sys
 
 import cv2
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdet.data import devkit, plan
+from jaxdet.data.annotations import annotated_size, read_objects, read_xml
+from jaxdet.data.transforms import pad_ground_truth, resize_scale
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.evaluation.voc_ap import average_precision
 from jaxdet.ops.anchors import base_anchors, grid_anchors
@@ -22,13 +28,16 @@ from jaxdet.ops.nms import nms
 from jaxdet.ops.roi_pool import roi_max_pool
 
 HEIGHT, WIDTH, GRID, SCALE = 600, 800, (38, 50), 1.6
+SIDES = {"short_side": 600, "long_side": 1000}
 ONE_LESS = np.float32([0, 0, 1, 1])  # pixel at the right and bottom
 SIZE = jnp.float32([HEIGHT, WIDTH])
+RULE = {"positive_iou": 0.7, "negative_iou": 0.3, "force_best": True}
+GOLDEN = pathlib.Path(__file__).parents[1] / "tests" / "golden"
 
 
 @functools.cache
 def truth():
-    with np.load(pathlib.Path(__file__).parents[1] / "tests" / "golden" / "targets.npz") as golden:
+    with np.load(GOLDEN / "targets.npz") as golden:
         return jnp.asarray(golden["gt_boxes"])
 
 
@@ -72,9 +81,8 @@ def scaled_truth():
     """There inclusive corners are scaled and 1 is added after that, so boxes are SCALE - 1 pixels smaller than here."""
     anchors = jnp.asarray(grid_anchors(base_anchors(), GRID, stride=16))
     smaller = truth() - (SCALE - 1) * ONE_LESS[None]
-    rule = {"positive_iou": 0.7, "negative_iou": 0.3, "force_best": True}
     labels = [
-        np.asarray(match(pairwise_iou(anchors, gt), inside(anchors, SIZE), jnp.ones(len(gt), bool), **rule).label)
+        np.asarray(match(pairwise_iou(anchors, gt), inside(anchors, SIZE), jnp.ones(len(gt), bool), **RULE).label)
         for gt in (truth(), smaller)
     ]
     iou = np.diagonal(pairwise_iou(truth(), smaller))
@@ -160,6 +168,67 @@ def rounded_scores(rng):
         print(f"scores to three digits: {metric} {ap[0]:.5f} -> {ap[1]:.5f}")
 
 
+def ties():
+    """There every detection is kept whose score is not below the 100th best; 702 of one image, with no limit."""
+    with np.load(GOLDEN / "sf_detector.npz") as golden:
+        scores = np.sort(golden["eval/detections/scores"])[::-1]
+    print(f"ties: {(scores >= scores[99]).sum() - 100} more than 100 detections, ", end="")
+    print(f"{len(scores) - len(np.unique(scores))} of {len(scores)} scores are another's, too")
+
+
+def annotations(folder):
+    """(height, width) and boxes f32[G,4] of each photo of trainval, without the difficult objects."""
+    folder = devkit.find_devkit(folder)
+    class_names = devkit.find_class_names(folder)
+    for name in devkit.read_split(folder, "trainval"):
+        root = read_xml(folder / "Annotations" / f"{name}.xml")
+        size = annotated_size(root)
+        objects, _ = read_objects(root, *size, class_names)
+        if boxes := [thing.box for thing in objects if not thing.difficult]:
+            yield size, np.float32(boxes)
+
+
+@functools.partial(jax.jit, static_argnames="bucket")
+def anchor_labels(size, gt, gt_valid, *, bucket):
+    anchors = jnp.asarray(grid_anchors(base_anchors(), (bucket[0] // 16, bucket[1] // 16), stride=16))
+    return match(pairwise_iou(anchors, gt), inside(anchors, size), gt_valid, **RULE).label
+
+
+def real_boxes(photos, assigned):
+    ious, moved, differ, labelled = [], [], 0, 0
+    for (size, boxes), bucket in zip(photos, assigned, strict=True):
+        scale = np.float32(resize_scale(*size, **SIDES))
+        ours, smaller = boxes * scale, boxes * scale - (scale - 1) * ONE_LESS
+        ious += list((smaller[:, 2:] - smaller[:, :2]).prod(axis=1) / (ours[:, 2:] - ours[:, :2]).prod(axis=1))
+        moved.append(np.floor(ours / 16 + 0.5) != np.floor((ours - scale * ONE_LESS) / 16 + 0.5))
+        labels = []
+        for gt in (ours, smaller):
+            slots, _, valid = pad_ground_truth(gt, np.ones(len(gt), np.int32), max_gt=64)
+            resized = jnp.float32([size[0] * scale, size[1] * scale])
+            labels.append(np.asarray(anchor_labels(resized, slots, valid, bucket=bucket)))
+        differ, labelled = differ + (labels[0] != labels[1]).sum(), labelled + (labels[0] >= 0).sum()
+    edges = np.concatenate(moved)[:, 2:]
+    print(f"{len(ious)} real boxes scaled before 1 is added: mean IoU {np.mean(ious):.4f} with ours; ", end="")
+    print(f"{differ} of {labelled} anchor labels differ ({differ / labelled:.2%})")
+    print(f"real ground truth appended to the proposals: {edges.mean():.1%} of {edges.size} edges in another cell")
+
+
+def real_epochs(photos, assigned):
+    """There pairs are of photos both lying or both standing, and each is seen once as it is and once mirrored."""
+    groups = np.array([width >= height for (height, width), _ in photos])
+    buckets = np.unique(assigned, axis=0, return_inverse=True)[1]
+    apart = [(buckets[groups == kind][:, None] != buckets[groups == kind]).mean() for kind in np.unique(groups)]
+    share = np.average(apart, weights=np.unique(groups, return_counts=True)[1])
+    print(f"pairs: {share:.1%} of those drawn there have photos of two buckets; here none")
+    mirrored = np.zeros(len(photos))
+    for epoch in range(28):  # the 70,000 steps of two images
+        for batch in plan.train_plan(assigned, batch_size=1, seed=3, epoch=epoch):
+            mirrored[batch.image_id] += batch.flip
+    print(
+        f"mirrored in 28 epochs: {mirrored.mean():.1f} times, standard deviation {mirrored.std():.1f}; there 14 times"
+    )
+
+
 def main():
     rng = np.random.default_rng(0)
     proposed = proposals(rng)
@@ -169,6 +238,12 @@ def main():
     untouched(rng)
     thresholds(rng)
     rounded_scores(rng)
+    ties()
+    for folder in sys.argv[1:]:
+        photos = list(annotations(folder))
+        assigned = plan.assign_buckets(np.array([size for size, _ in photos]), **SIDES)
+        real_boxes(photos, assigned)
+        real_epochs(photos, assigned)
 
 
 if __name__ == "__main__":
