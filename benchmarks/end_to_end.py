@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import faster_voc
-from jaxdet.experiment import build_detector
+from jaxdet.building import build_detector
 from jaxdet.training import state
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import data_mesh, replicate

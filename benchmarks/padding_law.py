@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import faster_voc
-from jaxdet.experiment import build_detector
+from jaxdet.building import build_detector
 from jaxdet.types import Batch
 
 HEIGHT, WIDTH = 600, 800

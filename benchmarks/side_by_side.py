@@ -13,10 +13,10 @@ import pathlib
 import numpy as np
 
 from jaxdet import workdir
+from jaxdet.building import open_dataset
 from jaxdet.evaluation.predict import ground_truth_table
 from jaxdet.evaluation.tables import DetectionTable
 from jaxdet.evaluation.voc_ap import average_precision
-from jaxdet.experiment import open_dataset
 
 
 def main():

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict, config_dict
 def get_config() -> ConfigDict:
     config = ConfigDict()
     config.name = "faster_voc"
+    config.system = "faster_rcnn"
     config.seed = 3
 
     # The official archives, prepared once under data_dir. Splits are sums of year/split.
@@ -104,4 +105,6 @@ def get_config() -> ConfigDict:
     config.training.keep = 2
 
     config.evaluation = ConfigDict({"batch_size": 2, "pictures": 16})
+    config.evaluation.detections_per_class = 0  # of the split an image, on average; 0: all
+    config.evaluation.svd_ranks = (0, 0)  # of fc6 and fc7, compressed to detect faster; (0, 0): as trained
     return config

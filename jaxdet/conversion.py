@@ -10,9 +10,10 @@ from ml_collections import ConfigDict
 
 from jaxdet import sections
 from jaxdet import workdir as workdirs
+from jaxdet.building import build_detector, check_fit
 from jaxdet.checks import InputError, bind
 from jaxdet.data.voc_official import CLASS_NAMES
-from jaxdet.experiment import build_detector, check_fit, start
+from jaxdet.experiment import start
 from jaxdet.models.detector import Params
 from jaxdet.training import state
 from jaxdet.training.checkpoints import Checkpoints, has_checkpoint

@@ -1,73 +1,46 @@
-"""Building, training, evaluating and using a detector from a config: the one module that knows all the others.
+"""Training, evaluating and using a detector from a config.
 
 A workdir holds experiment.json (the config and the class names), checkpoints/, metrics.jsonl, tensorboard/ and, once
-evaluated, evaluation/<split>/.
+evaluated, evaluation/<split>/. Where training has several stages, stages/<name>/ holds the same of each, and
+checkpoints/ the detector that came out of them.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from jaxdet import photos, sections, visualize
 from jaxdet import workdir as workdirs
-from jaxdet.checks import InputError, bind, nearest
-from jaxdet.data.dataset import Dataset, open_split
-from jaxdet.data.pipeline import eval_batches, photo_batch, train_batches
-from jaxdet.data.shapes import prepare_shapes
-from jaxdet.data.voc import prepare_devkit
-from jaxdet.data.voc_splits import open_voc
+from jaxdet.alternating import train_alternating
+from jaxdet.building import (
+    build_detector,
+    check_fit,
+    eval_batches_of,
+    open_dataset,
+    photo_batch_of,
+    proposals_of,
+    score_threshold,
+)
+from jaxdet.checks import InputError
+from jaxdet.data.dataset import Dataset
 from jaxdet.evaluation.coco_json import write_coco
 from jaxdet.evaluation.predict import detect_split, ground_truth_table
+from jaxdet.evaluation.recall import proposal_recall
 from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
-from jaxdet.evaluation.tables import DetectionTable
-from jaxdet.evaluation.voc_ap import average_precision, mean_ap
+from jaxdet.evaluation.tables import DetectionTable, best_of_each_class
+from jaxdet.fitting import Split, learning, normalised, run_stage
 from jaxdet.models.detector import Detector, Params
-from jaxdet.models.faster_rcnn import faster_rcnn
-from jaxdet.nets.region_net import STRIDE, region_net
-from jaxdet.ops.anchors import base_anchors
+from jaxdet.nets.svd import compress
+from jaxdet.rcnn_stages import train_rcnn
 from jaxdet.starting import settle, starting_params
-from jaxdet.training import loop, state
-from jaxdet.training.checkpoints import has_checkpoint, restore_params
+from jaxdet.training.checkpoints import restore_params
 from jaxdet.training.lock import locked
-from jaxdet.training.optimizer import make_optimizer
-from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
-from jaxdet.training.stages import Stage, init_params
-from jaxdet.training.step import make_train_step
-from jaxdet.types import Batch, Detections
+from jaxdet.training.sharding import data_mesh, replicate, shard_batch
+from jaxdet.training.stages import start_from
 
 log = logging.getLogger(__name__)
-
-DATASETS = {"shapes": prepare_shapes, "devkit": prepare_devkit, "voc": open_voc}
-
-
-def build_detector(config: ConfigDict, class_names: tuple[str, ...]) -> Detector:
-    """The detector of a config, for the classes of a data set (without the background)."""
-    anchors = bind(base_anchors, config.anchors, section="anchors", stride=STRIDE)()
-    sizes = {"num_classes": len(class_names), "num_anchors": len(anchors)}
-    net = bind(region_net, config.net, section="net", **sizes)()
-    return bind(faster_rcnn, config.model, section="model")(net, anchors)
-
-
-def open_dataset(config: ConfigDict, part: str) -> Dataset:
-    """The split that config.splits names for `part` ('train', 'validation', 'test'), prepared where it is not yet."""
-    fields = config.dataset.to_dict()
-    kind = fields.pop("kind")
-    if kind not in DATASETS:
-        raise InputError(f"dataset.kind: no {kind!r}; {nearest(kind, DATASETS)}")
-    split = config.splits[part]
-    if not split:
-        raise InputError(f"splits.{part} is empty; name a split, or set training.eval_every=0 to train without any.")
-    if kind == "voc":
-        return bind(open_voc, fields, section="dataset", split=split)()
-    if kind == "devkit":
-        fields["splits"] = tuple(dict.fromkeys(name for name in config.splits.values() if name))
-    return open_split(bind(DATASETS[kind], fields, section="dataset")(), split)
 
 
 def train(config: ConfigDict, workdir: str | None) -> None:
@@ -80,40 +53,39 @@ def train(config: ConfigDict, workdir: str | None) -> None:
     sections.check(config)
     with locked(workdir or _default_workdir(config)) as workdir:
         config = settle(config, workdir)
-        training, mesh = config.training, data_mesh()
-        check_batch_size(training.batch_size, mesh, accumulate=training.accumulate)
         dataset = open_dataset(config, "train")
-        detector = build_detector(config, dataset.class_names)
-        tx, learning_rate = bind(make_optimizer, config.optim, section="optim", steps=training.steps)()
-        stage = Stage(
-            name="joint",
-            trainable=_trainable(training.frozen, detector),
-            steps=training.steps,
-            learning_rate=learning_rate,
-        )
-        plan = {"batch_size": training.batch_size, "seed": config.seed, "start_step": 0}
-        batches = bind(train_batches, config.input, section="input", **plan, **_rows())
-        validate = _validation(config, detector, mesh) if training.eval_every else None
-        # A run that goes on has its parameters in its own checkpoint; what it once started from may be gone.
-        source = None if has_checkpoint(workdir) else starting_params(config)
-        fresh = _fresh_state(detector, tx, stage, config.seed, source)
+        build_detector(config, dataset.class_names)  # mistakes in the config, before proposals are searched for hours
+        validation = open_dataset(config, "validation") if config.training.eval_every else None
         if jax.process_index() == 0:
             workdirs.claim(workdir, config, dataset.class_names, dataset.fingerprint)
-        loop.run(
-            stage,
-            replicate(fresh, mesh),
-            make_train_step(detector.loss, tx, mesh, accumulate=training.accumulate),
-            lambda step: batches(dataset, start_step=step),
-            put=lambda batch: shard_batch(batch, mesh),
-            workdir=workdir,
-            image_names=dataset.names,
-            evaluate=validate,
-            log_every=training.log_every,
-            eval_every=training.eval_every,
-            checkpoint_every=training.checkpoint_every,
-            keep=training.keep,
-        )
+        if "stages" in config:
+            train_alternating(config, workdir, dataset, validation)
+        else:
+            splits = [split and (split, proposals_of(config, split)) for split in (dataset, validation)]
+            (train_rcnn if config.system == "rcnn" else _train_at_once)(config, workdir, *splits)
         log.info("done; next: python evaluate.py --workdir=%s", workdir)
+
+
+def _train_at_once(config: ConfigDict, workdir: Path, data: Split, validation: Split | None) -> None:
+    """Joint training of Faster R-CNN, or Fast R-CNN on its proposals."""
+    dataset, proposals = data
+    detector = build_detector(config, dataset.class_names)
+
+    def begin(fresh: Params) -> Params:
+        source = starting_params(config)
+        params = fresh if source is None else start_from(source, fresh)
+        return params if proposals is None else normalised(params, config, data)
+
+    run_stage(
+        config,
+        detector,
+        data,
+        name="joint" if proposals is None else "fast_rcnn",
+        folder=workdir,
+        start=begin,
+        learns=learning(config.training.frozen, detector),
+        validation=validation,
+    )
 
 
 def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, checkpoint: str) -> dict:
@@ -142,15 +114,19 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     mesh = data_mesh()
     detector, params = _restore(folder, checkpoint, config, class_names)
     params, detect = replicate(params, mesh), jax.jit(detector.predict)
-    found = detect_split(lambda batch: detect(params, shard_batch(batch, mesh)), _eval_batches(config, dataset))
-    truth = ground_truth_table(dataset)
+    truth, proposals = ground_truth_table(dataset), proposals_of(config, dataset)
+    batches = eval_batches_of(config, dataset, proposals)
+    found = detect_split(lambda batch: detect(params, shard_batch(batch, mesh)), batches)
+    found = best_of_each_class(found, images=len(dataset), mean=config.evaluation.detections_per_class)
     summary = summarize(found, truth, class_names)
+    if proposals is not None:
+        summary["proposals"] = proposal_recall(proposals, map(dataset.annotations, range(len(dataset))))
     if jax.process_index() == 0:
         print_table(summary)
         write_metrics(output / "metrics.json", summary)
         write_comp4(output, _comp4_name(config, part), found, dataset.names, class_names)
         write_coco(output, found, truth, dataset.names, dataset.image_sizes, class_names)
-        _draw_pictures(output / "pictures", dataset, found, count=config.evaluation.pictures)
+        _draw_pictures(output / "pictures", dataset, found, config)
         log.info("figures, result files and pictures: %s", output)
     return summary
 
@@ -167,9 +143,12 @@ def predict(workdir: str | None, files: list[str], *, output: str, threshold: fl
     found = photos.find(files)
     detector, params = _restore(folder, checkpoint, config, class_names)
     detect = jax.jit(detector.predict)
-    sides = {"short_side": config.input.short_side, "long_side": config.input.long_side}
     photos.annotate(
-        found, lambda image: detect(params, photo_batch(image, **sides)), class_names, Path(output), threshold=threshold
+        found,
+        lambda image: detect(params, photo_batch_of(config, image)),
+        class_names,
+        Path(output),
+        threshold=threshold,
     )
 
 
@@ -197,76 +176,10 @@ def _restore(
 ) -> tuple[Detector, Params]:
     """A workdir's detector and parameters, on the device; InputError where they do not fit each other."""
     params = restore_params(folder, "best" if checkpoint == "best" else None)
-    detector = build_detector(config, class_names)
-    check_fit(params, detector, f"checkpoint in {folder}")
-    return detector, jax.device_put(params)
-
-
-def check_fit(params: Params, detector: Detector, what: str) -> None:
-    """Raises InputError where `params`, which came from `what`, are not of the detector's shapes."""
-    got, wanted = (
-        {path: leaf.shape for path, leaf in state.flatten(tree).items()} for tree in (params, _shapes(detector))
-    )
-    wrong = [f"{path} {got.get(path)} for {shape}" for path, shape in wanted.items() if got.get(path) != shape]
-    if wrong:
-        raise InputError(f"{what} does not fit the config ({'; '.join(wrong[:3])}); give the one it had.")
-
-
-def _shapes(detector: Detector) -> Params:
-    return jax.eval_shape(detector.init, jax.random.key(0))
-
-
-def _fresh_state(detector, tx, stage: Stage, seed: int, source: Params | None) -> state.TrainState:
-    """The state before the first step."""
-    key = jax.random.key(seed)
-    params = init_params(detector, jax.random.fold_in(key, 0), source)
-    return state.create(params, tx, jax.random.fold_in(key, 1), trainable=stage.trainable)
-
-
-def _trainable(frozen: Sequence[str], detector: Detector) -> Callable[[str], bool]:
-    """Says of a parameter's path whether it learns: not if it starts with one of the names in `frozen`."""
-    layers = _shapes(detector)
-    for name in frozen:
-        if not any(path.startswith(name) for path in state.flatten(layers)):
-            raise InputError(f"training.frozen: no layer {name!r}; {nearest(name, layers)}")
-    return lambda path: not path.startswith(tuple(frozen))
-
-
-def _eval_batches(config: ConfigDict, dataset: Dataset) -> Iterator[Batch]:
-    check_batch_size(config.evaluation.batch_size, data_mesh())
-    fields = {name: value for name, value in config.input.items() if name != "flip"}
-    return bind(eval_batches, fields, section="input", batch_size=config.evaluation.batch_size, **_rows())(dataset)
-
-
-def _rows() -> dict[str, int]:
-    return {"process_index": jax.process_index(), "process_count": jax.process_count()}
-
-
-def _validation(config: ConfigDict, detector: Detector, mesh: Mesh) -> Callable[[Params, int], dict[str, float]]:
-    """(params, step) -> val_loss (the training loss, with the same draws each time) and val_map (VOC10, IoU 0.5)."""
-    check_batch_size(config.evaluation.batch_size, mesh)
-    dataset = open_dataset(config, "validation")
-    truth = ground_truth_table(dataset)
-
-    @jax.jit
-    def run(params, batch):
-        loss, _ = detector.loss(params, batch, jax.random.key(0))
-        return detector.predict(params, batch), loss, jnp.sum(batch.image_valid)
-
-    def evaluate(params: Params, step: int) -> dict[str, float]:
-        losses = []
-
-        def predict(batch: Batch) -> Detections:
-            found, loss, images = run(params, shard_batch(batch, mesh))
-            losses.append((loss, images))
-            return found
-
-        found = detect_split(predict, _eval_batches(config, dataset))
-        per_class = average_precision(found, truth, num_classes=len(dataset.class_names), metric="voc10")
-        loss, images = np.array(jax.device_get(losses)).T
-        return {"val_loss": float(np.average(loss, weights=images)), "val_map": mean_ap(per_class)}
-
-    return evaluate
+    check_fit(params, build_detector(config, class_names), f"checkpoint in {folder}")
+    ranks = config.evaluation.svd_ranks
+    params = compress(params, {name: rank for name, rank in zip(("fc6", "fc7"), ranks, strict=True) if rank})
+    return build_detector(config, class_names, svd_ranks=ranks), jax.device_put(params)
 
 
 def _comp4_name(config: ConfigDict, part: str) -> str:
@@ -278,11 +191,11 @@ def _comp4_name(config: ConfigDict, part: str) -> str:
     return "val" if config.dataset.kind == "voc" and name == "validation" else name
 
 
-def _draw_pictures(folder: Path, dataset: Dataset, found: DetectionTable, *, count: int) -> None:
-    """Draws the first `count` images with their detections of score >= 0.5 and, dashed, the ground truth."""
+def _draw_pictures(folder: Path, dataset: Dataset, found: DetectionTable, config: ConfigDict) -> None:
+    """Draws the first images with their detections that are likely and, dashed, the ground truth."""
     drawn = []
-    for i in range(min(count, len(dataset))):
-        rows = (found.image == i) & (found.scores >= 0.5)
+    for i in range(min(config.evaluation.pictures, len(dataset))):
+        rows = (found.image == i) & (found.scores >= score_threshold(config))
         record = dataset[i]
         things = found.boxes[rows], found.scores[rows], found.labels[rows]
         drawn.append(visualize.draw(record.image, *things, dataset.class_names, gt_boxes=record.boxes))

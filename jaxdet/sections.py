@@ -10,16 +10,53 @@ from jaxdet.checks import InputError, bind
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     name: str
+    system: str
     seed: int
     dataset: ConfigDict
     splits: ConfigDict
     input: ConfigDict
     net: ConfigDict
-    anchors: ConfigDict
     model: ConfigDict
     optim: ConfigDict
     training: ConfigDict
     evaluation: ConfigDict
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FasterRcnn(Config):
+    anchors: ConfigDict
+    stages: ConfigDict | None = None  # of the 4-step training
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FastRcnn(Config):
+    proposals: ConfigDict  # Selective Search
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rcnn(FastRcnn):
+    linear: ConfigDict  # its second half
+
+
+SYSTEMS = {"faster_rcnn": FasterRcnn, "fast_rcnn": FastRcnn, "rcnn": Rcnn}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageLength:
+    steps: int
+    batch_size: int
+    boundaries: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stages:
+    rpn: ConfigDict
+    fast_rcnn: ConfigDict
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Linear:
+    bbox_regression: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +90,8 @@ class Training:
 class Evaluation:
     batch_size: int
     pictures: int
+    detections_per_class: int
+    svd_ranks: tuple[int, int]
 
     def __post_init__(self):
         _check_least("evaluation.batch_size", self.batch_size, 1)
@@ -64,10 +103,37 @@ def check(config: ConfigDict) -> None:
 
     The other sections' fields are checked by the functions that take them.
     """
-    bind(Config, config, section="file")
+    if config.get("system") not in SYSTEMS:
+        raise InputError(f"config: system must be one of {', '.join(SYSTEMS)}, got {config.get('system')!r}.")
+    bind(SYSTEMS[config.system], config, section="file")
+    if "stages" in config:
+        bind(Stages, config.stages, section="stages")()
+        for name, stage in config.stages.items():
+            bind(StageLength, stage, section=f"stages.{name}")()
+            check(stage_config(config, name))
+        return
     _check_least("seed", config.seed, 0)
     for name, section in (("splits", Splits), ("training", Training), ("evaluation", Evaluation)):
         bind(section, config[name], section=name)()
+    if config.system == "rcnn":
+        bind(Linear, config.linear, section="linear")()
+
+
+def stage_config(config: ConfigDict, name: str) -> ConfigDict:
+    """The config of one kind of stage of the 4-step training: how long, how many images a step, when the rate drops.
+
+    Raises:
+      InputError: these fields are also given where joint training has them.
+    """
+    stage = config.copy_and_resolve_references()
+    length = stage.stages[name]
+    del stage.stages
+    for section, fields in (("training", ("steps", "batch_size")), ("optim", ("boundaries",))):
+        for field in fields:
+            if field in stage[section]:
+                raise InputError(f"config {section}: no field {field!r} with stages; set stages.{name}.{field}.")
+            stage[section][field] = length[field]
+    return stage
 
 
 def _check_least(name: str, value: int, least: int) -> None:

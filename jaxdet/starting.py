@@ -46,6 +46,12 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
                 f"net.width must be 1.0 for the published weights, got {config.net.width}; "
                 "add --config.net.width=1.0 --config.net.head_features=4096, or start from random weights."
             )
+        if is_published(training.pretrained_file) and config.net.backbone != "vgg16":
+            raise InputError(
+                f"training.pretrained_file must name a file with the weights of {config.net.backbone}, got none: only "
+                "those of vgg16 are published in a layout that is read here; convert Caffe's, or start from random "
+                "weights (--config.training.pretrained=)."
+            )
     else:
         given = FROM_SCRATCH | {name: config.net[name] for name in FROM_SCRATCH if config.net[name]}
     settled = config.copy_and_resolve_references()

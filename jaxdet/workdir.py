@@ -20,7 +20,8 @@ def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...], image
     """
     ours = _plain({"config": config.to_dict(), "class_names": class_names, "images": images})
     path = workdir / NAME
-    if path.exists() and any(workdir.glob("checkpoints/*")):
+    trained = any(workdir.glob("checkpoints/*")) or any(workdir.glob("stages/*"))
+    if path.exists() and trained:
         differences = _differences(_load(path), ours)
         if differences:
             raise InputError(

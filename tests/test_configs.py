@@ -9,9 +9,9 @@ import pytest
 
 from configs import faster_voc, faster_voc0712, faster_voc12_article, faster_zf_voc
 from jaxdet import sections
+from jaxdet.building import DATASETS, build_detector
 from jaxdet.checks import bind
 from jaxdet.data.pipeline import train_batches
-from jaxdet.experiment import DATASETS, build_detector
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.starting import settle
 from jaxdet.training.optimizer import make_optimizer
@@ -25,6 +25,8 @@ def test_a_config_fits_the_functions_it_is_for(name, tmp_path):
     assert config.name == name
     config = settle(config, tmp_path)
     sections.check(config)
+    if "stages" in config:
+        config = sections.stage_config(config, "fast_rcnn")
     params = jax.eval_shape(build_detector(config, ("a", "b", "c")).init, jax.random.key(0))
     assert params["cls_score"]["bias"].shape == (4,)
     assert all(any(layer.startswith(frozen) for layer in params) for frozen in config.training.frozen)
@@ -105,6 +107,9 @@ PY_FASTER_RCNN = {
 # Where things lie, how fast they are read, how often something is saved or drawn: nothing to reproduce. The net's
 # normalisation and pooling are settled by its weights.
 NOT_IN_PY_FASTER_RCNN = {
+    "system",
+    "evaluation.detections_per_class",
+    "evaluation.svd_ranks",
     "name",
     *(f"dataset.{field}" for field in ("kind", "data_dir", "archives", "mirror", "devkit")),
     "splits.validation",

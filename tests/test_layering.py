@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "models": {"nets", "ops"},
     "data": {"proposals.cache"},
     "proposals": set(),
-    "linear": {"proposals", "models"},
+    "linear": {"proposals", "models", "evaluation.overlap"},
     "training": {"models.detector"},
     "evaluation": {"models"},
     "weights": set(),
@@ -34,8 +34,8 @@ MAY_IMPORT = {
     "photos": {"data.photo", "visualize"},
 }
 ANYONE = {"types", "checks", "fetch"}
-WIRING = {"experiment", "conversion"}
-ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data"}
+WIRING = {"experiment", "conversion", "building", "fitting", "alternating", "rcnn_stages"}
+ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data", "sklearn": "linear"}
 NOWHERE = {"tensorflow", "torch", "torchvision"}
 JAXDET = {f"jaxdet.{name}" for name in ("experiment", "conversion", "commands", "checks")}
 SCRIPT_IMPORTS = {*JAXDET, "absl", "ml_collections"}

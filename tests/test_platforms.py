@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from jax import export
 
+from jaxdet.building import build_detector
 from jaxdet.checks import bind
-from jaxdet.experiment import build_detector
 from jaxdet.training import state
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import data_mesh

@@ -75,6 +75,8 @@ def print_table(summary: dict, stream=None) -> None:
         table.add_row(rich.text.Text(name), *counts, *(_score(row[column]) for column in VOC_SCORES))
     console.print(table)
     console.print("COCO: " + "  ".join(f"{name} {_score(value)}" for name, value in summary["coco"].items()))
+    if "proposals" in summary:
+        console.print("Proposals: " + "  ".join(f"{name} {value:.3f}" for name, value in summary["proposals"].items()))
 
 
 def write_metrics(path: str | os.PathLike, summary: dict) -> None:

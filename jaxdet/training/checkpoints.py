@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
@@ -21,7 +22,7 @@ from jax.experimental import multihost_utils
 from jaxdet.checks import InputError
 from jaxdet.models.detector import Params
 from jaxdet.training import manifest
-from jaxdet.training.state import TrainState, unflatten
+from jaxdet.training.state import TrainState, flatten, unflatten
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +143,17 @@ class Checkpoints:
             if folder.is_dir() and not manifest.exists(folder):
                 log.warning("removing %s: incomplete, its saving or removal was interrupted", folder)
                 shutil.rmtree(folder)
+
+
+def save_params(workdir: str | os.PathLike, params: Params, *, step: int) -> None:
+    """Writes parameters without an optimiser as the only checkpoint of a workdir: nothing trains on from there.
+
+    Raises:
+      InputError: where the workdir cannot be written.
+    """
+    key = jax.random.key_data(jax.random.key(0))
+    made = TrainState(jnp.int32(step), flatten(jax.device_put(params)), {}, (), key)
+    Checkpoints(workdir, keep=1).save(made, {})
 
 
 def has_checkpoint(workdir: str | os.PathLike) -> bool:

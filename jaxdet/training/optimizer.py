@@ -25,6 +25,7 @@ def make_optimizer(
     weight_decay: float = 5e-4,
     decay_biases: bool = True,
     bias_learning_rate_factor: float = 1.0,
+    classifier_learning_rate_factor: float = 1.0,
     clip_norm: float | None = None,
 ) -> tuple[optax.GradientTransformation, LearningRate]:
     """Builds the update rule and its learning rate, `rate(finished steps)`, which is given back for the log.
@@ -40,6 +41,8 @@ def make_optimizer(
       warmup_steps: the rate first rises linearly, learning_rate / warmup_steps in the first step.
       decay_biases: Caffe decays biases like kernels; False for kernels only, as is usual with AdamW.
       bias_learning_rate_factor: the biases' rate over the kernels' (Caffe's models: 2).
+      classifier_learning_rate_factor: the rate of cls_score, the one new layer of R-CNN's net, over the others' (R-CNN:
+        10).
       clip_norm: largest global norm of a gradient; None leaves gradients as they are.
 
     Raises:
@@ -48,7 +51,11 @@ def make_optimizer(
     base = _schedule(schedule, learning_rate, steps, boundaries, decay, final_learning_rate)
     rate = _warmed(base, warmup_steps)
     decayed = optax.add_decayed_weights(weight_decay, mask=None if decay_biases else _kernels)
-    scaled = optax.chain(optax.scale_by_schedule(rate), _scale_biases(bias_learning_rate_factor))
+    scaled = optax.chain(
+        optax.scale_by_schedule(rate),
+        _scale(bias_learning_rate_factor, lambda path: path.endswith("/bias")),
+        _scale(classifier_learning_rate_factor, lambda path: path.startswith("cls_score/")),
+    )
     if name == "sgd":
         update = optax.chain(decayed, scaled, optax.trace(momentum))
     elif name == "adamw":
@@ -94,7 +101,5 @@ def _kernels(params) -> dict[str, bool]:
     return {path: not path.endswith("/bias") for path in params}
 
 
-def _scale_biases(factor: float) -> optax.GradientTransformation:
-    return optax.stateless(
-        lambda updates, _: {path: factor * u if path.endswith("/bias") else u for path, u in updates.items()}
-    )
+def _scale(factor: float, chosen: Callable[[str], bool]) -> optax.GradientTransformation:
+    return optax.stateless(lambda updates, _: {path: factor * u if chosen(path) else u for path, u in updates.items()})

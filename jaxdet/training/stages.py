@@ -26,14 +26,17 @@ class Stage:
 
 
 def init_params(detector: Detector, key: jax.Array, source: Params | None) -> Params:
-    """Draws fresh parameters and copies over them what fits of `source`; what is left out is named in the log.
+    """Draws fresh parameters and, where there is a `source`, starts from it."""
+    fresh = jax.jit(detector.init)(key)
+    return fresh if source is None else start_from(source, fresh)
+
+
+def start_from(source: Params, fresh: Params) -> Params:
+    """Copies over fresh parameters what fits of `source`; what is left out is named in the log.
 
     Raises:
       InputError: where most kernels of `source` do not fit.
     """
-    fresh = jax.jit(detector.init)(key)
-    if source is None:
-        return fresh
     params, left_out = copy_fitting(source, fresh)
     shapes = {path: leaf.shape for path, leaf in flatten(fresh).items()}
     fits = [shapes.get(path) == leaf.shape for path, leaf in flatten(source).items() if path.endswith("/kernel")]

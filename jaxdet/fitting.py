@@ -1,0 +1,129 @@
+"""Runs one stage of training from a config: its start, its optimiser, its validation, in a folder of its own."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from jaxdet.building import batches_of, eval_batches_of, shapes
+from jaxdet.checks import InputError, bind, nearest
+from jaxdet.data.dataset import Dataset
+from jaxdet.evaluation.predict import detect_split, ground_truth_table
+from jaxdet.evaluation.voc_ap import average_precision, mean_ap
+from jaxdet.models.detector import Detector, Params
+from jaxdet.models.fast_rcnn import NORMALISATION, with_normalisation
+from jaxdet.proposals.cache import ProposalTable
+from jaxdet.proposals.statistics import delta_statistics
+from jaxdet.training import loop, state
+from jaxdet.training.checkpoints import has_checkpoint
+from jaxdet.training.optimizer import make_optimizer
+from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
+from jaxdet.training.stages import Stage, init_params
+from jaxdet.training.step import make_train_step
+from jaxdet.types import Batch, Detections
+
+Split = tuple[Dataset, ProposalTable | None]
+
+
+def run_stage(
+    config: ConfigDict,
+    detector: Detector,
+    data: Split,
+    *,
+    name: str,
+    folder: Path,
+    start: Callable[[Params], Params],
+    learns: Callable[[str], bool],
+    validation: Split | None,
+) -> Params:
+    """Trains for config.training.steps and returns the last parameters; a stage that was finished is only read.
+
+    Args:
+      data: the training split and its proposals.
+      name: what its progress is called.
+      folder: its checkpoints and metrics.
+      start: freshly drawn parameters -> those to start from; not called in a folder with a checkpoint.
+      learns: path -> whether this parameter learns.
+      validation: the split that is scored every config.training.eval_every steps; None for never.
+    """
+    training, mesh = config.training, data_mesh()
+    dataset, proposals = data
+    batches = batches_of(config, dataset, proposals)
+    tx, learning_rate = bind(make_optimizer, config.optim, section="optim", steps=training.steps)()
+    stage = Stage(name=name, trainable=learns, steps=training.steps, learning_rate=learning_rate)
+    validate = None if validation is None else _validation(config, detector, validation, mesh)
+    key = jax.random.key(config.seed)
+    params = init_params(detector, jax.random.fold_in(key, 0), None)
+    if not has_checkpoint(folder):
+        params = start(params)
+    fresh = state.create(params, tx, jax.random.fold_in(key, 1), trainable=learns)
+    last = loop.run(
+        stage,
+        replicate(fresh, mesh),
+        make_train_step(detector.loss, tx, mesh, accumulate=training.accumulate),
+        batches,
+        put=lambda batch: shard_batch(batch, mesh),
+        workdir=folder,
+        image_names=dataset.names,
+        evaluate=validate,
+        log_every=training.log_every,
+        eval_every=training.eval_every,
+        checkpoint_every=training.checkpoint_every,
+        keep=training.keep,
+    )
+    return jax.device_get(state.params(last))
+
+
+def learning(frozen: Sequence[str], detector: Detector) -> Callable[[str], bool]:
+    """Says of a parameter's path whether it learns: not if it starts with one of the names in `frozen`."""
+    layers = shapes(detector)
+    for name in frozen:
+        if not any(path.startswith(name) for path in state.flatten(layers)):
+            raise InputError(f"training.frozen: no layer {name!r}; {nearest(name, layers)}")
+    return lambda path: not path.startswith((*frozen, NORMALISATION))
+
+
+def normalised(params: Params, config: ConfigDict, data: Split) -> Params:
+    """Fast R-CNN's parameters with the mean and std of the deltas of each class over the training proposals."""
+    dataset, proposals = data
+    statistics = delta_statistics(
+        ((dataset.annotations(i), proposals[i]) for i in range(len(dataset))),
+        num_classes=len(dataset.class_names),
+        positive_iou=config.model.roi_targets.positive_iou,
+        mirrored=config.input.flip,
+        use_difficult=config.input.use_difficult,
+    )
+    return with_normalisation(params, *statistics)
+
+
+def _validation(
+    config: ConfigDict, detector: Detector, split: Split, mesh: Mesh
+) -> Callable[[Params, int], dict[str, float]]:
+    """(params, step) -> val_loss (the training loss, with the same draws each time) and val_map (VOC10, IoU 0.5)."""
+    check_batch_size(config.evaluation.batch_size, mesh)
+    dataset, proposals = split
+    truth = ground_truth_table(dataset)
+
+    @jax.jit
+    def run(params, batch):
+        loss, _ = detector.loss(params, batch, jax.random.key(0))
+        return detector.predict(params, batch), loss, jnp.sum(batch.image_valid)
+
+    def evaluate(params: Params, step: int) -> dict[str, float]:
+        losses = []
+
+        def predict(batch: Batch) -> Detections:
+            found, loss, images = run(params, shard_batch(batch, mesh))
+            losses.append((loss, images))
+            return found
+
+        found = detect_split(predict, eval_batches_of(config, dataset, proposals))
+        per_class = average_precision(found, truth, num_classes=len(dataset.class_names), metric="voc10")
+        loss, images = np.array(jax.device_get(losses)).T
+        return {"val_loss": float(np.average(loss, weights=images)), "val_map": mean_ap(per_class)}
+
+    return evaluate

@@ -1,0 +1,135 @@
+"""R-CNN's training (R-CNN, 2.3): the net is fine-tuned, its features go to disk, SVMs and box regressors are fitted.
+
+Each stage has its place in workdir/stages/ and goes on where it was left; workdir/checkpoints/ gets the whole detector.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+import tqdm
+from ml_collections import ConfigDict
+
+from jaxdet.building import build_crop_net, build_detector
+from jaxdet.checks import InputError
+from jaxdet.data.dataset import Dataset
+from jaxdet.data.pipeline import photo_batch
+from jaxdet.fitting import Split, learning, run_stage
+from jaxdet.linear.bbox_ridge import fit_bbox_ridge
+from jaxdet.linear.features import FeatureFolder, mean_norm
+from jaxdet.linear.regions import Regions, box_examples, regions_of
+from jaxdet.linear.svm import fit_svms
+from jaxdet.models.detector import Params
+from jaxdet.models.rcnn import rcnn_features
+from jaxdet.starting import starting_params
+from jaxdet.training.checkpoints import has_checkpoint, save_params
+from jaxdet.training.stages import start_from
+
+log = logging.getLogger(__name__)
+
+
+def train_rcnn(config: ConfigDict, workdir: Path, data: Split, validation: Split | None) -> None:
+    """Runs the stages in workdir/stages/ and saves the detector.
+
+    Raises:
+      InputError: several processes: the second half runs on one host.
+    """
+    if has_checkpoint(workdir):
+        return
+    if jax.process_count() > 1:
+        raise InputError(f"R-CNN must be trained by one process, got {jax.process_count()}; leave --distributed away.")
+    dataset, _ = data
+    stages = workdir / "stages"
+    params = _fine_tune(config, stages / "1_fine_tuning", data, validation)
+    features = _extract(config, params, data, stages / "2_features")
+    regions = _RegionsOf(*data)
+    classes = len(dataset.class_names)
+    params["svm"] = _kept(
+        stages / "3_svms.npz", lambda: fit_svms(features.read("fc7"), regions, num_classes=classes, seed=config.seed)
+    )
+    if config.linear.bbox_regression:
+        norm = mean_norm(features.read("pool5_norm"), seed=config.seed)
+        examples = [box_examples(regions[i]) for i in range(len(regions))]
+        params["bbox_ridge"] = _kept(
+            stages / "4_bbox_ridge.npz",
+            lambda: fit_bbox_ridge(features.read("pool5"), examples, mean_norm=norm, num_classes=classes),
+        )
+    save_params(workdir, params, step=config.training.steps)
+
+
+class _RegionsOf(Sequence):
+    """[i] -> the regions of image i, made when they are asked for: a large split's overlaps would fill the memory."""
+
+    def __init__(self, dataset: Dataset, proposals):
+        self._dataset, self._proposals = dataset, proposals
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, i: int) -> Regions:
+        record = self._dataset.annotations(range(len(self))[i])
+        return regions_of(record, self._proposals[i], num_classes=len(self._dataset.class_names))
+
+
+def _fine_tune(config: ConfigDict, folder: Path, data: Split, validation: Split | None) -> Params:
+    """Stage 1. It is validated by the softmax that it trains, for there are no SVMs yet."""
+    softmax = config.copy_and_resolve_references()
+    softmax.model.scoring = "softmax"
+    detector = build_detector(softmax, data[0].class_names)
+
+    def begin(fresh: Params) -> Params:
+        source = starting_params(config)
+        return fresh if source is None else start_from(source, fresh)
+
+    learns = learning(config.training.frozen, detector)
+    return run_stage(
+        softmax, detector, data, name="1_fine_tuning", folder=folder, start=begin, learns=learns, validation=validation
+    )
+
+
+def _extract(config: ConfigDict, params: Params, data: Split, folder: Path) -> FeatureFolder:
+    """Stage 2: fc7 of every region, pool5 of those that box regression learns from, and the length of every pool5."""
+    dataset, proposals = data
+    net = build_crop_net(config, len(dataset.class_names))
+    sizes = {"context": config.model.context, "chunk": config.model.chunk}
+    extract = jax.jit(rcnn_features(net, **sizes))
+    widths = {"fc7": net.fc7_features, "pool5": int(np.prod(net.pool5_shape)), "pool5_norm": 1}
+    key = {"dataset": dataset.fingerprint, "proposals": config.proposals.to_dict(), "steps": config.training.steps}
+    stored = FeatureFolder(folder, key, widths)
+    regions = _RegionsOf(*data)
+    slots = int((dataset.object_counts + np.diff(proposals.starts)).max()) + int(_difficult(dataset))
+    params = jax.device_put(params)
+    bar = tqdm.tqdm(total=len(dataset), initial=len(stored), desc="2_features", unit="image", disable=None)
+    with bar:
+        for i in range(len(stored), len(dataset)):
+            near, _, _ = box_examples(regions[i])
+            stored.append(_features(config, extract, params, dataset[i].image, regions[i].boxes, near, slots))
+            bar.update()
+    return stored
+
+
+def _features(config, extract: Callable, params: Params, image, boxes, near, slots: int) -> dict[str, np.ndarray]:
+    sides = {"short_side": config.input.short_side, "long_side": config.input.long_side}
+    batch = photo_batch(image, **sides, proposals=boxes, max_proposals=slots)
+    pool5, fc7 = extract(params, batch, batch.proposals, batch.proposals_valid)
+    pool5 = np.asarray(pool5[0, : len(boxes)]).reshape(len(boxes), -1)
+    lengths = np.linalg.norm(pool5, axis=1, keepdims=True)
+    return {"fc7": np.asarray(fc7[0, : len(boxes)]), "pool5": pool5[near], "pool5_norm": lengths}
+
+
+def _difficult(dataset: Dataset) -> int:
+    """The most difficult objects that an image has: object_counts leaves them out, R-CNN's second half does not."""
+    return max(int(dataset.annotations(i).difficult.sum()) for i in range(len(dataset)))
+
+
+def _kept(path: Path, fit: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What `fit` gives, or gave when it was called before."""
+    if not path.exists():
+        log.info("%s", path.stem)
+        draft = path.with_name(f".{path.name}")
+        np.savez(draft, **fit())
+        draft.replace(path)
+    with np.load(path) as file:
+        return dict(file)
