@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import time
+from multiprocessing import forkserver
 
 import pytest
 
@@ -52,6 +53,7 @@ def shown(scripts, tmp_path, monkeypatch):
 
     monkeypatch.setattr(subprocess, "Popen", start)
     monkeypatch.setattr(builtins, "display", display, raising=False)
+    forkserver.ensure_running()  # before the folder changes: it finds jaxdet in the one it was started in
     monkeypatch.chdir(tmp_path)
     return pictures
 
@@ -60,7 +62,7 @@ def test_it_runs_from_top_to_bottom(scripts, shown, tmp_path, capsys):
     both = f"--config.dataset.data_dir={scripts.folder / 'data'}", "--config.training.eval_every=0"
     own = "--config.anchors.scales=(1.5,2.5,4.5)", "--config.training.steps=4"
     tiny = {
-        "SHAPES": ["--config=configs/faster_shapes.py", *TINY_SHAPES, *both],
+        "SHAPES": ["--config=configs/faster_shapes.py", *TINY_SHAPES, *both, "--config.training.checkpoint_every=8"],
         "OWN": ["--config=configs/faster_devkit.py", *TINY_NET, *own, *both],
     }
     namespace = {"__name__": "__main__"}
