@@ -89,7 +89,7 @@ def train(model, records, flags):
         optimizer, lambda t: min(1, (t + 1) / 100) * 0.5 * (1 + math.cos(math.pi * t / flags.steps))
     )
     model.train()
-    order = []
+    order, window = [], []
     for step in range(flags.steps):
         order = order or random.sample(records, len(records))
         record = order.pop()
@@ -99,8 +99,10 @@ def train(model, records, flags):
         sum(losses.values()).backward()
         optimizer.step()
         schedule.step()
-        if step % 200 == 0:
-            print(step, {name: round(loss.item(), 3) for name, loss in losses.items()}, flush=True)
+        window.append([loss.item() for loss in losses.values()])
+        if (step + 1) % 200 == 0:  # the mean since the last line, as in jaxdet's log
+            print(step + 1, dict(zip(losses, np.mean(window, 0).round(3).tolist(), strict=True)), flush=True)
+            window.clear()
 
 
 def detect(model, records):
