@@ -1,7 +1,7 @@
 """Fast R-CNN on your own photos (a folder in VOC layout), on Selective Search's proposals.
 
-As faster_devkit.py, but for the proposals: those are searched first, once, which takes a second or two of a core for
-each photo, and the longer the larger proposals.width is.
+As faster_devkit.py, but for the proposals: those are searched first, once, which takes 2 to 3 seconds of a core for
+each photo at proposals.width 500, and the longer the larger that is. They lie in DATA_DIR/proposals.
 
     python train.py --config=configs/fast_devkit.py --config.dataset.devkit=path/to/folder
 """

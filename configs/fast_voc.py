@@ -8,8 +8,8 @@ Published: 66.9 mAP (Fast R-CNN, table 1); 68.1 without the difficult objects (-
 For AlexNet, 57.1: --config.net.backbone=alexnet --config.training.frozen="('conv1/',)" with Caffe's weights in
 training.pretrained_file. No score of this config has been measured yet.
 
-The proposals are searched before training, once, in DATA_DIR/proposals: a second of a core an image, 2.7 hours on one
-core for VOC 2007 trainval and test.
+The proposals are searched before training, once, into DATA_DIR/proposals: 2 to 3 seconds of a core an image, 5.5 to 8.3
+hours of one core for VOC 2007 trainval and test, shared by proposals.workers.
 
     python train.py --config=configs/fast_voc.py
 """

@@ -1,6 +1,10 @@
 """Faster R-CNN on your own photos (a folder in VOC layout) by the paper's 4-step training.
 
-python train.py --config=configs/faster_devkit_alternating.py --config.dataset.devkit=path/to/folder
+As faster_devkit.py, but for the stages: 10,000 steps in all, those of the region proposal network and of Fast R-CNN in
+turn. Each has its folder in WORKDIR/stages; a stopped training goes on in its stage. Lengths: stages.rpn.steps and
+stages.fast_rcnn.steps, twice each.
+
+    python train.py --config=configs/faster_devkit_alternating.py --config.dataset.devkit=path/to/folder
 """
 
 from ml_collections import ConfigDict

@@ -4,8 +4,8 @@
 RoIs each; 3 the RPN's own layers again, on Fast R-CNN's convolutions; 4 Fast R-CNN's own layers again. 0.001, a tenth
 of it after 60,000 and 30,000 steps. The result is one detector like that of joint training.
 
-Published: 69.9 mAP, with ZF-Net (--config.net.backbone=zf --config.training.frozen="()") 59.9. No score of this config
-has been measured yet.
+Published: 69.9 mAP; 59.9 with ZF-Net (--config.net.backbone=zf --config.training.frozen="()" and its weights in
+training.pretrained_file, see faster_zf_voc.py). No score of this config has been measured yet.
 
     python train.py --config=configs/faster_voc_alternating.py
 """

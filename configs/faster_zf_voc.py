@@ -4,8 +4,8 @@ Its solver has the numbers of faster_voc.py; what differs is the net: five convo
 of 256 channels, 6x6 cells a region. ImageNet's ZF-Net is published only as a Caffe model: convert it to a state dict
 (conv1.weight to fc7.bias) and give that file.
 
-Published for this net: 59.9 mAP with 4-step training (five runs: mean 59.88, deviation 0.39). No score of this config
-has been measured.
+Published for this net: 59.9 mAP with 4-step training (five runs: mean 59.88, deviation 0.39;
+faster_voc_alternating.py). No score of this config has been measured yet.
 
     python train.py --config=configs/faster_zf_voc.py --config.training.pretrained_file=zf.pth
 """

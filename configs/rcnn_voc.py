@@ -5,11 +5,13 @@ and 6 background windows a step where the paper draws 32 and 96 from the whole d
 as fast as the others, biases do not decay. Then one SVM a class on fc7 with hard negatives, one box regressor a class
 on pool5.
 
-Published: 58.5 mAP, 54.2 without box regression (--config.linear.bbox_regression=False), 50.9 with the softmax in
-the SVMs' place. VGG16: 66.0 (--config.net.backbone=vgg16). No score of this config has been measured yet.
+Published: 58.5 mAP; 54.2 without box regression (--config.linear.bbox_regression=False), and so with the softmax in
+the SVMs' place 50.9 (evaluate.py --config=configs/rcnn_voc.py --config.model.scoring=softmax). VGG16: 66.0
+(--config.net.backbone=vgg16, whose weights are downloaded). No score of this config has been measured yet.
 
 CaffeNet's weights are not to be downloaded in a readable layout: convert Caffe's file to a .pth with the names conv1 to
-fc7 and name it in training.pretrained_file. fc7 of 2,000 windows takes 33 MB of disk an image (stages/2_features).
+fc7 and name it in training.pretrained_file. fc7 of 2,000 windows takes 33 MB of disk an image (stages/2_features),
+164 GB for VOC2007 trainval.
 
     python train.py --config=configs/rcnn_voc.py --config.training.pretrained_file=caffenet.pth
 """
