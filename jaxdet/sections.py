@@ -4,7 +4,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-from jaxdet.checks import InputError, bind
+from jaxdet.checks import InputError, bind, nearest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,6 +96,12 @@ class Evaluation:
     def __post_init__(self):
         _check_least("evaluation.batch_size", self.batch_size, 1)
         _check_least("evaluation.pictures", self.pictures, 0)
+        _check_least("evaluation.detections_per_class", self.detections_per_class, 0)
+        if len(self.svd_ranks) != 2:
+            raise InputError(
+                f"config: evaluation.svd_ranks must be two, of fc6 and fc7, got {self.svd_ranks}; "
+                "(0, 0) leaves both as trained."
+            )
 
 
 def check(config: ConfigDict) -> None:
@@ -104,12 +110,15 @@ def check(config: ConfigDict) -> None:
     The other sections' fields are checked by the functions that take them.
     """
     if config.get("system") not in SYSTEMS:
-        raise InputError(f"config: system must be one of {', '.join(SYSTEMS)}, got {config.get('system')!r}.")
+        got = config.get("system")
+        cure = nearest(str(got), SYSTEMS)
+        raise InputError(f"config: system must be one of {', '.join(SYSTEMS)}, got {got!r}; {cure}")
     bind(SYSTEMS[config.system], config, section="file")
     if "stages" in config:
         bind(Stages, config.stages, section="stages")()
         for name, stage in config.stages.items():
-            bind(StageLength, stage, section=f"stages.{name}")()
+            length = bind(StageLength, stage, section=f"stages.{name}")()
+            _check_least(f"stages.{name}.steps", length.steps, 1)
             check(stage_config(config, name))
         return
     _check_least("seed", config.seed, 0)
@@ -117,6 +126,16 @@ def check(config: ConfigDict) -> None:
         bind(section, config[name], section=name)()
     if config.system == "rcnn":
         bind(Linear, config.linear, section="linear")()
+        if any(config.evaluation.svd_ranks):
+            raise InputError(
+                f"config: evaluation.svd_ranks must be (0, 0) for R-CNN, got {config.evaluation.svd_ranks}; compress "
+                "fc6 and fc7 of the detectors that share their convolutions."
+            )
+
+
+def stage_configs(config: ConfigDict) -> list[ConfigDict]:
+    """The config of each kind of stage; the config itself where training has one."""
+    return [stage_config(config, name) for name in config.stages] if "stages" in config else [config]
 
 
 def stage_config(config: ConfigDict, name: str) -> ConfigDict:
@@ -126,12 +145,14 @@ def stage_config(config: ConfigDict, name: str) -> ConfigDict:
       InputError: these fields are also given where joint training has them.
     """
     stage = config.copy_and_resolve_references()
+    stage.unlock()  # as flags give it, no field may be added or removed
     length = stage.stages[name]
     del stage.stages
     for section, fields in (("training", ("steps", "batch_size")), ("optim", ("boundaries",))):
         for field in fields:
             if field in stage[section]:
-                raise InputError(f"config {section}: no field {field!r} with stages; set stages.{name}.{field}.")
+                both = " and ".join(f"stages.{kind}.{field}" for kind in config.stages)
+                raise InputError(f"config {section}: no field {field!r} with stages; set {both}.")
             stage[section][field] = length[field]
     return stage
 
