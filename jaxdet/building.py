@@ -81,10 +81,19 @@ def open_dataset(config: ConfigDict, part: str) -> Dataset:
 
 
 def proposals_of(config: ConfigDict, dataset: Dataset) -> ProposalTable | None:
-    """Selective Search's boxes for a split, searched where that was not done yet; None for a detector with its own."""
+    """Selective Search's boxes for a split, searched where that was not done yet; None for a detector with its own.
+
+    Raises:
+      InputError: see search_split; or there are several processes and nothing is searched yet.
+    """
     if config.system == "faster_rcnn":
         return None
     path = Path(config.dataset.data_dir).expanduser() / "proposals" / f"selective_search_{dataset.fingerprint}.npz"
+    if jax.process_count() > 1 and not path.exists():  # they would all search, or wait for longer than jax lets them
+        raise InputError(
+            f"proposals: {path} must be there before several processes start, got none; start one without "
+            "--distributed first, until it trains."
+        )
     return bind(search_split, config.proposals, section="proposals")(dataset, path)
 
 

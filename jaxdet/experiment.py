@@ -30,7 +30,7 @@ from jaxdet.evaluation.predict import detect_split, ground_truth_table
 from jaxdet.evaluation.recall import proposal_recall
 from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
 from jaxdet.evaluation.tables import DetectionTable, best_of_each_class
-from jaxdet.fitting import Split, learning, normalised, run_stage
+from jaxdet.fitting import Split, check_training, learning, normalised, run_stage
 from jaxdet.models.detector import Detector, Params
 from jaxdet.nets.svd import compress
 from jaxdet.rcnn_stages import train_rcnn
@@ -51,10 +51,14 @@ def train(config: ConfigDict, workdir: str | None) -> None:
     """
     start()
     sections.check(config)
+    if config.system == "rcnn" and jax.process_count() > 1:  # its second half runs on one host
+        raise InputError(f"R-CNN must be trained by one process, got {jax.process_count()}; leave --distributed away.")
     with locked(workdir or _default_workdir(config)) as workdir:
         config = settle(config, workdir)
         dataset = open_dataset(config, "train")
-        build_detector(config, dataset.class_names)  # mistakes in the config, before proposals are searched for hours
+        detector = build_detector(config, dataset.class_names)
+        for stage in sections.stage_configs(config):
+            check_training(stage, detector, dataset)
         validation = open_dataset(config, "validation") if config.training.eval_every else None
         if jax.process_index() == 0:
             workdirs.claim(workdir, config, dataset.class_names, dataset.fingerprint)

@@ -53,7 +53,7 @@ def run_stage(
     training, mesh = config.training, data_mesh()
     dataset, proposals = data
     batches = batches_of(config, dataset, proposals)
-    tx, learning_rate = bind(make_optimizer, config.optim, section="optim", steps=training.steps)()
+    tx, learning_rate = _optimizer(config)
     stage = Stage(name=name, trainable=learns, steps=training.steps, learning_rate=learning_rate)
     validate = None if validation is None else _validation(config, detector, validation, mesh)
     key = jax.random.key(config.seed)
@@ -78,6 +78,15 @@ def run_stage(
     return jax.device_get(state.params(last))
 
 
+def check_training(config: ConfigDict, detector: Detector, dataset: Dataset) -> None:
+    """Raises InputError for a mistake run_stage would find, before proposals are searched and a workdir claimed."""
+    batches_of(config, dataset, None)
+    if config.training.eval_every:
+        check_batch_size(config.evaluation.batch_size, data_mesh())
+    _optimizer(config)
+    learning(config.training.frozen, detector)
+
+
 def learning(frozen: Sequence[str], detector: Detector) -> Callable[[str], bool]:
     """Says of a parameter's path whether it learns: not if it starts with one of the names in `frozen`."""
     layers = shapes(detector)
@@ -98,6 +107,11 @@ def normalised(params: Params, config: ConfigDict, data: Split) -> Params:
         use_difficult=config.input.use_difficult,
     )
     return with_normalisation(params, *statistics)
+
+
+def _optimizer(config: ConfigDict):
+    """The update rule and its learning rate."""
+    return bind(make_optimizer, config.optim, section="optim", steps=config.training.steps)()
 
 
 def _validation(

@@ -13,7 +13,6 @@ import tqdm
 from ml_collections import ConfigDict
 
 from jaxdet.building import build_crop_net, build_detector
-from jaxdet.checks import InputError
 from jaxdet.data.dataset import Dataset
 from jaxdet.data.pipeline import photo_batch
 from jaxdet.fitting import Split, learning, run_stage
@@ -31,15 +30,9 @@ log = logging.getLogger(__name__)
 
 
 def train_rcnn(config: ConfigDict, workdir: Path, data: Split, validation: Split | None) -> None:
-    """Runs the stages in workdir/stages/ and saves the detector.
-
-    Raises:
-      InputError: several processes: the second half runs on one host.
-    """
+    """Runs the stages in workdir/stages/ and saves the detector, in one process: the second half runs on one host."""
     if has_checkpoint(workdir):
         return
-    if jax.process_count() > 1:
-        raise InputError(f"R-CNN must be trained by one process, got {jax.process_count()}; leave --distributed away.")
     dataset, _ = data
     stages = workdir / "stages"
     params = _fine_tune(config, stages / "1_fine_tuning", data, validation)
