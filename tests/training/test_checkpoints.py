@@ -10,7 +10,7 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.training import sharding
-from jaxdet.training.checkpoints import Checkpoints, best_step, has_checkpoint, restore_params
+from jaxdet.training.checkpoints import Checkpoints, best_step, has_checkpoint, restore_params, save_params
 from jaxdet.training.state import flatten
 from jaxdet.training.step import make_train_step
 from tests.training import toy
@@ -70,6 +70,20 @@ def test_last_and_best_are_kept(tmp_path, states):
     assert steps(tmp_path) == ["2", "4"]
     assert best_step(tmp_path) == 2
     assert checkpoints.best() == 0.5
+
+
+def test_parameters_alone_are_a_checkpoint(tmp_path):
+    """What came out of several stages, arrays of R-CNN's second half among them."""
+    params = {"fc7": {"kernel": np.ones((2, 3), np.float32)}, "svm": {"bias": np.arange(2, dtype=np.float32)}}
+    assert not has_checkpoint(tmp_path)
+    save_params(tmp_path, params, step=12)
+    assert has_checkpoint(tmp_path)
+    assert steps(tmp_path) == ["12"]
+    for step in (None, "best", 12):
+        assert_equal(restore_params(tmp_path, step), params)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file/checkpoints must be writable, got Not a directory"):
+        save_params(tmp_path / "file", params, step=12)
 
 
 @pytest.mark.parametrize(("step", "expected"), [(None, 3), ("best", 2), (1, 1)])

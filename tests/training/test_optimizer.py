@@ -43,6 +43,23 @@ def test_sgd_is_caffes_across_a_drop_of_the_rate():
         np.testing.assert_allclose(got[path], expected[path], rtol=1e-5, atol=1e-6)
 
 
+def test_the_classifier_learns_faster_than_the_other_layers():
+    """R-CNN's new layer: ten times Caffe's rate, on top of the biases' factor; its neighbours by name are not meant."""
+    params = {path: jnp.ones(2) for path in ("cls_score/kernel", "cls_score/bias", "cls_scores/kernel", "fc7/bias")}
+    tx, _ = sgd(classifier_learning_rate_factor=10.0, bias_learning_rate_factor=2.0)
+    state = tx.init(params)
+    factors = {"cls_score/kernel": 10, "cls_score/bias": 20, "cls_scores/kernel": 1, "fc7/bias": 2}
+    velocity, expected = dict.fromkeys(params, 0.0), dict.fromkeys(params, 1.0)
+    for gradient in (0.3, -0.1, 0.2):
+        updates, state = jax.jit(tx.update)({path: jnp.full(2, gradient) for path in params}, state, params)
+        params = optax.apply_updates(params, updates)
+        for path, factor in factors.items():
+            velocity[path] = 0.9 * velocity[path] + 0.1 * factor * (gradient + 0.05 * expected[path])
+            expected[path] -= velocity[path]
+    for path in params:
+        np.testing.assert_allclose(params[path], [expected[path]] * 2, rtol=1e-5, atol=1e-6)
+
+
 def test_sgd_differs_from_optax_only_after_a_drop():
     def optax_sgd(rate):
         return optax.chain(optax.add_decayed_weights(0.05), optax.sgd(rate, momentum=0.9))
