@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.scripts import TINY_NET, assert_same_run, figures, saving
+from tests.scripts import TINY_NET, TINY_SHAPES, assert_same_run, figures, saving
 
 
 def test_a_run_leaves_figures_checkpoints_and_nothing_but_its_own_lines(trained):
@@ -143,3 +143,10 @@ def test_own_photos_from_another_run_with_each_bucket_compiled_once(scripts, tra
     assert re.findall(r"(\w+)/(?:kernel|bias) \(", left_out) == ["bbox_pred", "bbox_pred", "cls_score", "cls_score"]
     assert sorted(re.findall(r"compiled for images of (\d+x\d+)", printed)) == ["64x96", "96x64"]
     assert f"{devkit}, train: 6 images kept, 0 skipped" in printed
+
+
+def test_a_workdir_of_another_config_is_refused(scripts, trained):
+    data = f"--config.dataset.data_dir={scripts.folder / 'data'}"
+    code, printed = scripts.run("train.py", f"--workdir={trained[0]}", data, *TINY_SHAPES, "--config.seed=5")
+    assert code == 2, printed
+    assert f"{trained[0]} holds another experiment: config.seed is 0 there and 5 here; give another --w" in printed

@@ -153,12 +153,6 @@ def test_a_mistake_claims_no_workdir(refused, scripts, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_workdir_of_another_config(refused, scripts, trained):
-    data = f"--config.dataset.data_dir={scripts.folder / 'data'}"
-    lines = refused("train.py", f"--workdir={trained[0]}", data, *TINY_SHAPES, "--config.seed=5")
-    assert f"{trained[0]} holds another experiment: config.seed is 0 there and 5 here; give another --w" in lines[-1]
-
-
 @pytest.mark.parametrize("script", ["evaluate.py", "predict.py"])
 def test_a_folder_that_is_no_workdir(refused, tmp_path, script):
     files = ["photo.jpg"] if script == "predict.py" else []

@@ -16,6 +16,7 @@ from jaxdet.ops.boxes import inside
 from jaxdet.ops.propose import propose
 from jaxdet.ops.targets import roi_targets, rpn_targets
 from jaxdet.types import Batch
+from tests.models.small_net import small_net
 
 SECTIONS = {
     "rpn_targets": {"batch_size": 32},
@@ -26,26 +27,30 @@ SECTIONS = {
 }
 
 
+NET = small_net()
+VGG16 = {"pooling": "ceil", "dropout": 0.5, "compute_dtype": "float32"}
+
+
 @functools.cache
-def detector(pooling="ceil", roi_pooling="max_pool", dropout=0.5, compute_dtype="float32", **changes):
-    anchors = base_anchors(scales=(1.5, 3))
+def net(**changes):
+    """A narrow VGG16."""
     sizes = {"num_classes": 3, "num_anchors": 6, "width": 1 / 16, "head_features": 16}
-    net = region_net(backbone="vgg16", **sizes, pooling=pooling, dropout=dropout, compute_dtype=compute_dtype)
-    return faster_rcnn(net, anchors, **SECTIONS, min_proposal_size=4.0, roi_pooling=roi_pooling, **changes)
+    return region_net(backbone="vgg16", **sizes, **VGG16 | changes)
 
 
 @functools.cache
-def compiled(function, **options):
-    """detector(**options)'s loss, its gradient or predict, compiled once a shape for all tests."""
-    made = detector(**options)
+def compiled(function, net, roi_pooling="max_pool", **changes):
+    """A detector's loss, its gradient or predict, compiled once a shape for all tests."""
+    anchors = base_anchors(scales=(1.5, 3))
+    made = faster_rcnn(net, anchors, **SECTIONS, min_proposal_size=4.0, roi_pooling=roi_pooling, **changes)
     functions = {"loss": made.loss, "gradient": jax.value_and_grad(made.loss, has_aux=True), "predict": made.predict}
     return jax.jit(functions[function])
 
 
 @functools.cache
-def params():
+def params(net):
     # Larger last layers than N(0, 0.001) gives, so that scores and boxes differ between RoIs.
-    fresh = detector().init(jax.random.key(0))
+    fresh = jax.jit(net.init)(jax.random.key(0))
     for i, name in enumerate(("rpn_cls_score", "rpn_bbox_pred", "cls_score", "bbox_pred")):
         key = jax.random.fold_in(jax.random.key(1), i)
         fresh[name]["kernel"] = jax.random.normal(key, fresh[name]["kernel"].shape) * 0.02
@@ -86,30 +91,39 @@ def row(tree, i):
 ALONE, IN_A_LARGER_BUCKET = (64, 112), (96, 144)
 
 
-@pytest.mark.parametrize(("pooling", "roi_pooling"), [("ceil", "max_pool"), ("floor", "align")])
-def test_an_image_has_the_same_loss_alone_in_a_larger_bucket_and_in_a_batch(pooling, roi_pooling):
-    loss = compiled("gradient", pooling=pooling, roi_pooling=roi_pooling)
-    key = jax.random.key(7)
-    (_, alone), gradient = loss(params(), one(3, (61, 100), ALONE), key)
-    (_, larger), same_gradient = loss(params(), one(3, (61, 100), IN_A_LARGER_BUCKET), key)
+@pytest.mark.parametrize("roi_pooling", ["max_pool", "align"])
+def test_an_image_has_the_same_loss_alone_in_a_larger_bucket_and_in_a_batch(roi_pooling):
+    loss, weights, key = compiled("loss", NET, roi_pooling), params(NET), jax.random.key(7)
+    _, alone = loss(weights, one(3, (61, 100), ALONE), key)
+    _, larger = loss(weights, one(3, (61, 100), IN_A_LARGER_BUCKET), key)
+    _, other = loss(weights, one(4, (90, 140), IN_A_LARGER_BUCKET), key)
+    both = stack(one(3, (61, 100), IN_A_LARGER_BUCKET), one(4, (90, 140), IN_A_LARGER_BUCKET))
+    _, together = loss(weights, both, key)
+    for name in alone:
+        np.testing.assert_allclose(larger[name], alone[name], rtol=1e-4, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(together[name], (alone[name] + other[name]) / 2, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_vgg16_has_the_same_loss_and_gradient_in_a_larger_bucket():
+    loss, weights, key = compiled("gradient", net()), params(net()), jax.random.key(7)
+    (_, alone), gradient = loss(weights, one(3, (61, 100), ALONE), key)
+    (_, larger), same_gradient = loss(weights, one(3, (61, 100), IN_A_LARGER_BUCKET), key)
     for name in alone:
         np.testing.assert_allclose(larger[name], alone[name], rtol=1e-4, atol=1e-6, err_msg=name)
     scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
     for ours, theirs in zip(jax.tree.leaves(same_gradient), jax.tree.leaves(gradient), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * scale)
-    (_, other), _ = loss(params(), one(4, (90, 140), IN_A_LARGER_BUCKET), key)
-    both = stack(one(3, (61, 100), IN_A_LARGER_BUCKET), one(4, (90, 140), IN_A_LARGER_BUCKET))
-    (_, together), _ = loss(params(), both, key)
-    for name in alone:
-        np.testing.assert_allclose(together[name], (alone[name] + other[name]) / 2, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize(("pooling", "roi_pooling"), [("ceil", "max_pool"), ("floor", "align")])
-def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batch(pooling, roi_pooling):
-    predict = compiled("predict", pooling=pooling, roi_pooling=roi_pooling)
-    alone = row(predict(params(), one(3, (61, 100), ALONE)), 0)
+@pytest.mark.parametrize(
+    ("backbone", "roi_pooling"), [("vgg16", "max_pool"), ("small", "max_pool"), ("small", "align")]
+)
+def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batch(made, roi_pooling):
+    made = net() if made == "vgg16" else NET
+    predict, weights = compiled("predict", made, roi_pooling), params(made)
+    alone = row(predict(weights, one(3, (61, 100), ALONE)), 0)
     both = stack(one(4, (90, 140), IN_A_LARGER_BUCKET), one(3, (61, 100), IN_A_LARGER_BUCKET))
-    together = row(predict(params(), both), 1)
+    together = row(predict(weights, both), 1)
     assert alone.valid.sum() > 5
     np.testing.assert_array_equal(together.valid, alone.valid)
     np.testing.assert_array_equal(together.labels, alone.labels)
@@ -118,12 +132,10 @@ def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batc
 
 
 def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
-    net = region_net(backbone="vgg16", num_classes=3, num_anchors=6, width=1 / 16, head_features=16)
-
     def samples(bucket):
         batch = jax.tree.map(jnp.asarray, one(3, (61, 100), bucket))
-        features, size = net.features(params(), net.normalise(batch.image), batch.image_size)
-        logits, deltas = net.rpn(params(), features)
+        features, size = NET.features(params(NET), NET.normalise(batch.image), batch.image_size)
+        logits, deltas = NET.rpn(params(NET), features)
         anchors = jnp.asarray(grid_anchors(base_anchors(scales=(1.5, 3)), features.shape[1:3], stride=16))
         valid = anchor_valid(features.shape[1:3], size[0], 6)
         image_size, gt = batch.image_size[0], (batch.gt_boxes[0], batch.gt_valid[0])
@@ -145,23 +157,21 @@ def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
 
 def test_bfloat16_activations_give_nearly_the_same_losses_and_float32_gradients():
     batch, key = one(3, (61, 100), ALONE), jax.random.key(0)
-    _, exact = compiled("loss", dropout=0.0)(params(), batch, key)
-    (_, rough), gradient = compiled("gradient", dropout=0.0, compute_dtype="bfloat16")(params(), batch, key)
+    (_, exact), _ = compiled("gradient", net())(params(net()), batch, key)
+    (_, rough), gradient = compiled("gradient", net(compute_dtype="bfloat16"))(params(net()), batch, key)
     np.testing.assert_allclose(rough["objectness_loss"], exact["objectness_loss"], rtol=0.05)
     for leaf in jax.tree.leaves(gradient):
         assert leaf.dtype == jnp.float32 and np.isfinite(leaf).all()
 
 
 def test_boxes_come_in_pixels_of_the_original_image():
-    found = row(compiled("predict", pooling="ceil", roi_pooling="max_pool")(params(), one(3, (61, 100), ALONE)), 0)
+    found = row(compiled("predict", NET)(params(NET), one(3, (61, 100), ALONE)), 0)
     assert found.boxes[:, 2].max() <= 100 / 1.5 + 1e-4 and found.boxes[:, 3].max() <= 61 / 1.5 + 1e-4
 
 
 def test_an_image_without_objects_trains_and_has_no_box_loss():
     empty = one(5, (60, 100), ALONE, objects=0)
-    (total, metrics), gradient = compiled("gradient", pooling="ceil", roi_pooling="max_pool")(
-        params(), empty, jax.random.key(0)
-    )
+    (total, metrics), gradient = compiled("gradient", net())(params(net()), empty, jax.random.key(0))
     assert np.isfinite(total) and metrics["objectness_loss"] > 0 and metrics["class_loss"] > 0
     assert metrics["rpn_box_loss"] == 0 and metrics["box_loss"] == 0
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
@@ -170,34 +180,33 @@ def test_an_image_without_objects_trains_and_has_no_box_loss():
 def test_filler_rows_count_for_nothing():
     real, filler = one(3, (61, 100), ALONE), one(4, (50, 90), ALONE)
     filler = dataclasses.replace(filler, image_valid=np.array([False]))
-    loss, predict = compiled("loss"), compiled("predict", pooling="ceil", roi_pooling="max_pool")
-    alone, _ = loss(params(), real, jax.random.key(0))
-    padded, _ = loss(params(), stack(real, filler), jax.random.key(0))
+    loss, predict = compiled("loss", NET), compiled("predict", NET)
+    alone, _ = loss(params(NET), real, jax.random.key(0))
+    padded, _ = loss(params(NET), stack(real, filler), jax.random.key(0))
     np.testing.assert_allclose(padded, alone, rtol=1e-5)
-    assert not predict(params(), stack(real, filler)).valid[1].any()
+    assert not predict(params(NET), stack(real, filler)).valid[1].any()
 
 
 def test_samples_change_with_the_step_and_the_image_only():
-    loss = compiled("loss")
+    loss = compiled("loss", NET)
     batch = one(3, (61, 100), ALONE)
-    first, _ = loss(params(), batch, jax.random.key(0))
-    again, _ = loss(params(), batch, jax.random.key(0))
-    other_step, _ = loss(params(), batch, jax.random.key(1))
-    other_image, _ = loss(params(), dataclasses.replace(batch, image_id=np.int32([9])), jax.random.key(0))
+    first, _ = loss(params(NET), batch, jax.random.key(0))
+    again, _ = loss(params(NET), batch, jax.random.key(0))
+    other_step, _ = loss(params(NET), batch, jax.random.key(1))
+    other_image, _ = loss(params(NET), dataclasses.replace(batch, image_id=np.int32([9])), jax.random.key(0))
     assert first == again and first != other_step and first != other_image
 
 
 def test_the_deltas_scale_acts():
     batch = one(3, (61, 100), ALONE)
-    plain = compiled("predict", pooling="ceil", roi_pooling="max_pool")(params(), batch)
-    changed = compiled("predict", delta_std=(0.2, 0.2, 0.4, 0.4))(params(), batch)
+    plain = compiled("predict", NET)(params(NET), batch)
+    changed = compiled("predict", NET, delta_std=(0.2, 0.2, 0.4, 0.4))(params(NET), batch)
     assert not np.allclose(plain.boxes, changed.boxes)
 
 
 def test_a_misspelt_section_is_refused():
-    net = region_net(backbone="vgg16", num_classes=3, num_anchors=9, width=1 / 16)
     wrong = SECTIONS | {"detections": SECTIONS["detections"] | {"nms_iuo": 0.3}}
     with pytest.raises(InputError, match="config detections: no field 'nms_iuo'; did you mean 'nms_iou'"):
-        faster_rcnn(net, base_anchors(), **wrong)
+        faster_rcnn(NET, base_anchors(), **wrong)
     with pytest.raises(InputError, match="roi_pooling"):
-        faster_rcnn(net, base_anchors(), **SECTIONS, roi_pooling="maxpool")
+        faster_rcnn(NET, base_anchors(), **SECTIONS, roi_pooling="maxpool")

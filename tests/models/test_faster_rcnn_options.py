@@ -17,7 +17,7 @@ from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.nets.region_net import RegionNet
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.types import Record
-from tests.models.test_faster_rcnn import SECTIONS, UNOPTIMISED
+from tests.models.test_faster_rcnn import SECTIONS
 
 ROWS, COLUMNS = 4, 6
 OBJECT = (24, 8, 56, 40)
@@ -104,7 +104,7 @@ def compiled(function, **names):
         )
         return getattr(made, function)(*arguments)
 
-    return jax.jit(run, compiler_options=UNOPTIMISED)
+    return jax.jit(run)
 
 
 def losses(given=None, **changes):

@@ -20,7 +20,6 @@ SECTIONS = {
     "roi_targets": {"batch_size": 8, "positive_fraction": 0.25},
     "detections": {"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 20},
 }
-UNOPTIMISED = {"xla_backend_optimization_level": 0}
 
 
 def init(key):
@@ -59,7 +58,7 @@ NET = types.SimpleNamespace(
 def compiled(function):
     made = rcnn(NET, **SECTIONS, context=1, chunk=4)
     functions = {"loss": jax.value_and_grad(made.loss, has_aux=True), "predict": made.predict}
-    return jax.jit(functions[function], compiler_options=UNOPTIMISED)
+    return jax.jit(functions[function])
 
 
 PARAMS = init(jax.random.key(0))
@@ -160,7 +159,7 @@ def compiled_net():
         pool5 = conv(PARAMS, crops)
         return pool5, fc7(PARAMS, pool5, None)
 
-    return jax.jit(run, compiler_options=UNOPTIMISED)
+    return jax.jit(run)
 
 
 def plain_detections(params, batch):
@@ -223,7 +222,7 @@ def test_filler_rows_and_images_without_proposals_detect_nothing():
 def test_features_are_those_of_any_chunk_and_zero_where_invalid():
     batch = one(3, (37, 50), ALONE)
     args = (PARAMS, batch, batch.proposals, batch.proposals_valid)
-    pool5, features = jax.jit(rcnn_features(NET, context=1, chunk=5), compiler_options=UNOPTIMISED)(*args)
+    pool5, features = jax.jit(rcnn_features(NET, context=1, chunk=5))(*args)
     assert pool5.shape == (1, 12, 3, 3, CHANNELS) and features.shape == (1, 12, FEATURES)
     expected_pool5, expected_features = compiled_net()(batch)
     np.testing.assert_allclose(pool5[0, :9], expected_pool5[:9], atol=1e-5)

@@ -13,7 +13,6 @@ from tests.golden.make_backbones import image, state
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "backbones.npz"
 SIZES = {"num_classes": 1, "width": 1 / 16, "head_features": 4}
-UNOPTIMISED = {"xla_backend_optimization_level": 0}  # compiles in a third of the time
 
 
 def params(net):
@@ -33,7 +32,7 @@ def assert_equal(got, want):
 @pytest.mark.parametrize("backbone", ["alexnet", "zf"])
 def test_conv5_equals_torch(backbone):
     net = region_net(backbone=backbone, num_anchors=1, **SIZES)
-    features = jax.jit(net.features, compiler_options=UNOPTIMISED)
+    features = jax.jit(net.features)
     bucket = np.pad(image(61, 90), ((0, 3), (0, 6), (0, 0)), constant_values=7)[None]
     got, size = features(params(backbone), bucket, jnp.asarray([[61.0, 90.0]]))
     with np.load(GOLDEN) as golden:
@@ -44,7 +43,7 @@ def test_conv5_equals_torch(backbone):
 
 def test_pool5_of_a_crop_equals_torch():
     net = crop_net(backbone="alexnet", **SIZES)
-    got = jax.jit(net.conv, compiler_options=UNOPTIMISED)(params("alexnet"), image(227, 227)[None])
+    got = jax.jit(net.conv)(params("alexnet"), image(227, 227)[None])
     with np.load(GOLDEN) as golden:
         assert got.shape == (1, *net.pool5_shape) == (1, *golden["alexnet/pool5"].shape)
         assert_equal(got[0], golden["alexnet/pool5"])

@@ -13,8 +13,6 @@ from jaxdet.nets.region_net import region_net
 from jaxdet.nets.vgg16 import LAYERS
 from tests.nets.drawn import drawn
 
-UNOPTIMISED = {"xla_backend_optimization_level": 0}  # compiles in a third of the time
-
 
 def test_the_papers_vgg16_has_its_parameters():
     shapes = jax.eval_shape(region_net(backbone="vgg16", num_classes=20, num_anchors=9).init, jax.random.key(0))
@@ -73,11 +71,11 @@ def params(backbone):
 def test_shapes_and_dtypes(dtype):
     net = narrow(compute_dtype=dtype)
     image = jnp.full((2, 48, 64, 3), 100, jnp.uint8)
-    run = jax.jit(net.features, compiler_options=UNOPTIMISED)
+    run = jax.jit(net.features)
     features, size = run(params("vgg16"), net.normalise(image), jnp.asarray([[48.0, 64.0], [33.0, 49.0]]))
     assert features.shape == (2, 3, 4, 32) and features.dtype == dtype
     np.testing.assert_array_equal(size, [[3, 4], [3, 4]])
-    logits, deltas = jax.jit(net.rpn, compiler_options=UNOPTIMISED)(params("vgg16"), features)
+    logits, deltas = jax.jit(net.rpn)(params("vgg16"), features)
     assert logits.shape == (2, 3 * 4 * 3, 2) and deltas.shape == (2, 3 * 4 * 3, 4)
     pooled, keys = jnp.zeros((2, 5, 7, 7, 32), dtype), jax.random.split(jax.random.key(1), 2)
     scores, boxes = jax.eval_shape(net.head, params("vgg16"), pooled, keys)
@@ -90,7 +88,7 @@ def test_shapes_and_dtypes(dtype):
 def test_what_lies_outside_an_image_does_not_matter(backbone, pooling):
     """An image alone (in its own array where the net takes any), in a bucket, and in a larger one full of numbers."""
     net = narrow(backbone, pooling=pooling)
-    features = jax.jit(net.features, compiler_options=UNOPTIMISED)
+    features = jax.jit(net.features)
     height, width = (48, 64) if backbone == "vgg16" else (37, 50)
     size = jnp.asarray([[37.0, 50.0]])
     image = np.random.default_rng(1).uniform(0, 100, (37, 50, 3)).astype(np.float32)
@@ -128,7 +126,7 @@ def test_without_anchors_there_is_no_region_proposal_network():
 
 def test_dropout_depends_on_the_images_key_alone():
     net = narrow(dropout=0.5)
-    head = jax.jit(net.head, compiler_options=UNOPTIMISED)
+    head = jax.jit(net.head)
     pooled = np.random.default_rng(0).uniform(size=(3, 4, 7, 7, 32)).astype(np.float32)
     keys = jax.random.split(jax.random.key(2), 3)
     together, _ = head(params("vgg16"), pooled, keys)
