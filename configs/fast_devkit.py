@@ -22,5 +22,5 @@ def get_config() -> ConfigDict:
     config.model = voc.model
     config.model.roi_targets.negative_iou = (0.0, 0.5)
     config.model.roi_pooling = "align"
-    config.evaluation.detections_per_class = voc.evaluation.detections_per_class
+    config.model.detections = faster_devkit.get_config().model.detections
     return config

@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
     voc = rcnn_voc.get_config()
     config.model = voc.model
     config.linear = voc.linear
+    config.evaluation.detections_per_class = voc.evaluation.detections_per_class
     config.net.backbone = "alexnet"
     config.input.short_side = voc.input.short_side
     config.input.long_side = voc.input.long_side

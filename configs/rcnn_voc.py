@@ -43,7 +43,7 @@ def get_config() -> ConfigDict:
     config.model.context = 16
     config.model.chunk = 64  # windows of an image that go through the net at a time
     config.model.scoring = "svm"
-    config.model.detections = ConfigDict({"score_threshold": -1e6, "nms_iou": 0.3, "max_detections": 500})
+    config.model.detections = ConfigDict({"score_threshold": -1e6, "nms_iou": 0.3, "max_detections": 2000})
 
     config.linear = ConfigDict({"bbox_regression": True})
 

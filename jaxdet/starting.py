@@ -41,6 +41,9 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
         given = _trained(Path(training.init_from).expanduser()).net
     elif training.pretrained:
         given = origin(training.pretrained)
+        file = training.pretrained_file
+        if not is_published(file) and not Path(file).expanduser().is_file():
+            raise InputError(f"training.pretrained_file must be a file, got {file}, which does not exist; correct it.")
         if is_published(training.pretrained_file) and config.net.width != 1.0:
             raise InputError(
                 f"net.width must be 1.0 for the published weights, got {config.net.width}; "
@@ -48,7 +51,7 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
             )
         if is_published(training.pretrained_file) and config.net.backbone != "vgg16":
             raise InputError(
-                f"training.pretrained_file must name a file with the weights of {config.net.backbone}, got none: only "
+                f"training.pretrained_file must name a file with the weights of {config.net.backbone}, got {file!r}: only "
                 "those of vgg16 are published in a layout that is read here; convert Caffe's, or start from random "
                 "weights (--config.training.pretrained=)."
             )

@@ -1,5 +1,6 @@
 """Reading prepared splits: random access to records in original pixels."""
 
+import functools
 import hashlib
 import json
 from collections import Counter
@@ -58,11 +59,20 @@ class Dataset:
         """Record i with an empty image u8[0,0,3]: nothing is decoded."""
         return self._record(i, decode=False)
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """A key that changes with the names, order, sizes or object counts of the images."""
-        index = self.names, self.image_sizes.tolist(), self.object_counts.tolist()
-        return hashlib.sha256(json.dumps(index).encode()).hexdigest()[:16]
+        """A key that changes with the names, the order, the pixels or the annotations of the images.
+
+        All records are read for it, once: two or three seconds for 5,000 photos.
+        """
+        digest = hashlib.sha256(json.dumps([self.class_names, self.names, self.image_sizes.tolist()]).encode())
+        for source, place in self._records:
+            example = source[place]
+            digest.update(hashlib.sha256(example["image"]).digest())
+            for name in ("bbox", "label", "is_difficult"):
+                values = np.ascontiguousarray(example["objects"][name])
+                digest.update(f"{name} {values.shape}".encode() + values.tobytes())
+        return digest.hexdigest()[:16]
 
     def _record(self, i: int, *, decode: bool) -> Record:
         source, place = self._records[i]

@@ -22,6 +22,7 @@ from jaxdet.types import Batch, Proposals
 
 SCORINGS = ("svm", "softmax")
 MAX_BEFORE_NMS = 100  # boxes of a class and image
+EXACT = lax.Precision.HIGHEST  # accelerators round float32 products; the SVMs and regressors were fitted without
 
 
 def rcnn(
@@ -152,7 +153,7 @@ def _scores(net, params, fc7, scoring):
     """f32[R,K+1] of crops with fc7 f32[R,F]; the background's column, first, is not read by ops detect."""
     if scoring == "softmax":
         return jax.nn.softmax(net.classify(params, fc7))
-    scores = fc7 @ params["svm"]["kernel"] + params["svm"]["bias"][None, :]
+    scores = jnp.matmul(fc7, params["svm"]["kernel"], precision=EXACT) + params["svm"]["bias"][None, :]
     return jnp.pad(scores, ((0, 0), (1, 0)))
 
 
@@ -161,7 +162,8 @@ def _deltas(params, pool5, scores):
     if "bbox_ridge" not in params:
         return jnp.zeros((*scores.shape, 4))
     flat = pool5.reshape(pool5.shape[0], -1)
-    deltas = jnp.einsum("rp,kpd->rkd", flat, params["bbox_ridge"]["kernel"]) + params["bbox_ridge"]["bias"][None]
+    deltas = jnp.einsum("rp,kpd->rkd", flat, params["bbox_ridge"]["kernel"], precision=EXACT)
+    deltas = deltas + params["bbox_ridge"]["bias"][None]
     return jnp.pad(deltas, ((0, 0), (1, 0), (0, 0)))
 
 

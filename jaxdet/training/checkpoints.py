@@ -22,6 +22,7 @@ from jax.experimental import multihost_utils
 from jaxdet.checks import InputError
 from jaxdet.models.detector import Params
 from jaxdet.training import manifest
+from jaxdet.training.sharding import data_mesh, replicate
 from jaxdet.training.state import TrainState, flatten, unflatten
 
 log = logging.getLogger(__name__)
@@ -153,6 +154,7 @@ def save_params(workdir: str | os.PathLike, params: Params, *, step: int) -> Non
     """
     key = jax.random.key_data(jax.random.key(0))
     made = TrainState(jnp.int32(step), flatten(jax.device_put(params)), {}, (), key)
+    made = replicate(made, data_mesh())  # several hosts write what is on all of them
     Checkpoints(workdir, keep=1).save(made, {})
 
 

@@ -1,4 +1,4 @@
-"""VGG16 trained on ImageNet: where each library's weights come from, and how they expect their images."""
+"""Nets trained on ImageNet: where each library's VGG16 comes from, and how its weights expect their images."""
 
 import dataclasses
 import os
