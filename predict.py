@@ -6,7 +6,7 @@ from jaxdet import commands, experiment
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "A workdir of train.py.")
 _OUTPUT = flags.DEFINE_string("output", "detections", "Folder for the pictures and detections.json.")
-_THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Least score of a detection, 0 to 1.", 0.0, 1.0)
+_THRESHOLD = flags.DEFINE_float("threshold", None, "Least score of a detection; if not given 0.5, for SVMs 0.")
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Best by validation mAP, or the last one.")
 
 

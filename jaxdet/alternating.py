@@ -6,20 +6,22 @@ R-CNN's own layers on the proposals of 3. All four have the parameters of the wh
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxdet.building import build_region_net, eval_batches_of
+from jaxdet.building import build_region_net, build_rpn, eval_batches_of
 from jaxdet.checks import bind
 from jaxdet.data.dataset import Dataset
 from jaxdet.evaluation.predict import detect_split
 from jaxdet.fitting import learning, normalised, run_stage
 from jaxdet.models.detector import Detector, Params
 from jaxdet.models.fast_rcnn import NORMALISATION, fast_rcnn, fold_normalisation
-from jaxdet.models.rpn import region_proposal_network, rpn_detector
+from jaxdet.models.rpn import rpn_detector
 from jaxdet.ops.propose import propose
 from jaxdet.proposals.cache import ProposalTable, open_proposals, save_proposals
 from jaxdet.sections import stage_config
@@ -34,67 +36,79 @@ RPN = ("rpn_",)
 HEAD = ("fc6", "fc7", "cls_score", "bbox_pred")
 HEAD_OUTPUTS = ("cls_score", "bbox_pred")
 
+Proposals = tuple[ProposalTable, ProposalTable | None]  # of the training and the validation split
+
 
 def train_alternating(config: ConfigDict, workdir: Path, dataset: Dataset, validation: Dataset | None) -> None:
     """Runs the four steps in workdir/stages/, each from where it was left, and saves the whole detector."""
     if has_checkpoint(workdir):
         return
-    rpn, fast = _detectors(config, len(dataset.class_names))
-    rpn_config, fast_config = (stage_config(config, name) for name in ("rpn", "fast_rcnn"))
-    free = learning(config.training.frozen, rpn)  # what ImageNet's weights leave to be learned
-
-    def train_rpn(name: str, begin, learns) -> Params:
-        # Its predictions are proposals: there is nothing to score before Fast R-CNN has seen them.
-        data, folder = (dataset, None), workdir / "stages" / name
-        return run_stage(rpn_config, rpn, data, name=name, folder=folder, start=begin, learns=learns, validation=None)
-
-    def train_fast(name: str, begin, learns, proposals: ProposalTable, valid_proposals: ProposalTable | None) -> Params:
-        data, folder = (dataset, proposals), workdir / "stages" / name
-
-        def normalised_start(fresh: Params) -> Params:
-            return normalised(begin(fresh), fast_config, data)
-
-        split = None if validation is None else (validation, valid_proposals)
-        return run_stage(
-            fast_config, fast, data, name=name, folder=folder, start=normalised_start, learns=learns, validation=split
-        )
-
-    def proposals_of(name: str, params: Params) -> tuple[ProposalTable, ProposalTable | None]:
-        made = [
-            split and _proposals(rpn_config, rpn, params, split, workdir / "stages" / name / f"proposals_{part}.npz")
-            for part, split in (("train", dataset), ("validation", validation))
-        ]
-        return made[0], made[1]
+    steps = _Steps(config, workdir, dataset, validation)
+    free = learning(config.training.frozen, steps.rpn)  # what ImageNet's weights leave to be learned
 
     def from_imagenet(fresh: Params) -> Params:
         source = starting_params(config)
         return fresh if source is None else start_from(source, fresh)
 
-    first = train_rpn("1_rpn", from_imagenet, lambda path: free(path) and not path.startswith(HEAD))
-    proposals = proposals_of("1_rpn", first)
-    second = train_fast("2_fast_rcnn", from_imagenet, lambda path: free(path) and not path.startswith(RPN), *proposals)
+    first = steps.train_rpn(1, from_imagenet, lambda path: free(path) and not path.startswith(HEAD))
+    proposals = steps.proposals(1, first)
+    second = steps.train_fast(2, from_imagenet, lambda path: free(path) and not path.startswith(RPN), proposals)
     shared = {name: layer for name, layer in second.items() if name != NORMALISATION}
-    third = train_rpn("3_rpn", lambda fresh: _anew(shared, fresh, RPN), lambda path: path.startswith(RPN))
-    proposals = proposals_of("3_rpn", third)
-    fourth = train_fast(
-        "4_fast_rcnn", lambda fresh: _anew(third, fresh, HEAD_OUTPUTS), lambda path: path.startswith(HEAD), *proposals
+    third = steps.train_rpn(3, lambda fresh: _anew(shared, fresh, RPN), lambda path: path.startswith(RPN))
+    proposals = steps.proposals(3, third)
+    fourth = steps.train_fast(
+        4, lambda fresh: _anew(third, fresh, HEAD_OUTPUTS), lambda path: path.startswith(HEAD), proposals
     )
-    steps = 2 * (rpn_config.training.steps + fast_config.training.steps)
-    save_params(workdir, fold_normalisation(fourth, config.model.delta_std), step=steps)
+    length = 2 * sum(stage.steps for stage in config.stages.values())
+    save_params(workdir, fold_normalisation(fourth, config.model.delta_std), step=length)
+
+
+class _Steps:
+    """The two kinds of steps, numbered as in the paper: over one data set, each in its folder of workdir/stages."""
+
+    def __init__(self, config: ConfigDict, workdir: Path, dataset: Dataset, validation: Dataset | None):
+        self._rpn_config, self._fast_config = (stage_config(config, name) for name in ("rpn", "fast_rcnn"))
+        self._stages, self._dataset, self._validation = workdir / "stages", dataset, validation
+        self.rpn, self._fast = _detectors(config, len(dataset.class_names))
+
+    def train_rpn(self, number: int, begin: Callable, learns: Callable) -> Params:
+        """Trains the region proposal network; nothing is scored, for proposals have no mAP."""
+        return run_stage(
+            self._rpn_config, self.rpn, (self._dataset, None), **self._about(number, "rpn"),
+            start=begin, learns=learns, validation=None,
+        )  # fmt: skip
+
+    def train_fast(self, number: int, begin: Callable, learns: Callable, proposals: Proposals) -> Params:
+        """Trains Fast R-CNN on the proposals of the training and validation images."""
+        data = self._dataset, proposals[0]
+        return run_stage(
+            self._fast_config, self._fast, data, **self._about(number, "fast_rcnn"),
+            start=lambda fresh: normalised(begin(fresh), self._fast_config, data),
+            learns=learns,
+            validation=None if self._validation is None else (self._validation, proposals[1]),
+        )  # fmt: skip
+
+    def proposals(self, number: int, params: Params) -> Proposals:
+        """What the RPN of a step proposes, for the images as they are: they are mirrored with the images later."""
+        folder = self._about(number, "rpn")["folder"]
+        return tuple(
+            split and _proposals(self._rpn_config, self.rpn, params, split, folder / f"proposals_{part}.npz")
+            for part, split in (("train", self._dataset), ("validation", self._validation))
+        )
+
+    def _about(self, number: int, kind: str) -> dict[str, Any]:
+        name = f"{number}_{kind}"
+        return {"name": name, "number": number, "folder": self._stages / name}
 
 
 def _detectors(config: ConfigDict, classes: int) -> tuple[Detector, Detector]:
     """The RPN alone, whose predictions are the proposals that Fast R-CNN trains on, and Fast R-CNN."""
     net, anchors = build_region_net(config, classes)
     model = config.model
-    names = "rpn_targets", "min_proposal_size", "rpn_sigma", "rpn_box_weight", "rpn_box_normaliser"
-    rpn = region_proposal_network(
-        net, anchors, **{name: model[name] for name in names}, cross_boundary_anchors=model.cross_boundary_anchors
-    )
     best = bind(propose, model.train_proposals, section="train_proposals", max_log_scale=model.max_log_scale)
     names = "roi_targets", "detections", "roi_sigma", "roi_pooling", "max_log_scale"
     fast = fast_rcnn(net, num_classes=classes, **{name: model[name] for name in names})
-    return rpn_detector(net, rpn, best), fast
+    return rpn_detector(net, build_rpn(config, net, anchors), best), fast
 
 
 def _anew(params: Params, fresh: Params, prefixes: tuple[str, ...]) -> Params:

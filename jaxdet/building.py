@@ -1,5 +1,7 @@
 """From a config to what training and evaluation run on: the detector, the data set, its proposals and its batches."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from jaxdet.models.detector import Detector, Params
 from jaxdet.models.fast_rcnn import fast_rcnn
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.models.rcnn import rcnn
+from jaxdet.models.rpn import Rpn, region_proposal_network
 from jaxdet.nets.crop_net import CropNet, crop_net
 from jaxdet.nets.region_net import STRIDE, RegionNet, region_net
 from jaxdet.ops.anchors import base_anchors
@@ -58,6 +61,13 @@ def build_region_net(
     return bind(region_net, config.net, section="net", **sizes)(), anchors
 
 
+def build_rpn(config: ConfigDict, net: RegionNet, anchors: np.ndarray) -> Rpn:
+    """The region proposal network of a Faster R-CNN on its own."""
+    fields = "rpn_targets", "min_proposal_size", "rpn_sigma", "rpn_box_weight", "rpn_box_normaliser"
+    options = {field: config.model[field] for field in (*fields, "cross_boundary_anchors")}
+    return region_proposal_network(net, anchors, **options)
+
+
 def build_crop_net(config: ConfigDict, classes: int) -> CropNet:
     """R-CNN's net over crops; it always rounds as Caffe does, for all crops are of one size."""
     fields = {name: value for name, value in config.net.items() if name != "pooling"}
@@ -88,11 +98,14 @@ def proposals_of(config: ConfigDict, dataset: Dataset) -> ProposalTable | None:
     """
     if config.system == "faster_rcnn":
         return None
-    path = Path(config.dataset.data_dir).expanduser() / "proposals" / f"selective_search_{dataset.fingerprint}.npz"
+    search = {name: value for name, value in config.proposals.items() if name != "workers"}
+    chosen = hashlib.sha256(json.dumps(search, sort_keys=True).encode()).hexdigest()[:8]
+    folder = Path(config.dataset.data_dir).expanduser() / "proposals"
+    path = folder / f"selective_search_{dataset.fingerprint}_{chosen}.npz"
     if jax.process_count() > 1 and not path.exists():  # they would all search, or wait for longer than jax lets them
         raise InputError(
-            f"proposals: {path} must be there before several processes start, got none; start one without "
-            "--distributed first, until it trains."
+            f"proposals: {path} must be there before several processes start, got none; run this "
+            "once without --distributed."
         )
     return bind(search_split, config.proposals, section="proposals")(dataset, path)
 

@@ -135,8 +135,10 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     return summary
 
 
-def predict(workdir: str | None, files: list[str], *, output: str, threshold: float, checkpoint: str) -> None:
+def predict(workdir: str | None, files: list[str], *, output: str, threshold: float | None, checkpoint: str) -> None:
     """Draws detections on photos and lists them in output/detections.json; see photos.annotate.
+
+    Without a threshold it is 0.5, and 0 for the scores of R-CNN's SVMs.
 
     Raises:
       InputError: no such workdir or checkpoint; no photo given, or none that can be read.
@@ -145,6 +147,7 @@ def predict(workdir: str | None, files: list[str], *, output: str, threshold: fl
     folder = _existing(workdir, None)
     config, class_names = workdirs.read(folder)
     found = photos.find(files)
+    sections.check(config)
     detector, params = _restore(folder, checkpoint, config, class_names)
     detect = jax.jit(detector.predict)
     photos.annotate(
@@ -152,7 +155,7 @@ def predict(workdir: str | None, files: list[str], *, output: str, threshold: fl
         lambda image: detect(params, photo_batch_of(config, image)),
         class_names,
         Path(output),
-        threshold=threshold,
+        threshold=score_threshold(config) if threshold is None else threshold,
     )
 
 
@@ -180,6 +183,8 @@ def _restore(
 ) -> tuple[Detector, Params]:
     """A workdir's detector and parameters, on the device; InputError where they do not fit each other."""
     params = restore_params(folder, "best" if checkpoint == "best" else None)
+    if config.system == "rcnn" and not config.linear.bbox_regression:
+        params.pop("bbox_ridge", None)
     check_fit(params, build_detector(config, class_names), f"checkpoint in {folder}")
     ranks = config.evaluation.svd_ranks
     params = compress(params, {name: rank for name, rank in zip(("fc6", "fc7"), ranks, strict=True) if rank})

@@ -19,7 +19,7 @@ from jaxdet.models.fast_rcnn import NORMALISATION, with_normalisation
 from jaxdet.proposals.cache import ProposalTable
 from jaxdet.proposals.statistics import delta_statistics
 from jaxdet.training import loop, state
-from jaxdet.training.checkpoints import has_checkpoint
+from jaxdet.training.checkpoints import finished_params, has_checkpoint
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
 from jaxdet.training.stages import Stage, init_params
@@ -35,6 +35,7 @@ def run_stage(
     data: Split,
     *,
     name: str,
+    number: int = 0,
     folder: Path,
     start: Callable[[Params], Params],
     learns: Callable[[str], bool],
@@ -45,18 +46,22 @@ def run_stage(
     Args:
       data: the training split and its proposals.
       name: what its progress is called.
+      number: which of several stages: each draws its own random numbers.
       folder: its checkpoints and metrics.
       start: freshly drawn parameters -> those to start from; not called in a folder with a checkpoint.
       learns: path -> whether this parameter learns.
       validation: the split that is scored every config.training.eval_every steps; None for never.
     """
     training, mesh = config.training, data_mesh()
+    if number and (done := finished_params(folder, steps=training.steps)):
+        return done
     dataset, proposals = data
     batches = batches_of(config, dataset, proposals)
     tx, learning_rate = _optimizer(config)
     stage = Stage(name=name, trainable=learns, steps=training.steps, learning_rate=learning_rate)
     validate = None if validation is None else _validation(config, detector, validation, mesh)
     key = jax.random.key(config.seed)
+    key = jax.random.fold_in(key, number) if number else key
     params = init_params(detector, jax.random.fold_in(key, 0), None)
     if not has_checkpoint(folder):
         params = start(params)

@@ -1,9 +1,12 @@
 """R-CNN's training (R-CNN, 2.3): the net is fine-tuned, its features go to disk, SVMs and box regressors are fitted.
 
-Each stage has its place in workdir/stages/ and goes on where it was left; workdir/checkpoints/ gets the whole detector.
+Each stage has its place in workdir/stages/. Fine-tuning and features go on where they were left, a fit that was not
+finished begins anew; workdir/checkpoints/ gets the whole detector.
 """
 
+import itertools
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import tqdm
 from ml_collections import ConfigDict
 
 from jaxdet.building import build_crop_net, build_detector
+from jaxdet.checks import InputError
 from jaxdet.data.dataset import Dataset
 from jaxdet.data.pipeline import photo_batch
 from jaxdet.fitting import Split, learning, run_stage
@@ -43,13 +47,16 @@ def train_rcnn(config: ConfigDict, workdir: Path, data: Split, validation: Split
         stages / "3_svms.npz", lambda: fit_svms(features.read("fc7"), regions, num_classes=classes, seed=config.seed)
     )
     if config.linear.bbox_regression:
-        norm = mean_norm(features.read("pool5_norm"), seed=config.seed)
-        examples = [box_examples(regions[i]) for i in range(len(regions))]
         params["bbox_ridge"] = _kept(
-            stages / "4_bbox_ridge.npz",
-            lambda: fit_bbox_ridge(features.read("pool5"), examples, mean_norm=norm, num_classes=classes),
+            stages / "4_bbox_ridge.npz", lambda: _fit_boxes(features, regions, config.seed, classes)
         )
     save_params(workdir, params, step=config.training.steps)
+
+
+def _fit_boxes(features: FeatureFolder, regions: Sequence[Regions], seed: int, classes: int) -> dict[str, np.ndarray]:
+    examples = [box_examples(regions[i]) for i in range(len(regions))]
+    norm = mean_norm(features.read("pool5_norm"), seed=seed)
+    return fit_bbox_ridge(features.read("pool5"), examples, mean_norm=norm, num_classes=classes)
 
 
 class _RegionsOf(Sequence):
@@ -92,37 +99,50 @@ def _extract(config: ConfigDict, params: Params, data: Split, folder: Path) -> F
     key = {"dataset": dataset.fingerprint, "proposals": config.proposals.to_dict(), "steps": config.training.steps}
     stored = FeatureFolder(folder, key, widths)
     regions = _RegionsOf(*data)
-    slots = int((dataset.object_counts + np.diff(proposals.starts)).max()) + int(_difficult(dataset))
+    slots = max(len(dataset.annotations(i).boxes) + len(proposals[i]) for i in range(len(dataset)))
+    sides = {"short_side": config.input.short_side, "long_side": config.input.long_side}
     params = jax.device_put(params)
+
+    def begun():
+        """The images one ahead of what is stored, so that the device works while the disk does."""
+        for i in range(len(stored), len(dataset)):
+            known = regions[i]
+            batch = photo_batch(dataset[i].image, **sides, proposals=known.boxes, max_proposals=slots)
+            yield known, extract(params, batch, batch.proposals, batch.proposals_valid)
+
     bar = tqdm.tqdm(total=len(dataset), initial=len(stored), desc="2_features", unit="image", disable=None)
     with bar:
-        for i in range(len(stored), len(dataset)):
-            near, _, _ = box_examples(regions[i])
-            stored.append(_features(config, extract, params, dataset[i].image, regions[i].boxes, near, slots))
-            bar.update()
+        running = None
+        for following in itertools.chain(begun(), [None]):
+            if running is not None:
+                stored.append(_rows(*running))
+                bar.update()
+            running = following
     return stored
 
 
-def _features(config, extract: Callable, params: Params, image, boxes, near, slots: int) -> dict[str, np.ndarray]:
-    sides = {"short_side": config.input.short_side, "long_side": config.input.long_side}
-    batch = photo_batch(image, **sides, proposals=boxes, max_proposals=slots)
-    pool5, fc7 = extract(params, batch, batch.proposals, batch.proposals_valid)
-    pool5 = np.asarray(pool5[0, : len(boxes)]).reshape(len(boxes), -1)
-    lengths = np.linalg.norm(pool5, axis=1, keepdims=True)
-    return {"fc7": np.asarray(fc7[0, : len(boxes)]), "pool5": pool5[near], "pool5_norm": lengths}
-
-
-def _difficult(dataset: Dataset) -> int:
-    """The most difficult objects that an image has: object_counts leaves them out, R-CNN's second half does not."""
-    return max(int(dataset.annotations(i).difficult.sum()) for i in range(len(dataset)))
+def _rows(regions: Regions, extracted) -> dict[str, np.ndarray]:
+    """What is stored of an image's features; fetched whole, for a slice on the device is compiled for each length."""
+    pool5, fc7 = (features[0, : len(regions.boxes)] for features in jax.device_get(extracted))
+    pool5 = pool5.reshape(len(pool5), -1)
+    near, _, _ = box_examples(regions)
+    return {"fc7": fc7, "pool5": pool5[near], "pool5_norm": np.linalg.norm(pool5, axis=1, keepdims=True)}
 
 
 def _kept(path: Path, fit: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """What `fit` gives, or gave when it was called before."""
     if not path.exists():
         log.info("%s", path.stem)
-        draft = path.with_name(f".{path.name}")
-        np.savez(draft, **fit())
-        draft.replace(path)
+        fitted, draft = fit(), path.with_name(f".{path.name}")
+        try:
+            with draft.open("wb") as file:
+                np.savez(file, **fitted)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError as error:
+            raise InputError(f"{path} must be written, got {error.strerror}; make room and start again.") from error
+        finally:
+            draft.unlink(missing_ok=True)
     with np.load(path) as file:
         return dict(file)

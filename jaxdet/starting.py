@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
 from jaxdet.models.detector import Params
-from jaxdet.training.checkpoints import has_checkpoint, restore_params
+from jaxdet.training.checkpoints import restore_params
 from jaxdet.weights.pretrained import PRETRAINED, is_published, load_pretrained, origin
 
 FROM_SCRATCH = {"normalisation": "torchvision", "pooling": "ceil"}
@@ -34,7 +34,7 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
             f"training.init_from and training.pretrained are both set ({training.init_from}, {training.pretrained}); "
             "choose what to start from."
         )
-    if has_checkpoint(workdir):
+    if workdirs.is_trained(workdir):
         given = FROM_SCRATCH | workdirs.read(workdir)[0].net.to_dict()
         given |= {name: config.net[name] for name in FROM_SCRATCH if config.net[name]}  # a difference is told later
     elif training.init_from:
@@ -51,8 +51,8 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
             )
         if is_published(training.pretrained_file) and config.net.backbone != "vgg16":
             raise InputError(
-                f"training.pretrained_file must name a file with the weights of {config.net.backbone}, got {file!r}: only "
-                "those of vgg16 are published in a layout that is read here; convert Caffe's, or start from random "
+                f"training.pretrained_file must name a file with weights of {config.net.backbone}, got {file!r}, for "
+                "only those of vgg16 are published in a layout that is read; convert Caffe's, or start from random "
                 "weights (--config.training.pretrained=)."
             )
     else:

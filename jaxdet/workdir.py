@@ -20,8 +20,7 @@ def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...], image
     """
     ours = _plain({"config": config.to_dict(), "class_names": class_names, "images": images})
     path = workdir / NAME
-    trained = any(workdir.glob("checkpoints/*")) or any(workdir.glob("stages/*"))
-    if path.exists() and trained:
+    if path.exists() and is_trained(workdir):
         differences = _differences(_load(path), ours)
         if differences:
             raise InputError(
@@ -32,6 +31,11 @@ def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...], image
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps(ours, indent=1) + "\n")
     draft.rename(path)
+
+
+def is_trained(workdir: Path) -> bool:
+    """Tells whether training has left something to go on from, if only its first stage's."""
+    return any(workdir.glob("checkpoints/*")) or any(workdir.glob("stages/*/checkpoints/*"))
 
 
 def read(workdir: Path) -> tuple[ConfigDict, tuple[str, ...]]:

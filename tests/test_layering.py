@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "nets": set(),
     "models": {"nets", "ops"},
     "data": {"proposals.cache"},
-    "proposals": set(),
+    "proposals": {"evaluation.overlap"},
     "linear": {"proposals", "models", "evaluation.overlap"},
     "training": {"models.detector"},
     "evaluation": {"models"},

@@ -1,4 +1,4 @@
-"""Intersection over union on the host, in float64."""
+"""Geometry of boxes on the host, in float64."""
 
 import numpy as np
 
@@ -20,3 +20,11 @@ def box_area(boxes: np.ndarray) -> np.ndarray:
     """Gives the area f64[...] of boxes f[...,4] in square pixels."""
     boxes = np.asarray(boxes, np.float64)
     return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
+
+
+def box_deltas(boxes: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Gives (dx, dy, dw, dh) f64[n,4] from boxes f[n,4], whose sides are positive, to targets f[n,4]: as ops encode."""
+    boxes, targets = np.asarray(boxes, np.float64), np.asarray(targets, np.float64)
+    side, target_side = boxes[:, 2:] - boxes[:, :2], targets[:, 2:] - targets[:, :2]
+    shift = (targets[:, :2] + targets[:, 2:] - boxes[:, :2] - boxes[:, 2:]) / 2 / side
+    return np.concatenate([shift, np.log(target_side / side)], axis=1)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from jaxdet.evaluation.overlap import box_iou
+from jaxdet.evaluation.overlap import box_deltas, box_iou
 from jaxdet.types import Record
 
 
@@ -46,8 +46,4 @@ def box_examples(regions: Regions, *, min_iou: float = 0.6) -> tuple[np.ndarray,
     iou = box_iou(regions.boxes[:, None], regions.boxes[truth][None])
     rows = np.flatnonzero(iou.max(axis=1, initial=0.0) >= min_iou)
     best = iou[rows].argmax(axis=1) if len(rows) else rows
-    target, source = regions.boxes[truth][best], regions.boxes[rows]
-    side, target_side = source[:, 2:] - source[:, :2], target[:, 2:] - target[:, :2]
-    shift = (target[:, :2] + target[:, 2:] - source[:, :2] - source[:, 2:]) / 2 / side
-    deltas = np.concatenate([shift, np.log(target_side / side)], axis=1)
-    return rows, regions.labels[truth][best], deltas
+    return rows, regions.labels[truth][best], box_deltas(regions.boxes[rows], regions.boxes[truth][best])

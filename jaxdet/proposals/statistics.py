@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from jaxdet.evaluation.overlap import box_deltas, box_iou
 from jaxdet.types import Record
 
 
@@ -33,14 +34,14 @@ def delta_statistics(
     total, squares = np.zeros((2, num_classes + 1, 4))
     for record, proposals in images:
         used = use_difficult | ~record.difficult
-        objects, labels = record.boxes[used].astype(np.float64), record.labels[used]
+        objects, labels = record.boxes[used], record.labels[used]
         if not len(objects):
             continue
-        boxes = np.concatenate([proposals.astype(np.float64), objects])
-        iou = _iou(boxes, objects)
+        boxes = np.concatenate([proposals, objects])
+        iou = box_iou(boxes[:, None], objects[None])
         best = iou.argmax(1)
         positive = iou[np.arange(len(boxes)), best] >= positive_iou
-        deltas, classes = _deltas(objects[best[positive]], boxes[positive]), labels[best[positive]]
+        deltas, classes = box_deltas(boxes[positive], objects[best[positive]]), labels[best[positive]]
         np.add.at(count, classes, 1)
         np.add.at(total, classes, deltas)
         np.add.at(squares, classes, deltas**2)
@@ -51,18 +52,3 @@ def delta_statistics(
     std = np.sqrt(np.maximum(squares / examples - mean**2, 0))
     std[std < 1e-3] = 1
     return mean.astype(np.float32), std.astype(np.float32)
-
-
-def _iou(boxes: np.ndarray, objects: np.ndarray) -> np.ndarray:
-    low = np.maximum(boxes[:, None, :2], objects[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], objects[None, :, 2:])
-    common = np.prod(np.maximum(high - low, 0), axis=2)
-    area, object_area = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, objects))
-    return common / np.maximum(area[:, None] + object_area[None] - common, 1e-9)
-
-
-def _deltas(objects: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(dx, dy, dw, dh) of ops encode, in float64."""
-    size, object_size = boxes[:, 2:] - boxes[:, :2], objects[:, 2:] - objects[:, :2]
-    centre, object_centre = boxes[:, :2] + size / 2, objects[:, :2] + object_size / 2
-    return np.concatenate([(object_centre - centre) / size, np.log(object_size / size)], axis=1)

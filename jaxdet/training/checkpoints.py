@@ -163,6 +163,14 @@ def has_checkpoint(workdir: str | os.PathLike) -> bool:
     return bool(_whole(_folder(workdir)))
 
 
+def finished_params(workdir: str | os.PathLike, *, steps: int) -> Params | None:
+    """Reads the parameters of a run that went all its `steps`; None where it did not or its checkpoint is broken."""
+    folder = _folder(workdir) / str(steps)
+    if not manifest.exists(folder) or _metadata(folder).get("evaluation_due") or manifest.fault(folder):
+        return None
+    return restore_params(workdir, steps)
+
+
 def restore_params(workdir: str | os.PathLike, step: int | str | None = None) -> Params:
     """Reads the parameters of a run as a nested dict of numpy arrays, without its optimiser; needs no lock.
 
