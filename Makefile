@@ -22,7 +22,7 @@ demo: .venv/installed
 	@echo "Pictures of detections on the test split: $(WORKDIR)/evaluation/test/pictures"
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .

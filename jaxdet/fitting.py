@@ -1,5 +1,6 @@
 """Runs one stage of training from a config: its start, its optimiser, its validation, in a folder of its own."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, sha
 from jaxdet.training.stages import Stage, init_params
 from jaxdet.training.step import make_train_step
 from jaxdet.types import Batch, Detections
+
+log = logging.getLogger(__name__)
 
 Split = tuple[Dataset, ProposalTable | None]
 
@@ -54,6 +57,7 @@ def run_stage(
     """
     training, mesh = config.training, data_mesh()
     if number and (done := finished_params(folder, steps=training.steps)):
+        log.info("%s: finished before, at step %d", name, training.steps)
         return done
     dataset, proposals = data
     batches = batches_of(config, dataset, proposals)
