@@ -98,16 +98,21 @@ def proposals_of(config: ConfigDict, dataset: Dataset) -> ProposalTable | None:
     """
     if config.system == "faster_rcnn":
         return None
-    search = {name: value for name, value in config.proposals.items() if name != "workers"}
-    chosen = hashlib.sha256(json.dumps(search, sort_keys=True).encode()).hexdigest()[:8]
-    folder = Path(config.dataset.data_dir).expanduser() / "proposals"
-    path = folder / f"selective_search_{dataset.fingerprint}_{chosen}.npz"
+    path = proposals_file(config, dataset)
     if jax.process_count() > 1 and not path.exists():  # they would all search, or wait for longer than jax lets them
         raise InputError(
             f"proposals: {path} must be there before several processes start, got none; run this "
             "once without --distributed."
         )
     return bind(search_split, config.proposals, section="proposals")(dataset, path)
+
+
+def proposals_file(config: ConfigDict, dataset: Dataset) -> Path:
+    """Where Selective Search's boxes for a split are kept; searches of other parameters lie side by side."""
+    search = {name: value for name, value in config.proposals.items() if name != "workers"}
+    chosen = hashlib.sha256(json.dumps(search, sort_keys=True).encode()).hexdigest()[:8]
+    folder = Path(config.dataset.data_dir).expanduser() / "proposals"
+    return folder / f"selective_search_{dataset.fingerprint}_{chosen}.npz"
 
 
 def batches_of(

@@ -85,8 +85,9 @@ def _fine_tune(config: ConfigDict, folder: Path, data: Split, validation: Split 
 
     learns = learning(config.training.frozen, detector)
     return run_stage(
-        softmax, detector, data, name="1_fine_tuning", folder=folder, start=begin, learns=learns, validation=validation
-    )
+        softmax, detector, data, name="1_fine_tuning", number=1, folder=folder,
+        start=begin, learns=learns, validation=validation,
+    )  # fmt: skip
 
 
 def _extract(config: ConfigDict, params: Params, data: Split, folder: Path) -> FeatureFolder:
