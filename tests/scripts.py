@@ -15,7 +15,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
 
+from configs import fast_devkit
+from jaxdet.proposals.cache import ProposalTable, save_proposals
+from jaxdet.proposals.search import search_key
+from jaxdet.proposals.selective_search import selective_search
 from jaxdet.training.checkpoints import restore_params
 from jaxdet.training.state import flatten
 
@@ -50,6 +55,26 @@ TINY_SHAPES = (
     "--config.training.checkpoint_every=4",
 )
 
+# The others of the family on the photos of draw_photos.
+TINY_PHOTOS = (
+    "--config.net.backbone=zf",
+    "--config.net.width=0.0625",
+    "--config.net.head_features=16",
+    "--config.model.roi_targets.batch_size=8",
+    "--config.input.short_side=64",
+    "--config.input.long_side=64",
+    "--config.optim.warmup_steps=0",
+    "--config.evaluation.batch_size=2",
+    "--config.evaluation.pictures=1",
+    "--config.training.log_every=1",
+    "--config.training.checkpoint_every=1",
+)
+SEARCH = {"max_boxes": 8, "min_side": 8.0, "width": 64}
+TINY_SEARCH = (
+    *(f"--config.proposals.{name}={value}" for name, value in SEARCH.items()),
+    "--config.proposals.workers=1",
+)
+
 
 @dataclasses.dataclass
 class Script:
@@ -59,7 +84,7 @@ class Script:
     printed: pathlib.Path
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not condition():
             assert self.process.is_alive(), f"ended too early: {self.printed.read_text()}"
             assert time.monotonic() < deadline
@@ -70,7 +95,7 @@ class Script:
 
     def end(self) -> tuple[int, str]:
         """Waits for the end and gives the exit code (negative: the signal that killed it) and all that was printed."""
-        self.process.join(120)
+        self.process.join(300)
         assert self.process.exitcode is not None, f"does not end: {self.printed.read_text()}"
         return self.process.exitcode, self.printed.read_text()
 
@@ -101,6 +126,50 @@ class Scripts:
         data = f"--config.dataset.data_dir={self.folder / 'data'}"
         return self.start("train.py", f"--workdir={workdir}", data, *TINY_SHAPES, *more)
 
+    def photos(self) -> tuple[str, str]:
+        """Flags for draw_photos' folder, whose train and val have their proposals already: none in their first image.
+
+        A search starts a process for each worker, which imports for seconds; evaluate.py still searches test.
+        """
+        from jaxdet import building  # only few tests need what it imports
+
+        devkit, data = self.folder / "photos", self.folder / "data"
+        if not devkit.exists():
+            draw_photos(devkit)
+            config = fast_devkit.get_config()
+            config.dataset.update({"devkit": str(devkit), "data_dir": str(data)})
+            config.proposals.update(SEARCH)
+            for part in ("train", "validation"):
+                dataset = building.open_dataset(config, part)
+                boxes = [selective_search(dataset[i].image, **SEARCH) for i in range(len(dataset))]
+                boxes[0] = boxes[0][:0]
+                starts = np.cumsum([0, *map(len, boxes)])
+                table, key = ProposalTable(np.concatenate(boxes), starts), search_key(dataset, **SEARCH)
+                save_proposals(building.proposals_file(config, dataset), table, key)
+        return f"--config.dataset.devkit={devkit}", f"--config.dataset.data_dir={data}"
+
+
+def draw_photos(devkit: pathlib.Path) -> None:
+    """Nine photos of 64 x 64 pixels with a red square and a blue bar, in VOC layout; test alone has a green ghost."""
+    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (devkit / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, names in {"train": range(5), "val": range(5, 7), "test": range(7, 9)}.items():
+        (devkit / "ImageSets/Main" / f"{split}.txt").write_text("".join(f"{split}{i}\n" for i in names))
+        for i in names:
+            pixels, objects = rng.integers(90, 120, (64, 64, 3), np.uint8), ""
+            for channel, (name, width, height) in enumerate([("square", 24, 24), ("ghost", 12, 12), ("bar", 40, 14)]):
+                if name == "ghost" and split != "test":
+                    continue
+                x, y = rng.integers(0, 64 - width), 20 * channel + rng.integers(0, 64 - height - 20 * channel + 1)
+                pixels[y : y + height, x : x + width] = np.eye(3, dtype=np.uint8)[channel] * 250
+                corners = {"xmin": x + 1, "ymin": y + 1, "xmax": x + width, "ymax": y + height}
+                box = "".join(f"<{side}>{value}</{side}>" for side, value in corners.items())
+                objects += f"<object><name>{name}</name><bndbox>{box}</bndbox></object>"
+            Image.fromarray(pixels).save(devkit / "JPEGImages" / f"{split}{i}.png")
+            size = "<size><width>64</width><height>64</height></size>"
+            (devkit / "Annotations" / f"{split}{i}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+
 
 def run_as_users_do(scripts: Scripts, workdir: pathlib.Path) -> subprocess.CompletedProcess:
     """The tiny experiment in a new interpreter, to its end."""
@@ -126,6 +195,7 @@ def _run(argv: tuple[str, ...], printed: str, compiled: str) -> None:
 
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_compilation_cache_dir", compiled)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # most programs here take less than a second
     sys.argv = list(argv)
     runpy.run_path(argv[0], run_name="__main__")
 

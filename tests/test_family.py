@@ -1,0 +1,147 @@
+"""Fast R-CNN through the three scripts, on photos of which some have no proposals; mistakes that a family brings."""
+
+import json
+import re
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from configs import fast_devkit, rcnn_devkit
+from jaxdet import building, experiment
+from jaxdet import workdir as workdirs
+from jaxdet.checks import InputError
+from jaxdet.training.checkpoints import restore_params
+from tests.scripts import SEARCH, TINY_PHOTOS, TINY_SEARCH, figures
+
+FAST = (
+    "--config=configs/fast_devkit.py",
+    *TINY_PHOTOS,
+    *TINY_SEARCH,
+    "--config.training.batch_size=2",
+    "--config.training.steps=3",
+    "--config.training.eval_every=2",
+)
+
+
+@pytest.fixture(scope="module")
+def trained_fast(scripts, tmp_path_factory):
+    """Fast R-CNN's workdir and what train.py printed."""
+    workdir = tmp_path_factory.mktemp("fast")
+    code, printed = scripts.run("train.py", f"--workdir={workdir}", *FAST, *scripts.photos())
+    assert code == 0, printed
+    return workdir, printed
+
+
+@pytest.fixture(scope="module")
+def evaluated_fast(scripts, trained_fast):
+    """What evaluate.py printed, and the figures and results that it left."""
+    code, printed = scripts.run("evaluate.py", f"--workdir={trained_fast[0]}")
+    assert code == 0, printed
+    return printed, *results(trained_fast[0])
+
+
+def results(workdir):
+    """metrics.json, and the rows [detections,5] of each class's result file, score first, in the test images' order."""
+    folder = workdir / "evaluation" / "test"
+    files = {path.stem.rpartition("_")[2]: path.read_text().splitlines() for path in folder.glob("comp4*")}
+    rows = {name: np.array([line.split()[1:] for line in lines], float) for name, lines in files.items()}
+    return json.loads((folder / "metrics.json").read_text()), rows
+
+
+@pytest.fixture
+def photos_config(scripts):
+    """The config that FAST and the photos give."""
+    config = fast_devkit.get_config()
+    config.dataset.update(dict(flag.removeprefix("--config.dataset.").split("=") for flag in scripts.photos()))
+    config.proposals.update({**SEARCH, "workers": 1})
+    return config
+
+
+def test_fast_rcnn_trains_and_normalises_by_class(trained_fast, photos_config):
+    workdir, printed = trained_fast
+    assert [line["step"] for line in figures(workdir) if line["split"] == "train"] == [1, 2, 3]
+    assert [line["step"] for line in figures(workdir) if line["split"] == "val"] == [2, 3]
+    assert re.search(r"^fast_rcnn 3/3  validation: val_loss \S+  val_map \S+$", printed, re.MULTILINE)
+    assert f"done; next: python evaluate.py --workdir={workdir}" in printed
+    deltas = restore_params(workdir)["bbox_targets"]
+    table = building.proposals_of(photos_config, building.open_dataset(photos_config, "train"))
+    assert len(table[0]) == 0 < len(table[1])  # an image without any was trained on
+    assert json.loads((workdir / "experiment.json").read_text())["class_names"] == ["bar", "ghost", "square"]
+    for label in (0, 2):  # the background, and the class that training has no example of
+        np.testing.assert_array_equal(deltas["mean"][label], 0)
+        np.testing.assert_array_equal(deltas["std"][label], 1)
+    for label in (1, 3):
+        assert (deltas["std"][label] != 1).any()
+
+
+def test_fast_rcnn_is_evaluated_with_the_recall_of_its_proposals(evaluated_fast, photos_config):
+    printed, metrics, rows = evaluated_fast
+    dataset = building.open_dataset(photos_config, "test")
+    table = building.proposals_of(photos_config, dataset)  # which evaluate.py searched
+    assert metrics["proposals"]["mean_proposals"] == len(table.boxes) / len(dataset) > 0
+    assert 0 < metrics["proposals"]["recall_0.7"] <= metrics["proposals"]["recall_0.5"] <= 1
+    assert re.search(r"^Proposals: recall_0.5 [\d.]+  recall_0.7 [\d.]+  mean_proposals [\d.]+$", printed, re.MULTILINE)
+    assert {name: len(found) for name, found in rows.items()} == {
+        name: figures["detections"] for name, figures in metrics["classes"].items()
+    }
+    assert sum(map(len, rows.values())) > 0
+
+
+def test_compressed_to_full_rank_it_detects_the_same(scripts, trained_fast, evaluated_fast):
+    _, _, before = evaluated_fast
+    run = "evaluate.py", f"--workdir={trained_fast[0]}", *FAST, *scripts.photos()
+    code, printed = scripts.run(*run, "--config.evaluation.svd_ranks=16,16")
+    assert code == 0, printed
+    _, after = results(trained_fast[0])
+    for name, rows in before.items():
+        np.testing.assert_allclose(after[name], rows, atol=0.11)  # boxes are written with one digit
+
+
+def test_a_rank_that_is_too_large_is_refused(trained_fast):
+    config, class_names = workdirs.read(trained_fast[0])
+    config.evaluation.svd_ranks = (17, 0)
+    with pytest.raises(InputError, match=r"svd: the rank of fc6 must be 1 to a side of \(576, 16\), got 17; lower it"):
+        experiment._restore(trained_fast[0], "last", config, class_names)
+
+
+def test_fast_rcnn_searches_a_photo_for_proposals(scripts, trained_fast, tmp_path):
+    photo = scripts.folder / "photos/JPEGImages/test7.png"
+    code, printed = scripts.run(
+        "predict.py", f"--workdir={trained_fast[0]}", str(photo), f"--output={tmp_path}", "--threshold=0.05"
+    )
+    assert code == 0, printed
+    (found,) = json.loads((tmp_path / "detections.json").read_text()).values()
+    assert 0 < len(found) <= 3 * SEARCH["max_boxes"]
+    assert (tmp_path / "test7.png").exists()
+
+
+def test_proposals_of_other_parameters_lie_beside_and_are_refused_in_their_place(photos_config):
+    dataset = building.open_dataset(photos_config, "train")
+    path = building.proposals_file(photos_config, dataset)
+    assert path.exists()
+    photos_config.proposals.workers = 3  # they do not depend on it
+    assert building.proposals_file(photos_config, dataset) == path
+    photos_config.proposals.max_boxes = 7
+    other = building.proposals_file(photos_config, dataset)
+    assert not other.exists()
+    shutil.copy(path, other)
+    try:
+        with pytest.raises(InputError) as refused:
+            building.proposals_of(photos_config, dataset)
+    finally:
+        other.unlink()
+    assert f"{other} is of other data or parameters: max_boxes must be 7, got 8; delete it" in str(refused.value)
+
+
+def test_what_several_processes_cannot_do(photos_config, monkeypatch, tmp_path):
+    dataset = building.open_dataset(photos_config, "train")
+    photos_config.dataset.data_dir = str(tmp_path)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(experiment, "start", lambda: None)  # logging and compiled programs are the tests' own
+    with pytest.raises(InputError, match="npz must be there before several processes start, got none; run this once"):
+        building.proposals_of(photos_config, dataset)
+    with pytest.raises(InputError, match="R-CNN must be trained by one process, got 2; leave --distributed away"):
+        experiment.train(rcnn_devkit.get_config(), str(tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []
