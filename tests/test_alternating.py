@@ -1,0 +1,121 @@
+"""4-step training through the scripts: what each step changes, what is handed over, and a kill in the second step."""
+
+import json
+import re
+import signal
+
+import numpy as np
+import pytest
+
+from configs import faster_devkit_alternating
+from jaxdet import workdir as workdirs
+from jaxdet.checks import InputError
+from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.state import flatten
+from tests.scripts import TINY_PHOTOS, assert_same_run, figures
+
+STAGES = ("1_rpn", "2_fast_rcnn", "3_rpn", "4_fast_rcnn")
+ALTERNATING = (
+    "--config=configs/faster_devkit_alternating.py",
+    *TINY_PHOTOS,
+    "--config.anchors.scales=(1,2)",
+    "--config.model.train_proposals.pre_nms_top_n=64",
+    "--config.model.train_proposals.post_nms_top_n=16",
+    "--config.model.test_proposals.pre_nms_top_n=64",
+    "--config.model.test_proposals.post_nms_top_n=16",
+    "--config.stages.rpn.steps=2",
+    "--config.stages.fast_rcnn.steps=4",
+    "--config.training.eval_every=0",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(scripts, tmp_path_factory):
+    """The workdir of a run without interruption and what was printed."""
+    workdir = tmp_path_factory.mktemp("alternating")
+    code, printed = scripts.run("train.py", f"--workdir={workdir}", *ALTERNATING, *scripts.photos())
+    assert code == 0, printed
+    return workdir, printed
+
+
+@pytest.fixture(scope="module")
+def params(finished):
+    """The parameters after each step, and those of the whole detector last."""
+    folders = [finished[0] / "stages" / name for name in STAGES]
+    return [restore_params(folder) for folder in (*folders, finished[0])]
+
+
+def changed(before, after):
+    """The layers that differ between two sets of parameters."""
+    before, after = flatten(before), flatten(after)
+    return {path.split("/")[0] for path in before.keys() & after if not np.array_equal(before[path], after[path])}
+
+
+def test_each_step_trains_its_part(params):
+    first, second, third, fourth, _ = params
+    names = set(third)
+    heads, rpn = {"fc6", "fc7", "cls_score", "bbox_pred"}, {"rpn_conv", "rpn_cls_score", "rpn_bbox_pred"}
+    convolutions = names - heads - rpn
+    assert names == set(first) == set(second) - {"bbox_targets"} and convolutions == {f"conv{i}" for i in range(1, 6)}
+    assert changed(first, second) == convolutions | heads | rpn  # 2 starts where 1 did, not where it ended
+    assert changed(second, third) == rpn
+    assert changed(third, fourth) == heads
+
+
+def test_the_whole_detector_is_the_fourth_step_with_plain_deltas(params):
+    fourth, whole = params[3:]
+    assert changed(fourth, whole) == {"bbox_pred"} and set(whole) == set(fourth) - {"bbox_targets"}
+    pooled = np.random.default_rng(0).normal(size=(5, 16))
+    normalised = pooled @ fourth["bbox_pred"]["kernel"] + fourth["bbox_pred"]["bias"]
+    mean, std = fourth["bbox_targets"]["mean"], fourth["bbox_targets"]["std"]
+    deltas = normalised.reshape(5, -1, 4) * std + mean
+    got = (pooled @ whole["bbox_pred"]["kernel"] + whole["bbox_pred"]["bias"]).reshape(5, -1, 4)
+    np.testing.assert_allclose(got * faster_devkit_alternating.get_config().model.delta_std, deltas, atol=1e-6)
+
+
+def test_proposals_are_handed_over_in_a_file(finished):
+    for stage in ("1_rpn", "3_rpn"):
+        with np.load(finished[0] / "stages" / stage / "proposals_train.npz") as file:
+            assert len(file["starts"]) == 5 + 1
+            assert 0 < np.diff(file["starts"]).max() <= 16
+            assert (file["boxes"] >= 0).all() and (file["boxes"] <= 64).all()
+            assert json.loads(str(file["key"]))["method"] == "rpn"
+
+
+def test_progress_and_figures_name_the_stage(finished):
+    workdir, printed = finished
+    assert re.findall(r"^(\w+): compiled for images of 64x64", printed, re.MULTILINE) == list(STAGES)
+    for name, steps in zip(STAGES, (2, 4, 2, 4), strict=True):
+        assert [line["step"] for line in figures(workdir / "stages" / name) if line["split"] == "train"][-1] == steps
+
+
+def test_killed_in_the_second_step_it_goes_on_there_and_ends_the_same(scripts, finished, tmp_path):
+    command = "train.py", f"--workdir={tmp_path}", *ALTERNATING, *scripts.photos()
+    run = scripts.start(*command)
+    run.wait_until(lambda: any(tmp_path.glob("stages/2_fast_rcnn/checkpoints/*/manifest.json")))
+    run.kill(signal.SIGKILL)
+    assert run.end()[0] == -signal.SIGKILL
+    assert not (tmp_path / "checkpoints").exists()
+
+    other, class_names = workdirs.read(tmp_path)
+    other.seed = 1
+    images = json.loads((tmp_path / "experiment.json").read_text())["images"]
+    with pytest.raises(InputError, match="holds another experiment: config.seed is 0 there and 1 here; give another"):
+        workdirs.claim(tmp_path, other, class_names, images)
+
+    code, printed = scripts.run(*command)
+    assert code == 0, printed
+    assert "1_rpn: finished before, at step 2" in printed
+    assert "2_fast_rcnn: going on from the checkpoint of step" in printed
+    assert "proposals of 1_rpn" not in printed and "proposals of 3_rpn for 5 images" in printed
+    assert_same_run(tmp_path, finished[0])
+    for name in STAGES:
+        assert_same_run(tmp_path / "stages" / name, finished[0] / "stages" / name)
+
+
+def test_the_whole_detector_is_evaluated_like_that_of_joint_training(scripts, finished):
+    code, printed = scripts.run("evaluate.py", f"--workdir={finished[0]}")
+    assert code == 0, printed
+    metrics = json.loads((finished[0] / "evaluation/test/metrics.json").read_text())
+    assert set(metrics["classes"]) == {"bar", "ghost", "square"}
+    assert "proposals" not in metrics
