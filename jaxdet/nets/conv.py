@@ -4,7 +4,8 @@ XLA on CPU computes the stock kernel gradient as a convolution with the whole fe
 times slower than a matrix product of the same size. 3x3, stride 1, SAME convolutions get their own kernel gradient,
 and only where the program is lowered for CPU; every other convolution and platform keeps the stock one.
 
-Convolutions in groups become one for each group: XLA on CPU takes six times as long over AlexNet's otherwise.
+Convolutions in groups become one for each group: XLA on CPU takes six times as long over AlexNet's otherwise. Strided
+ones of few channels, the first of AlexNet and ZF-Net, become unstrided ones over cells of pixels.
 """
 
 import jax
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
+FEW = 4  # channels: fewer than a product of matrices needs to be fast
 
 
 def conv_general_dilated(
@@ -25,7 +27,8 @@ def conv_general_dilated(
     feature_group_count=1,
     precision=None,
 ):
-    """`jax.lax.conv_general_dilated`, faster on CPU for groups and in the gradient of 3x3, stride 1, SAME, NHWC ones.
+    """`jax.lax.conv_general_dilated`, faster on CPU for groups, for strided convolutions of few channels and in the
+    gradient of 3x3, stride 1, SAME ones, all NHWC.
 
     Args:
       lhs: [B,h,w,C] activations.
@@ -48,6 +51,18 @@ def conv_general_dilated(
         kernels = jnp.split(rhs, feature_group_count, spec.rhs_spec[0])
         outputs = [conv_general_dilated(x, kernel, **options) for x, kernel in zip(inputs, kernels, strict=True)]
         return jnp.concatenate(outputs, spec.out_spec[1])
+    few = (
+        rhs.ndim == 4
+        and spec == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _NHWC)
+        and 1 < window_strides[0] == window_strides[1] < rhs.shape[0] == rhs.shape[1]
+        and lhs.shape[3] <= FEW
+        and not _dilated(lhs_dilation)
+        and not _dilated(rhs_dilation)
+    )
+    if few:
+        if isinstance(padding, str):
+            padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
+        return _in_cells(lhs, rhs, window_strides[0], padding, precision)
     fast = (
         rhs.ndim == 4
         and spec == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _NHWC)
@@ -60,6 +75,30 @@ def conv_general_dilated(
     if fast:
         return _conv3x3(precision, lhs, rhs)
     return lax.conv_general_dilated(lhs, rhs, **options)
+
+
+def _in_cells(x, kernel, stride, padding, precision):
+    """A strided convolution of few channels as an unstrided one over cells of stride x stride pixels.
+
+    The same sums, but as products of matrices with stride^2 times as many columns: AlexNet's conv1 (11x11/4 of 3
+    channels) is a 3x3 convolution of 48.
+    """
+    size, channels, features = kernel.shape[0], *kernel.shape[2:]
+    cells = -(-size // stride)
+    pads, crop = [], []
+    for side, (before, after) in zip(x.shape[1:3], padding, strict=True):
+        needed = ((side + before + after - size) // stride + cells) * stride
+        pads.append((before, max(needed - side - before, 0)))
+        crop.append(needed)
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))[:, : crop[0], : crop[1]]
+    x = x.reshape(len(x), crop[0] // stride, stride, crop[1] // stride, stride, channels)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(*x.shape[:2], x.shape[3], -1)
+    kernel = jnp.pad(kernel, (*[(0, cells * stride - size)] * 2, (0, 0), (0, 0)))
+    kernel = kernel.reshape(cells, stride, cells, stride, channels, features)
+    kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(cells, cells, -1, features)
+    if cells == 3:  # with the fast gradient, at the price of a border that is cut off
+        return _conv3x3(precision, x, kernel)[:, 1:-1, 1:-1]
+    return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=_NHWC, precision=precision)
 
 
 def _dilated(dilation) -> bool:

@@ -148,3 +148,25 @@ def test_batch_sharded_over_eight_devices():
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     result = subprocess.run([sys.executable, "-c", SHARDED], env=env, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "padding", "height", "width"),
+    [
+        (11, 4, ((5, 5), (5, 5)), 64, 90),  # AlexNet's conv1 over whole images
+        (11, 4, "VALID", 67, 70),  # and over crops, with pixels that no window reaches
+        (7, 2, ((3, 3), (3, 3)), 32, 49),  # ZF-Net's
+        (3, 2, "SAME", 17, 20),
+    ],
+)
+def test_a_strided_convolution_of_few_channels_is_the_stock_one(size, stride, padding, height, width):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, height, width, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(size, size, 3, 4)), jnp.float32)
+    options = {"window_strides": (stride, stride), "padding": padding, "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    expected, stock = jax.vjp(lambda x, kernel: jax.lax.conv_general_dilated(x, kernel, **options), x, kernel)
+    got, ours = jax.vjp(lambda x, kernel: conv_general_dilated(x, kernel, **options), x, kernel)
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+    g = jnp.asarray(rng.normal(size=expected.shape), jnp.float32)
+    for mine, theirs in zip(ours(g), stock(g), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()))
