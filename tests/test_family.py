@@ -1,4 +1,4 @@
-"""Fast R-CNN through the three scripts, on photos of which some have no proposals; mistakes that a family brings."""
+"""Fast R-CNN through the scripts, on photos of which some have no proposals; mistakes that a family brings."""
 
 import json
 import re
@@ -79,7 +79,7 @@ def test_fast_rcnn_trains_and_normalises_by_class(trained_fast, photos_config):
 def test_fast_rcnn_is_evaluated_with_the_recall_of_its_proposals(evaluated_fast, photos_config):
     printed, metrics, rows = evaluated_fast
     dataset = building.open_dataset(photos_config, "test")
-    table = building.proposals_of(photos_config, dataset)  # which evaluate.py searched
+    table = building.proposals_of(photos_config, dataset)
     assert metrics["proposals"]["mean_proposals"] == len(table.boxes) / len(dataset) > 0
     assert 0 < metrics["proposals"]["recall_0.7"] <= metrics["proposals"]["recall_0.5"] <= 1
     assert re.search(r"^Proposals: recall_0.5 [\d.]+  recall_0.7 [\d.]+  mean_proposals [\d.]+$", printed, re.MULTILINE)
@@ -104,17 +104,6 @@ def test_a_rank_that_is_too_large_is_refused(trained_fast):
     config.evaluation.svd_ranks = (17, 0)
     with pytest.raises(InputError, match=r"svd: the rank of fc6 must be 1 to a side of \(576, 16\), got 17; lower it"):
         experiment._restore(trained_fast[0], "last", config, class_names)
-
-
-def test_fast_rcnn_searches_a_photo_for_proposals(scripts, trained_fast, tmp_path):
-    photo = scripts.folder / "photos/JPEGImages/test7.png"
-    code, printed = scripts.run(
-        "predict.py", f"--workdir={trained_fast[0]}", str(photo), f"--output={tmp_path}", "--threshold=0.05"
-    )
-    assert code == 0, printed
-    (found,) = json.loads((tmp_path / "detections.json").read_text()).values()
-    assert 0 < len(found) <= 3 * SEARCH["max_boxes"]
-    assert (tmp_path / "test7.png").exists()
 
 
 def test_proposals_of_other_parameters_lie_beside_and_are_refused_in_their_place(photos_config):

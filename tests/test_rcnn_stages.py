@@ -82,9 +82,7 @@ def test_svms_and_the_softmax_are_evaluated(scripts, finished):
 
 def test_a_photo_is_searched_and_scored_by_margins(scripts, finished, tmp_path):
     photo = scripts.folder / "photos/JPEGImages/train0.png"
-    code, printed = scripts.run(
-        "predict.py", f"--workdir={finished[0]}", str(photo), f"--output={tmp_path}", "--threshold=0"
-    )
+    code, printed = scripts.run("predict.py", f"--workdir={finished[0]}", str(photo), f"--output={tmp_path}")
     assert code == 0, printed
     (found,) = json.loads((tmp_path / "detections.json").read_text()).values()
-    assert {thing["class"] for thing in found} <= {"bar", "square"}
+    assert found and all(thing["class"] != "ghost" and thing["score"] >= 0 for thing in found)  # 0 is an SVM's edge
