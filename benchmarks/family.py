@@ -28,9 +28,9 @@ from jaxdet.ops.propose import propose
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.training.checkpoints import restore_params
 
-SIZES = {"train": 600, "validation": 50, "test": 100}
+SIZES = {"train": 400, "validation": 50, "test": 100}
 SMALL = {"train": 40, "validation": 10, "test": 20}
-STEPS = {"rcnn": 400, "fast": 1500, "joint": 1500, "rpn_stage": 1000, "fast_stage": 1000}
+STEPS = {"rcnn": 250, "fast": 1200, "joint": 1200, "rpn_stage": 800, "fast_stage": 800}
 NAMES = {"rcnn": "R-CNN", "fast": "Fast R-CNN", "joint": "Faster R-CNN, joint", "steps": "Faster R-CNN, 4-step"}
 
 

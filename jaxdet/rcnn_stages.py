@@ -97,7 +97,8 @@ def _extract(config: ConfigDict, params: Params, data: Split, folder: Path) -> F
     sizes = {"context": config.model.context, "chunk": config.model.chunk}
     extract = jax.jit(rcnn_features(net, **sizes))
     widths = {"fc7": net.fc7_features, "pool5": int(np.prod(net.pool5_shape)), "pool5_norm": 1}
-    key = {"dataset": dataset.fingerprint, "proposals": config.proposals.to_dict(), "steps": config.training.steps}
+    search = {name: value for name, value in config.proposals.items() if name != "workers"}
+    key = {"dataset": dataset.fingerprint, "proposals": search, "steps": config.training.steps}
     stored = FeatureFolder(folder, key, widths)
     regions = _RegionsOf(*data)
     slots = max(len(dataset.annotations(i).boxes) + len(proposals[i]) for i in range(len(dataset)))

@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from configs import faster_shapes
 from jaxdet.training.lock import locked
 from tests.scripts import TINY_SHAPES
 
@@ -29,7 +30,7 @@ def refused(scripts):
 @pytest.fixture
 def run_folder(tmp_path):
     """A folder that looks like a workdir, to those who get no further."""
-    config = {"dataset": {"kind": "shapes"}}
+    config = faster_shapes.get_config().to_dict()
     (tmp_path / "experiment.json").write_text(json.dumps({"config": config, "class_names": ["disc"]}))
     return tmp_path
 
@@ -46,7 +47,7 @@ def run_folder(tmp_path):
         ("train.py --config.input.flip=maybe", "--config.input.flip must be bool, got 'maybe'; the config file shows"),
         ("train.py --config.anchors.scales=a", "--config.anchors.scales must be like (1.5, 2.5, 4.5), got 'a'; write"),
         ("train.py --config=configs/faster_sheps.py", "no file 'configs/faster_sheps.py'; did you mean 'configs/faste"),
-        ("train.py --config", "--config: there is no file ''; valid names: configs/faster_devkit.py, configs/faster_"),
+        ("train.py --config", "--config: there is no file ''; valid names: configs/fast_devkit.py, configs/fast_voc"),
         ("train.py steps=3", "'steps=3' is not a flag; flags are written --name=value."),
         ("train.py --wrokdir=x", "Unknown command line flag 'wrokdir'. Did you mean: workdir ?"),
         (

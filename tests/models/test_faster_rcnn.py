@@ -115,11 +115,12 @@ def test_vgg16_has_the_same_loss_and_gradient_in_a_larger_bucket():
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * scale)
 
 
-@pytest.mark.parametrize(
-    ("backbone", "roi_pooling"), [("vgg16", "max_pool"), ("small", "max_pool"), ("small", "align")]
-)
-def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batch(made, roi_pooling):
-    made = net() if made == "vgg16" else NET
+NETS = [("vgg16", "max_pool"), ("small", "max_pool"), ("small", "align")]
+
+
+@pytest.mark.parametrize(("backbone", "roi_pooling"), NETS)
+def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batch(backbone, roi_pooling):
+    made = net() if backbone == "vgg16" else NET
     predict, weights = compiled("predict", made, roi_pooling), params(made)
     alone = row(predict(weights, one(3, (61, 100), ALONE)), 0)
     both = stack(one(4, (90, 140), IN_A_LARGER_BUCKET), one(3, (61, 100), IN_A_LARGER_BUCKET))
