@@ -6,6 +6,8 @@ import signal
 import numpy as np
 import pytest
 
+from jaxdet import experiment
+from jaxdet import workdir as workdirs
 from jaxdet.training.checkpoints import restore_params
 from jaxdet.training.state import flatten
 from tests.scripts import TINY_PHOTOS, TINY_SEARCH
@@ -67,17 +69,20 @@ def test_killed_while_features_are_written_it_goes_on_and_ends_the_same(scripts,
         np.testing.assert_array_equal(got[path], leaf)
 
 
-def test_svms_and_the_softmax_are_evaluated(scripts, finished):
+def test_a_class_without_svm_is_never_detected(scripts, finished):
     workdir = finished[0]
     code, printed = scripts.run("evaluate.py", f"--workdir={workdir}")
     assert code == 0, printed
     by_svm = detections(workdir)
     assert by_svm["ghost"] == 0 and by_svm["bar"] > 0 and by_svm["square"] > 0
     assert "Proposals: recall_0.5" in printed
-    softmax = "--config.model.scoring=softmax"
-    code, printed = scripts.run("evaluate.py", f"--workdir={workdir}", *RCNN, *scripts.photos(), softmax)
-    assert code == 0, printed
-    assert detections(workdir)["ghost"] > 0  # it has an output for every class, and no threshold
+
+
+def test_the_softmax_and_plain_boxes_take_the_place_of_what_was_fitted(finished):
+    config, class_names = workdirs.read(finished[0])
+    config.model.scoring, config.linear.bbox_regression = "softmax", False
+    _, params = experiment._restore(finished[0], "last", config, class_names)
+    assert "bbox_ridge" not in params and "cls_score" in params
 
 
 def test_a_photo_is_searched_and_scored_by_margins(scripts, finished, tmp_path):

@@ -47,10 +47,12 @@ def torch(monkeypatch):
 
 
 def dumped(thing, persistent_id=lambda thing: None):
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, thing):
+            return persistent_id(thing)
+
     file = io.BytesIO()
-    pickler = pickle.Pickler(file, 2)
-    pickler.persistent_id = persistent_id
-    pickler.dump(thing)
+    Pickler(file, 2).dump(thing)
     return file.getvalue()
 
 
