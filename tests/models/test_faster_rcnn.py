@@ -133,10 +133,12 @@ def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batc
 
 
 def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
+    weights = params(NET)
+
     @jax.jit
     def samples(batch):
-        features, size = NET.features(params(NET), NET.normalise(batch.image), batch.image_size)
-        logits, deltas = NET.rpn(params(NET), features)
+        features, size = NET.features(weights, NET.normalise(batch.image), batch.image_size)
+        logits, deltas = NET.rpn(weights, features)
         anchors = jnp.asarray(grid_anchors(base_anchors(scales=(1.5, 3)), features.shape[1:3], stride=16))
         valid = anchor_valid(features.shape[1:3], size[0], 6)
         image_size, gt = batch.image_size[0], (batch.gt_boxes[0], batch.gt_valid[0])
