@@ -1,7 +1,7 @@
 """R-CNN, Fast R-CNN and Faster R-CNN, joint and in 4 steps, on the same generated pictures: accuracy and time.
 
-    python -m benchmarks.family              about 40 minutes on two cores
-    python -m benchmarks.family --small      a few minutes: runs through, learns little
+    python -m benchmarks.family
+    python -m benchmarks.family --small      runs through, learns little
 
 All start from random weights; VGG16 and, for R-CNN, AlexNet of a quarter of their channels. Seconds are of CPU, of one
 picture at a time in the test; training's are without the proposals, which are searched once for both that need them.
