@@ -20,7 +20,15 @@ from ml_collections import ConfigDict
 from configs import fast_devkit, faster_devkit_alternating, faster_shapes, rcnn_devkit
 from jaxdet import experiment
 from jaxdet import workdir as workdirs
-from jaxdet.building import build_detector, build_region_net, build_rpn, open_dataset, photo_batch_of, proposals_of
+from jaxdet.building import (
+    build_detector,
+    build_region_net,
+    build_rpn,
+    open_dataset,
+    photo_batch_of,
+    proposals_of,
+    search_parameters,
+)
 from jaxdet.checks import bind
 from jaxdet.evaluation.recall import proposal_recall
 from jaxdet.models.rpn import rpn_detector
@@ -81,7 +89,7 @@ def run(name: str, config: ConfigDict, workdir: Path) -> dict[str, float]:
     row["with proposals s"] = row["detect s"]
     recall = summary.get("proposals")
     if name in ("rcnn", "fast"):
-        search = {field: value for field, value in trained.proposals.items() if field != "workers"}
+        search = search_parameters(trained)
         row["with proposals s"] += _median(lambda image: selective_search(image, **search), [(i,) for i in images])
     else:
         recall = _rpn_recall(trained, params, dataset)

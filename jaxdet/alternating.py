@@ -5,6 +5,7 @@ weights again; 3 trains the RPN's own layers on Fast R-CNN's convolutions, which
 R-CNN's own layers on the proposals of 3. All four have the parameters of the whole detector; each changes its part.
 """
 
+import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -18,17 +19,15 @@ from jaxdet.building import build_region_net, build_rpn, eval_batches_of
 from jaxdet.checks import bind
 from jaxdet.data.dataset import Dataset
 from jaxdet.evaluation.predict import detect_split
-from jaxdet.fitting import learning, normalised, run_stage
+from jaxdet.fitting import learning, normalised, run_stage, starting_from
 from jaxdet.models.detector import Detector, Params
 from jaxdet.models.fast_rcnn import NORMALISATION, fast_rcnn, fold_normalisation
 from jaxdet.models.rpn import rpn_detector
 from jaxdet.ops.propose import propose
 from jaxdet.proposals.cache import ProposalTable, open_proposals, save_proposals
 from jaxdet.sections import stage_config
-from jaxdet.starting import starting_params
 from jaxdet.training.checkpoints import has_checkpoint, save_params
 from jaxdet.training.sharding import data_mesh, replicate, shard_batch
-from jaxdet.training.stages import start_from
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +44,7 @@ def train_alternating(config: ConfigDict, workdir: Path, dataset: Dataset, valid
         return
     steps = _Steps(config, workdir, dataset, validation)
     free = learning(config.training.frozen, steps.rpn)  # what ImageNet's weights leave to be learned
-
-    def from_imagenet(fresh: Params) -> Params:
-        source = starting_params(config)
-        return fresh if source is None else start_from(source, fresh)
-
+    from_imagenet = functools.partial(starting_from, config)
     first = steps.train_rpn(1, from_imagenet, lambda path: free(path) and not path.startswith(HEAD))
     proposals = steps.proposals(1, first)
     second = steps.train_fast(2, from_imagenet, lambda path: free(path) and not path.startswith(RPN), proposals)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -109,10 +110,14 @@ def proposals_of(config: ConfigDict, dataset: Dataset) -> ProposalTable | None:
 
 def proposals_file(config: ConfigDict, dataset: Dataset) -> Path:
     """Where Selective Search's boxes for a split are kept; searches of other parameters lie side by side."""
-    search = {name: value for name, value in config.proposals.items() if name != "workers"}
-    chosen = hashlib.sha256(json.dumps(search, sort_keys=True).encode()).hexdigest()[:8]
+    chosen = hashlib.sha256(json.dumps(search_parameters(config), sort_keys=True).encode()).hexdigest()[:8]
     folder = Path(config.dataset.data_dir).expanduser() / "proposals"
     return folder / f"selective_search_{dataset.fingerprint}_{chosen}.npz"
+
+
+def search_parameters(config: ConfigDict) -> dict[str, Any]:
+    """What Selective Search's boxes depend on, beside the images."""
+    return {name: value for name, value in config.proposals.items() if name != "workers"}
 
 
 def batches_of(
@@ -139,8 +144,7 @@ def photo_batch_of(config: ConfigDict, image: np.ndarray) -> Batch:
     sides = {"short_side": config.input.short_side, "long_side": config.input.long_side}
     if config.system == "faster_rcnn":
         return photo_batch(image, **sides)
-    fields = {name: value for name, value in config.proposals.items() if name != "workers"}
-    boxes = bind(selective_search, fields, section="proposals")(image)
+    boxes = bind(selective_search, search_parameters(config), section="proposals")(image)
     return photo_batch(image, **sides, proposals=boxes, max_proposals=config.proposals.max_boxes)
 
 

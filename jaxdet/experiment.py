@@ -30,15 +30,14 @@ from jaxdet.evaluation.predict import detect_split, ground_truth_table
 from jaxdet.evaluation.recall import proposal_recall
 from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
 from jaxdet.evaluation.tables import DetectionTable, best_of_each_class
-from jaxdet.fitting import Split, check_training, learning, normalised, run_stage
+from jaxdet.fitting import Split, check_training, learning, normalised, run_stage, starting_from
 from jaxdet.models.detector import Detector, Params
 from jaxdet.nets.svd import compress
 from jaxdet.rcnn_stages import train_rcnn
-from jaxdet.starting import settle, starting_params
+from jaxdet.starting import settle
 from jaxdet.training.checkpoints import restore_params
 from jaxdet.training.lock import locked
 from jaxdet.training.sharding import data_mesh, replicate, shard_batch
-from jaxdet.training.stages import start_from
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +75,7 @@ def _train_at_once(config: ConfigDict, workdir: Path, data: Split, validation: S
     detector = build_detector(config, dataset.class_names)
 
     def begin(fresh: Params) -> Params:
-        source = starting_params(config)
-        params = fresh if source is None else start_from(source, fresh)
+        params = starting_from(config, fresh)
         return params if proposals is None else normalised(params, config, data)
 
     run_stage(

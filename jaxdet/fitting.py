@@ -19,11 +19,12 @@ from jaxdet.models.detector import Detector, Params
 from jaxdet.models.fast_rcnn import NORMALISATION, with_normalisation
 from jaxdet.proposals.cache import ProposalTable
 from jaxdet.proposals.statistics import delta_statistics
+from jaxdet.starting import starting_params
 from jaxdet.training import loop, state
 from jaxdet.training.checkpoints import finished_params, has_checkpoint
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
-from jaxdet.training.stages import Stage, init_params
+from jaxdet.training.stages import Stage, init_params, start_from
 from jaxdet.training.step import make_train_step
 from jaxdet.types import Batch, Detections
 
@@ -85,6 +86,12 @@ def run_stage(
         keep=training.keep,
     )
     return jax.device_get(state.params(last))
+
+
+def starting_from(config: ConfigDict, fresh: Params) -> Params:
+    """Freshly drawn parameters with those of the run or the weights that training starts from, as far as they fit."""
+    source = starting_params(config)
+    return fresh if source is None else start_from(source, fresh)
 
 
 def check_training(config: ConfigDict, detector: Detector, dataset: Dataset) -> None:

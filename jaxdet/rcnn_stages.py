@@ -4,6 +4,7 @@ Each stage has its place in workdir/stages/. Fine-tuning and features go on wher
 finished begins anew; workdir/checkpoints/ gets the whole detector.
 """
 
+import functools
 import itertools
 import logging
 import os
@@ -15,20 +16,18 @@ import numpy as np
 import tqdm
 from ml_collections import ConfigDict
 
-from jaxdet.building import build_crop_net, build_detector
+from jaxdet.building import build_crop_net, build_detector, search_parameters
 from jaxdet.checks import InputError
 from jaxdet.data.dataset import Dataset
 from jaxdet.data.pipeline import photo_batch
-from jaxdet.fitting import Split, learning, run_stage
+from jaxdet.fitting import Split, learning, run_stage, starting_from
 from jaxdet.linear.bbox_ridge import fit_bbox_ridge
 from jaxdet.linear.features import FeatureFolder, mean_norm
 from jaxdet.linear.regions import Regions, box_examples, regions_of
 from jaxdet.linear.svm import fit_svms
 from jaxdet.models.detector import Params
 from jaxdet.models.rcnn import rcnn_features
-from jaxdet.starting import starting_params
 from jaxdet.training.checkpoints import has_checkpoint, save_params
-from jaxdet.training.stages import start_from
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +41,23 @@ def train_rcnn(config: ConfigDict, workdir: Path, data: Split, validation: Split
     params = _fine_tune(config, stages / "1_fine_tuning", data, validation)
     features = _extract(config, params, data, stages / "2_features")
     regions = _RegionsOf(*data)
-    classes = len(dataset.class_names)
+    names = dataset.class_names
     params["svm"] = _kept(
-        stages / "3_svms.npz", lambda: fit_svms(features.read("fc7"), regions, num_classes=classes, seed=config.seed)
+        stages / "3_svms.npz", lambda: fit_svms(features.read("fc7"), regions, class_names=names, seed=config.seed)
     )
     if config.linear.bbox_regression:
         params["bbox_ridge"] = _kept(
-            stages / "4_bbox_ridge.npz", lambda: _fit_boxes(features, regions, config.seed, classes)
+            stages / "4_bbox_ridge.npz", lambda: _fit_boxes(features, regions, config.seed, names)
         )
     save_params(workdir, params, step=config.training.steps)
 
 
-def _fit_boxes(features: FeatureFolder, regions: Sequence[Regions], seed: int, classes: int) -> dict[str, np.ndarray]:
+def _fit_boxes(
+    features: FeatureFolder, regions: Sequence[Regions], seed: int, names: Sequence[str]
+) -> dict[str, np.ndarray]:
     examples = [box_examples(regions[i]) for i in range(len(regions))]
     norm = mean_norm(features.read("pool5_norm"), seed=seed)
-    return fit_bbox_ridge(features.read("pool5"), examples, mean_norm=norm, num_classes=classes)
+    return fit_bbox_ridge(features.read("pool5"), examples, mean_norm=norm, class_names=names)
 
 
 class _RegionsOf(Sequence):
@@ -78,15 +79,10 @@ def _fine_tune(config: ConfigDict, folder: Path, data: Split, validation: Split 
     softmax = config.copy_and_resolve_references()
     softmax.model.scoring = "softmax"
     detector = build_detector(softmax, data[0].class_names)
-
-    def begin(fresh: Params) -> Params:
-        source = starting_params(config)
-        return fresh if source is None else start_from(source, fresh)
-
     learns = learning(config.training.frozen, detector)
     return run_stage(
         softmax, detector, data, name="1_fine_tuning", number=1, folder=folder,
-        start=begin, learns=learns, validation=validation,
+        start=functools.partial(starting_from, config), learns=learns, validation=validation,
     )  # fmt: skip
 
 
@@ -97,8 +93,7 @@ def _extract(config: ConfigDict, params: Params, data: Split, folder: Path) -> F
     sizes = {"context": config.model.context, "chunk": config.model.chunk}
     extract = jax.jit(rcnn_features(net, **sizes))
     widths = {"fc7": net.fc7_features, "pool5": int(np.prod(net.pool5_shape)), "pool5_norm": 1}
-    search = {name: value for name, value in config.proposals.items() if name != "workers"}
-    key = {"dataset": dataset.fingerprint, "proposals": search, "steps": config.training.steps}
+    key = {"dataset": dataset.fingerprint, "proposals": search_parameters(config), "steps": config.training.steps}
     stored = FeatureFolder(folder, key, widths)
     regions = _RegionsOf(*data)
     slots = max(len(dataset.annotations(i).boxes) + len(proposals[i]) for i in range(len(dataset)))

@@ -16,7 +16,7 @@ Example = tuple[np.ndarray, np.ndarray, np.ndarray]  # what box_examples gives f
 
 
 def fit_bbox_ridge(
-    pool5: Sequence[np.ndarray], examples: Sequence[Example], *, mean_norm: float, num_classes: int
+    pool5: Sequence[np.ndarray], examples: Sequence[Example], *, mean_norm: float, class_names: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Fits, for each class, the four deltas from a region to its object as an affine map of the region's pool5.
 
@@ -30,7 +30,7 @@ def fit_bbox_ridge(
       pool5: [i] -> f32[m,P5] features of the examples of image i, flattened.
       examples: [i] -> box_examples of its regions.
       mean_norm: mean length of pool5 over regions of all kinds.
-      num_classes: K.
+      class_names: K of them, for the log.
 
     Returns:
       {"kernel": f32[K,P5,4], "bias": f32[K,4]}, scaling and centring folded in: pool5 @ kernel[k] + bias[k] are deltas
@@ -46,16 +46,16 @@ def fit_bbox_ridge(
             "store pool5 of the rows that box_examples names."
         )
     width, scale = pool5[0].shape[1], NORM / mean_norm
-    kernel, bias = np.zeros((num_classes, width, 4), np.float32), np.zeros((num_classes, 4), np.float32)
-    for k in range(num_classes):
+    kernel, bias = (np.zeros((len(class_names), *shape), np.float32) for shape in ((width, 4), (4,)))
+    for k, name in enumerate(class_names):
         deltas = np.concatenate([deltas[labels == k + 1] for _, labels, deltas in examples])
         if not len(deltas):
-            logger.warning("class %d has no box regressor: no region overlaps its objects enough", k + 1)
+            logger.warning("%s has no box regressor: no region overlaps its objects enough", name)
             continue
         mean = deltas.mean(axis=0)
         weights = _ridge(_blocks(pool5, examples, k + 1, scale, mean), width + 1)
         kernel[k], bias[k] = weights[:-1] * scale, weights[-1] + mean
-        logger.info("class %d: box regressor fitted to %d regions", k + 1, len(deltas))
+        logger.info("%s: box regressor fitted to %d regions", name, len(deltas))
     return {"kernel": kernel, "bias": bias}
 
 

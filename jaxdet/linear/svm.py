@@ -20,7 +20,7 @@ NEVER = -1e9  # the score of a class that could not be learned, below any thresh
 
 
 def fit_svms(
-    features: Sequence[np.ndarray], regions: Sequence[Regions], *, num_classes: int, seed: int = 0
+    features: Sequence[np.ndarray], regions: Sequence[Regions], *, class_names: Sequence[str], seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Fits a linear SVM for each class in one pass over the images.
 
@@ -33,7 +33,7 @@ def fit_svms(
       features: [i] -> f32[n,F], fc7 of the regions of image i.
       regions: [i] -> the regions, in the order of the features. As their overlaps are 0.2 MB an image of VOC, a large
         split makes them when they are asked for, twice each.
-      num_classes: K.
+      class_names: K of them, for the log.
       seed: of liblinear and of the regions whose mean length is taken; the same seed, the same SVMs.
 
     Returns:
@@ -46,7 +46,8 @@ def fit_svms(
     if len(features) != len(regions):
         raise ValueError(f"fit_svms: features must be of {len(regions)} images, got {len(features)}; store them all.")
     scale = NORM / mean_norm(features, seed=seed)
-    miners = [_Miner(k + 1, at, features, scale, seed) for k, at in enumerate(_positives(regions, num_classes))]
+    positives = _positives(regions, len(class_names))
+    miners = [_Miner(name, at, features, scale, seed) for name, at in zip(class_names, positives, strict=True)]
     for i in range(len(features)):
         kernel, bias = _stack(miners)
         scores, overlaps = features[i] @ (kernel * np.float32(scale)) + bias, regions[i].overlaps
@@ -57,7 +58,7 @@ def fit_svms(
     for miner in miners:
         miner.fit()
         if not miner.learned:
-            logger.warning("class %d has no SVM and will not be detected: %s", miner.label, miner.examples())
+            logger.warning("%s has no SVM and will not be detected: %s", miner.name, miner.examples())
     kernel, bias = _stack(miners)
     never = np.array([not miner.learned for miner in miners])
     return {"kernel": kernel * np.float32(scale), "bias": np.where(never, np.float32(NEVER), bias)}
@@ -82,8 +83,8 @@ def _stack(miners):
 class _Miner:
     """The SVM of one class and the examples that it is fitted to, kept as (image, row)."""
 
-    def __init__(self, label, positives, features, scale, seed):
-        self.label, self.added, self.learned = label, 0, False
+    def __init__(self, name, positives, features, scale, seed):
+        self.name, self.added, self.learned = name, 0, False
         self._features, self._scale, self._seed = features, scale, seed
         self._positives, self._negatives = positives, np.zeros((0, 2), np.int64)
         # Before the first fit every score is 0, so every negative is a hard one.
@@ -117,7 +118,7 @@ class _Miner:
         ).fit(examples, sign)
         self.kernel, self.bias, self.learned, self.added = svm.coef_[0], svm.intercept_[0], True, 0
         self._negatives = self._negatives[negatives @ self.kernel + self.bias >= EASY]
-        logger.info("class %d fitted: %s stay", self.label, self.examples())
+        logger.info("%s: SVM fitted, %s stay", self.name, self.examples())
 
     def examples(self):
         return f"{len(self._positives)} positives, {len(self._negatives)} negatives"

@@ -51,29 +51,16 @@ def conv_general_dilated(
         kernels = jnp.split(rhs, feature_group_count, spec.rhs_spec[0])
         outputs = [conv_general_dilated(x, kernel, **options) for x, kernel in zip(inputs, kernels, strict=True)]
         return jnp.concatenate(outputs, spec.out_spec[1])
-    few = (
-        rhs.ndim == 4
-        and spec == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _NHWC)
-        and 1 < window_strides[0] == window_strides[1] < rhs.shape[0] == rhs.shape[1]
-        and lhs.shape[3] <= FEW
-        and not _dilated(lhs_dilation)
-        and not _dilated(rhs_dilation)
-    )
-    if few:
-        if isinstance(padding, str):
-            padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
-        return _in_cells(lhs, rhs, window_strides[0], padding, precision)
-    fast = (
-        rhs.ndim == 4
-        and spec == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _NHWC)
-        and rhs.shape[:2] == (3, 3)
-        and tuple(window_strides) == (1, 1)
-        and (padding == "SAME" or tuple(map(tuple, padding)) == ((1, 1), (1, 1)))
-        and not _dilated(lhs_dilation)
-        and not _dilated(rhs_dilation)
-    )
-    if fast:
-        return _conv3x3(precision, lhs, rhs)
+    dilated = any(d != 1 for dilation in (lhs_dilation, rhs_dilation) if dilation is not None for d in dilation)
+    if rhs.ndim == 4 and spec == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _NHWC) and not dilated:
+        size, strides = rhs.shape[:2], tuple(window_strides)
+        if 1 < strides[0] == strides[1] < size[0] == size[1] and lhs.shape[3] <= FEW:
+            if isinstance(padding, str):
+                padding = lax.padtype_to_pads(lhs.shape[1:3], size, strides, padding)
+            return _in_cells(lhs, rhs, strides[0], padding, precision)
+        around = padding == "SAME" or tuple(map(tuple, padding)) == ((1, 1), (1, 1))
+        if size == (3, 3) and strides == (1, 1) and around:
+            return _conv3x3(precision, lhs, rhs)
     return lax.conv_general_dilated(lhs, rhs, **options)
 
 
@@ -99,10 +86,6 @@ def _in_cells(x, kernel, stride, padding, precision):
     if cells == 3:  # with the fast gradient, at the price of a border that is cut off
         return _conv3x3(precision, x, kernel)[:, 1:-1, 1:-1]
     return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=_NHWC, precision=precision)
-
-
-def _dilated(dilation) -> bool:
-    return dilation is not None and any(d != 1 for d in dilation)
 
 
 def _stock(precision, x, kernel):

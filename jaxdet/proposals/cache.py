@@ -86,7 +86,7 @@ def check_key(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -
     names = [n for n in {**wanted, **found} if n not in found or n not in wanted or found[n] != wanted[n]]
     if names:
         differ = "; ".join(f"{n} must be {wanted.get(n)!r}, got {found.get(n)!r}" for n in names)
-        raise InputError(f"proposals: {path} is of other data or parameters: {differ}; delete it or name another file.")
+        raise InputError(f"proposals: {path} is of other data or parameters: {differ}; delete it to have it made anew.")
 
 
 def parts_folder(path: Path) -> Path:

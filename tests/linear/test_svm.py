@@ -59,8 +59,8 @@ def fit_to_everything(features, known, k):
 
 def test_finds_a_planted_hard_negative_that_the_first_image_lacks():
     features, known = scene(planted=5)
-    mined = fit_svms(features, known, num_classes=2)
-    blind = fit_svms(features[:1] * 8, known[:1] * 8, num_classes=2)
+    mined = fit_svms(features, known, class_names="AB")
+    blind = fit_svms(features[:1] * 8, known[:1] * 8, class_names="AB")
     assert mined["kernel"].shape == (WIDTH, 2) and mined["kernel"].dtype == mined["bias"].dtype == np.float32
     planted, objects = slice(5 * 44 + 8, 5 * 44 + 20), np.concatenate([r.labels for r in known]) == 1
     assert scores_of(blind, features)[planted, 0].mean() > -0.5
@@ -75,14 +75,14 @@ def test_finds_a_planted_hard_negative_that_the_first_image_lacks():
 
 def test_is_repeatable_and_the_seed_is_all_that_is_random():
     features, known = scene(images=4)
-    first, again = (fit_svms(features, known, num_classes=2) for _ in range(2))
+    first, again = (fit_svms(features, known, class_names="AB") for _ in range(2))
     for name in first:
         np.testing.assert_array_equal(first[name], again[name])
 
 
 def miner_of(features, known):
     positives = svm._positives(known, 2)[0]
-    return svm._Miner(1, positives, features, 20 / np.linalg.norm(np.concatenate(features), axis=1).mean(), 0)
+    return svm._Miner("A", positives, features, 20 / np.linalg.norm(np.concatenate(features), axis=1).mean(), 0)
 
 
 def test_easy_negatives_are_dropped_and_hard_ones_stay():
@@ -104,11 +104,11 @@ def test_only_hard_regions_far_from_the_object_are_added(monkeypatch):
     monkeypatch.setattr(svm._Miner, "add", lambda self, i, rows: (added.append((self, i, rows)), add(self, i, rows)))
     fits = []
     fit = svm._Miner.fit
-    monkeypatch.setattr(svm._Miner, "fit", lambda self: (fit(self), fits.append((self.label, self.kernel, self.bias))))
-    fit_svms(features, known, num_classes=2)
-    (_, _, first), (miner, image, later) = (call for call in added if call[0].label == 1)
+    monkeypatch.setattr(svm._Miner, "fit", lambda self: (fit(self), fits.append((self.name, self.kernel, self.bias))))
+    fit_svms(features, known, class_names="AB")
+    (_, _, first), (miner, image, later) = (call for call in added if call[0].name == "A")
     np.testing.assert_array_equal(first, [2, 3, *range(8, 44)])  # all but class 1 and what overlaps it by 0.4
-    _, kernel, bias = next(call for call in fits if call[0] == 1)
+    _, kernel, bias = next(call for call in fits if call[0] == "A")
     scores = features[1] * miner._scale @ kernel + bias
     expected = [row for row in range(44) if scores[row] > -1.0001 and known[1].overlaps[row, 0] < 0.3]
     assert image == 1 and 0 < len(expected) < 38
@@ -119,27 +119,28 @@ def test_it_is_fitted_anew_after_more_than_so_many_negatives(monkeypatch):
     features, known = scene(images=6, planted=3)
     fits = []
     fit = svm._Miner.fit
-    monkeypatch.setattr(svm._Miner, "fit", lambda self: (fits.append((self.label, self.added)), fit(self)))
+    monkeypatch.setattr(svm._Miner, "fit", lambda self: (fits.append((self.name, self.added)), fit(self)))
     monkeypatch.setattr(svm, "RETRAIN_AFTER", 10)
-    fit_svms(features, known, num_classes=2)
-    mine = [added for label, added in fits if label == 1]
+    fit_svms(features, known, class_names="AB")
+    mine = [added for name, added in fits if name == "A"]
     assert mine[0] == 38 and len(mine) > 2 and all(added > 10 for added in mine[1:-1])
 
 
 def test_a_class_without_positives_or_negatives_is_never_detected(caplog):
     features, known = scene(images=3)
-    fitted = fit_svms(features, [regions(r.labels, np.pad(r.overlaps, ((0, 0), (0, 1)))) for r in known], num_classes=3)
+    known = [regions(r.labels, np.pad(r.overlaps, ((0, 0), (0, 1)))) for r in known]
+    fitted = fit_svms(features, known, class_names="ABC")
     assert not fitted["kernel"][:, 2].any() and fitted["bias"][2] == -1e9
     assert (scores_of(fitted, features)[:, 2] < -1e8).all() and (fitted["bias"][:2] > -100).all()
-    assert [r.args for r in caplog.records if "no SVM" in r.message] == [(3, "0 positives, 0 negatives")]
-    only_objects = fit_svms([np.ones((2, WIDTH), np.float32)], [regions([1, 1], [[1], [1]])], num_classes=1)
+    assert [r.args for r in caplog.records if "no SVM" in r.message] == [("C", "0 positives, 0 negatives")]
+    only_objects = fit_svms([np.ones((2, WIDTH), np.float32)], [regions([1, 1], [[1], [1]])], class_names="A")
     assert only_objects["bias"][0] == -1e9
 
 
 def test_images_without_regions_are_passed_over():
     features, known = scene(images=3)
     nothing = regions([], np.zeros((0, 2)))
-    padded = fit_svms([np.zeros((0, WIDTH), np.float32), *features], [nothing, *known], num_classes=2)
+    padded = fit_svms([np.zeros((0, WIDTH), np.float32), *features], [nothing, *known], class_names="AB")
     objects = np.concatenate([r.labels for r in known]) == 1
     scores = scores_of(padded, features)[:, 0]
     assert scores[objects].min() > scores[~objects].min() and np.isfinite(padded["kernel"]).all()
@@ -148,4 +149,4 @@ def test_images_without_regions_are_passed_over():
 def test_features_of_other_images_are_refused():
     features, known = scene(images=3)
     with pytest.raises(ValueError, match="features must be of 3 images, got 2"):
-        fit_svms(features[:2], known, num_classes=2)
+        fit_svms(features[:2], known, class_names="AB")
