@@ -5,7 +5,7 @@ import re
 import runpy
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -120,10 +120,25 @@ def _check_fields(config: ConfigDict, arguments: list[str]) -> None:
                 raise InputError(f"config: {path[1:]} has no fields; write --config{path}=value.")
             prefix = f"{path}.".removeprefix(".")
             if name not in section:
-                raise InputError(f"config: no field {prefix + name!r}; {nearest(name, section, prefix=prefix)}")
+                raise InputError(f"config: no field {prefix + name!r}; {_meant(config, name, section, prefix)}")
             section, path = section[name], f"{path}.{name}"
         if override and isinstance(section, ConfigDict):
             raise InputError(f"config: {path[1:]} is a section; set its fields: --config{path}.{min(section)}=...")
+
+
+def _meant(config: ConfigDict, name: str, section: ConfigDict, prefix: str) -> str:
+    """The fields of this name in other sections, else the nearest name in the section that was meant."""
+    elsewhere = [repr(field) for field in _fields(config) if field.rpartition(".")[2] == name]
+    return f"did you mean {' or '.join(elsewhere)}?" if elsewhere else nearest(name, section, prefix=prefix)
+
+
+def _fields(section: ConfigDict, prefix: str = "") -> Iterator[str]:
+    """All fields with their paths: 'training.steps'."""
+    for name, value in section.items():
+        if isinstance(value, ConfigDict):
+            yield from _fields(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def _check_elements(config: ConfigDict, overridden: ConfigDict, path: str) -> None:

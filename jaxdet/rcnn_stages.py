@@ -1,13 +1,11 @@
 """R-CNN's training (R-CNN, 2.3): the net is fine-tuned, its features go to disk, SVMs and box regressors are fitted.
 
-Each stage has its place in workdir/stages/. Fine-tuning and features go on where they were left, a fit that was not
-finished begins anew; workdir/checkpoints/ gets the whole detector.
+Each stage has its place in workdir/stages/ and goes on where it was left; workdir/checkpoints/ gets the whole detector.
 """
 
 import functools
 import itertools
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,12 +15,12 @@ import tqdm
 from ml_collections import ConfigDict
 
 from jaxdet.building import build_crop_net, build_detector, search_parameters
-from jaxdet.checks import InputError
 from jaxdet.data.dataset import Dataset
 from jaxdet.data.pipeline import photo_batch
 from jaxdet.fitting import Split, learning, run_stage, starting_from
 from jaxdet.linear.bbox_ridge import fit_bbox_ridge
 from jaxdet.linear.features import FeatureFolder, mean_norm
+from jaxdet.linear.kept import load_arrays, save_arrays
 from jaxdet.linear.regions import Regions, box_examples, regions_of
 from jaxdet.linear.svm import fit_svms
 from jaxdet.models.detector import Params
@@ -42,22 +40,29 @@ def train_rcnn(config: ConfigDict, workdir: Path, data: Split, validation: Split
     features = _extract(config, params, data, stages / "2_features")
     regions = _RegionsOf(*data)
     names = dataset.class_names
-    params["svm"] = _kept(
-        stages / "3_svms.npz", lambda: fit_svms(features.read("fc7"), regions, class_names=names, seed=config.seed)
-    )
+    draft = stages / "3_svms.begun.npz"
+    fit = functools.partial(fit_svms, features.read("fc7"), regions, class_names=names, seed=config.seed, draft=draft)
+    log.info("3_svms")
+    params["svm"] = _kept(stages / "3_svms.npz", fit)
+    draft.unlink(missing_ok=True)
     if config.linear.bbox_regression:
-        params["bbox_ridge"] = _kept(
-            stages / "4_bbox_ridge.npz", lambda: _fit_boxes(features, regions, config.seed, names)
-        )
+        params["bbox_ridge"] = _fit_boxes(features, regions, names, config.seed, stages / "4_bbox_ridge")
     save_params(workdir, params, step=config.training.steps)
 
 
 def _fit_boxes(
-    features: FeatureFolder, regions: Sequence[Regions], seed: int, names: Sequence[str]
+    features: FeatureFolder, regions: Sequence[Regions], names: Sequence[str], seed: int, folder: Path
 ) -> dict[str, np.ndarray]:
+    """Stage 4, a file for each class: f32[K,P5,4] and f32[K,4]."""
     examples = [box_examples(regions[i]) for i in range(len(regions))]
     norm = mean_norm(features.read("pool5_norm"), seed=seed)
-    return fit_bbox_ridge(features.read("pool5"), examples, mean_norm=norm, class_names=names)
+    log.info(folder.name)
+    fit = functools.partial(fit_bbox_ridge, features.read("pool5"), examples, mean_norm=norm)
+    fitted = [
+        _kept(folder / f"{name}.npz", functools.partial(fit, label=label, name=name))
+        for label, name in enumerate(names, start=1)
+    ]
+    return {part: np.stack([arrays[part] for arrays in fitted]) for part in ("kernel", "bias")}
 
 
 class _RegionsOf(Sequence):
@@ -107,6 +112,7 @@ def _extract(config: ConfigDict, params: Params, data: Split, folder: Path) -> F
             batch = photo_batch(dataset[i].image, **sides, proposals=known.boxes, max_proposals=slots)
             yield known, extract(params, batch, batch.proposals, batch.proposals_valid)
 
+    log.info("2_features: %d of %d images are stored", len(stored), len(dataset))
     bar = tqdm.tqdm(total=len(dataset), initial=len(stored), desc="2_features", unit="image", disable=None)
     with bar:
         running = None
@@ -129,17 +135,5 @@ def _rows(regions: Regions, extracted) -> dict[str, np.ndarray]:
 def _kept(path: Path, fit: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """What `fit` gives, or gave when it was called before."""
     if not path.exists():
-        log.info("%s", path.stem)
-        fitted, draft = fit(), path.with_name(f".{path.name}")
-        try:
-            with draft.open("wb") as file:
-                np.savez(file, **fitted)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except OSError as error:
-            raise InputError(f"{path} must be written, got {error.strerror}; make room and start again.") from error
-        finally:
-            draft.unlink(missing_ok=True)
-    with np.load(path) as file:
-        return dict(file)
+        save_arrays(path, fit())
+    return load_arrays(path)

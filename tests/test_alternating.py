@@ -26,7 +26,7 @@ ALTERNATING = (
     "--config.model.test_proposals.post_nms_top_n=16",
     "--config.stages.rpn.steps=2",
     "--config.stages.fast_rcnn.steps=4",
-    "--config.training.eval_every=0",
+    "--config.training.eval_every=4",
 )
 
 
@@ -81,6 +81,26 @@ def test_proposals_are_handed_over_in_a_file(finished):
             assert 0 < np.diff(file["starts"]).max() <= 16
             assert (file["boxes"] >= 0).all() and (file["boxes"] <= 64).all()
             assert json.loads(str(file["key"]))["method"] == "rpn"
+
+
+def test_detection_is_validated_and_proposals_are_not(finished):
+    for name in STAGES:
+        steps = [line["step"] for line in figures(finished[0] / "stages" / name) if line["split"] == "val"]
+        assert steps == ([4] if name.endswith("fast_rcnn") else [])
+
+
+def test_the_result_is_evaluated_and_finds_things_in_a_photo(scripts, finished, tmp_path):
+    code, printed = scripts.run("evaluate.py", f"--workdir={finished[0]}")
+    assert code == 0, printed
+    assert re.search(r"^ mean +[\d.]+", printed, re.MULTILINE)
+    metrics = json.loads((finished[0] / "evaluation/test/metrics.json").read_text())
+    assert sum(row["detections"] for row in metrics["classes"].values()) > 0
+    photo = scripts.folder / "photos/JPEGImages/train0.png"
+    flags = f"--workdir={finished[0]}", f"--output={tmp_path}", "--threshold=0.05"
+    code, printed = scripts.run("predict.py", *flags, str(photo))
+    assert code == 0, printed
+    (found,) = json.loads((tmp_path / "detections.json").read_text()).values()
+    assert found
 
 
 def test_progress_and_figures_name_the_stage(finished):

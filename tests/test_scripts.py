@@ -41,6 +41,10 @@ def run_folder(tmp_path):
         ("train.py --config.training.stepss=3", "config: no field 'training.stepss'; did you mean 'training.steps'?"),
         ("train.py --config.net.widht=3", "config: no field 'net.widht'; did you mean 'net.width'?"),
         ("train.py --config.trainin.steps=3", "config: no field 'trainin'; did you mean 'training'?"),
+        (
+            "train.py --config=configs/faster_devkit_alternating.py --config.training.steps=3",
+            "no field 'training.steps'; did you mean 'stages.fast_rcnn.steps' or 'stages.rpn.steps'?",
+        ),
         ("train.py --config.seed.of=3", "config: seed has no fields; write --config.seed=value."),
         ("train.py --config.optim=sgd", "config: optim is a section; set its fields: --config.optim.bias_learning_"),
         ("train.py --config.training.steps=many", "--config.training.steps must be int, got 'many'; the config file"),

@@ -16,25 +16,26 @@ Example = tuple[np.ndarray, np.ndarray, np.ndarray]  # what box_examples gives f
 
 
 def fit_bbox_ridge(
-    pool5: Sequence[np.ndarray], examples: Sequence[Example], *, mean_norm: float, class_names: Sequence[str]
+    pool5: Sequence[np.ndarray], examples: Sequence[Example], *, mean_norm: float, label: int, name: str
 ) -> dict[str, np.ndarray]:
-    """Fits, for each class, the four deltas from a region to its object as an affine map of the region's pool5.
+    """Fits the four deltas from a region to its object, of one class, as an affine map of the region's pool5.
 
     As in the original the deltas are centred, and a column of ones is fitted and penalised like the features. The
     original also whitens the deltas; with one penalty for all four that cancels when it is undone, so it is left out.
 
-    Memory holds the products of the features with each other in float64, one class at a time: (P5 + 1)^2 x 8 bytes,
+    Memory holds the products of the features with each other in float64: (P5 + 1)^2 x 8 bytes,
     0.68 GB for AlexNet's 9,216 features and 5.0 GB for VGG16's 25,088, and some 0.3 GB beside them.
 
     Args:
       pool5: [i] -> f32[m,P5] features of the examples of image i, flattened.
       examples: [i] -> box_examples of its regions.
       mean_norm: mean length of pool5 over regions of all kinds.
-      class_names: K of them, for the log.
+      label: 1..K, the class.
+      name: the class's, for the log.
 
     Returns:
-      {"kernel": f32[K,P5,4], "bias": f32[K,4]}, scaling and centring folded in: pool5 @ kernel[k] + bias[k] are deltas
-      of class k + 1 for ops decode. A class without examples gets 0, so its boxes stay; the log names it.
+      {"kernel": f32[P5,4], "bias": f32[4]}, scaling and centring folded in: pool5 @ kernel + bias are deltas for ops
+      decode. A class without examples gets 0, so its boxes stay; the log names it.
 
     Raises:
       ValueError: pool5 and examples differ in number.
@@ -46,17 +47,14 @@ def fit_bbox_ridge(
             "store pool5 of the rows that box_examples names."
         )
     width, scale = pool5[0].shape[1], NORM / mean_norm
-    kernel, bias = (np.zeros((len(class_names), *shape), np.float32) for shape in ((width, 4), (4,)))
-    for k, name in enumerate(class_names):
-        deltas = np.concatenate([deltas[labels == k + 1] for _, labels, deltas in examples])
-        if not len(deltas):
-            logger.warning("%s has no box regressor: no region overlaps its objects enough", name)
-            continue
-        mean = deltas.mean(axis=0)
-        weights = _ridge(_blocks(pool5, examples, k + 1, scale, mean), width + 1)
-        kernel[k], bias[k] = weights[:-1] * scale, weights[-1] + mean
-        logger.info("%s: box regressor fitted to %d regions", name, len(deltas))
-    return {"kernel": kernel, "bias": bias}
+    deltas = np.concatenate([deltas[labels == label] for _, labels, deltas in examples])
+    if not len(deltas):
+        logger.warning("%s has no box regressor: no region overlaps its objects enough", name)
+        return {"kernel": np.zeros((width, 4), np.float32), "bias": np.zeros(4, np.float32)}
+    mean = deltas.mean(axis=0)
+    weights = _ridge(_blocks(pool5, examples, label, scale, mean), width + 1)
+    logger.info("%s: box regressor fitted to %d regions", name, len(deltas))
+    return {"kernel": np.float32(weights[:-1] * scale), "bias": np.float32(weights[-1] + mean)}
 
 
 def _ridge(blocks, width):

@@ -1,11 +1,14 @@
 """R-CNN's classifiers: one linear SVM a class, its negatives mined (R-CNN, 2.3 and appendix B; rcnn_train.m)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+import tqdm
 
 from jaxdet.linear.features import mean_norm
+from jaxdet.linear.kept import load_arrays, save_arrays
 from jaxdet.linear.regions import Regions
 
 logger = logging.getLogger(__name__)
@@ -16,11 +19,18 @@ NEGATIVE_IOU = 0.3  # below it, with the class's own ground truth, a region is a
 HARD, EASY = -1.0001, -1.2  # scores above which negatives are added, and below which they are dropped
 RETRAIN_AFTER = 2000  # added negatives
 TOLERANCE = 1e-3  # liblinear's own is 0.1, which ends 0.25 % above the minimum; a third more time
+KEEP_EVERY = 100  # images
+STATE = "kernel", "bias", "learned", "added"  # of a class, beside its negatives
 NEVER = -1e9  # the score of a class that could not be learned, below any threshold
 
 
 def fit_svms(
-    features: Sequence[np.ndarray], regions: Sequence[Regions], *, class_names: Sequence[str], seed: int = 0
+    features: Sequence[np.ndarray],
+    regions: Sequence[Regions],
+    *,
+    class_names: Sequence[str],
+    seed: int = 0,
+    draft: Path | None = None,
 ) -> dict[str, np.ndarray]:
     """Fits a linear SVM for each class in one pass over the images.
 
@@ -35,6 +45,7 @@ def fit_svms(
         split makes them when they are asked for, twice each.
       class_names: K of them, for the log.
       seed: of liblinear and of the regions whose mean length is taken; the same seed, the same SVMs.
+      draft: a file that keeps the pass every 100 images, to go on from there; it is left. None keeps nothing.
 
     Returns:
       {"kernel": f32[F,K], "bias": f32[K]} with the scaling folded in: features @ kernel + bias are the scores. A class
@@ -48,7 +59,10 @@ def fit_svms(
     scale = NORM / mean_norm(features, seed=seed)
     positives = _positives(regions, len(class_names))
     miners = [_Miner(name, at, features, scale, seed) for name, at in zip(class_names, positives, strict=True)]
-    for i in range(len(features)):
+    first = _go_on(miners, load_arrays(draft)) if draft else 0
+    for i in tqdm.tqdm(range(first, len(features)), "SVMs", len(features), initial=first, unit="image", disable=None):
+        if draft and i > first and i % KEEP_EVERY == 0:
+            save_arrays(draft, _begun(miners, i))
         kernel, bias = _stack(miners)
         scores, overlaps = features[i] @ (kernel * np.float32(scale)) + bias, regions[i].overlaps
         for miner, score, overlap in zip(miners, scores.T, overlaps.T, strict=True):
@@ -80,13 +94,30 @@ def _stack(miners):
     return kernel.astype(np.float32), np.array([miner.bias for miner in miners], np.float32)
 
 
+def _begun(miners, images: int) -> dict[str, np.ndarray]:
+    """The pass after so many images."""
+    made = {f"negatives{k}": miner.negatives for k, miner in enumerate(miners)}
+    for name in STATE:
+        made[name] = np.array([getattr(miner, name) for miner in miners])
+    return made | {"images": np.array(images)}
+
+
+def _go_on(miners, begun: Mapping[str, np.ndarray]) -> int:
+    """Brings fresh miners to where _begun saw them; returns the image to go on with."""
+    for k, miner in enumerate(miners if begun else ()):
+        miner.negatives = begun[f"negatives{k}"]
+        for name in STATE:
+            setattr(miner, name, begun[name][k])
+    return int(begun.get("images", 0))
+
+
 class _Miner:
     """The SVM of one class and the examples that it is fitted to, kept as (image, row)."""
 
     def __init__(self, name, positives, features, scale, seed):
         self.name, self.added, self.learned = name, 0, False
         self._features, self._scale, self._seed = features, scale, seed
-        self._positives, self._negatives = positives, np.zeros((0, 2), np.int64)
+        self._positives, self.negatives = positives, np.zeros((0, 2), np.int64)
         # Before the first fit every score is 0, so every negative is a hard one.
         self.kernel, self.bias = np.zeros(features[0].shape[1]), 0.0
 
@@ -94,16 +125,16 @@ class _Miner:
         """Takes these rows of image i as negatives."""
         if len(self._positives):
             new = np.stack([np.full(len(rows), i), rows], axis=1)
-            self._negatives = np.concatenate([self._negatives, new])
+            self.negatives = np.concatenate([self.negatives, new])
             self.added += len(rows)
 
     def fit(self):
         """Fits the SVM to all examples, then drops the easy negatives."""
         from sklearn.svm import LinearSVC  # seconds to import, which only this stage should take
 
-        if not len(self._positives) or not len(self._negatives):
+        if not len(self._positives) or not len(self.negatives):
             return
-        negatives = self._gather(self._negatives)
+        negatives = self._gather(self.negatives)
         examples = np.concatenate([self._gather(self._positives), negatives])
         sign = np.where(np.arange(len(examples)) < len(self._positives), 1, -1)
         svm = LinearSVC(
@@ -117,11 +148,11 @@ class _Miner:
             max_iter=10_000,
         ).fit(examples, sign)
         self.kernel, self.bias, self.learned, self.added = svm.coef_[0], svm.intercept_[0], True, 0
-        self._negatives = self._negatives[negatives @ self.kernel + self.bias >= EASY]
+        self.negatives = self.negatives[negatives @ self.kernel + self.bias >= EASY]
         logger.info("%s: SVM fitted, %s stay", self.name, self.examples())
 
     def examples(self):
-        return f"{len(self._positives)} positives, {len(self._negatives)} negatives"
+        return f"{len(self._positives)} positives, {len(self.negatives)} negatives"
 
     def _gather(self, at):
         """Scaled features f64[n,F] of (image, row) pairs, whose images ascend."""

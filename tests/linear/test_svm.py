@@ -5,6 +5,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from jaxdet.linear import svm
+from jaxdet.linear.kept import save_arrays
 from jaxdet.linear.regions import Regions
 from jaxdet.linear.svm import fit_svms
 
@@ -93,7 +94,7 @@ def test_easy_negatives_are_dropped_and_hard_ones_stay():
     scores = features[0] * miner._scale @ miner.kernel + miner.bias
     kept = [row for row in range(2, 44) if scores[row] >= -1.2]
     assert 0 < len(kept) < 42
-    np.testing.assert_array_equal(miner._negatives, [(0, row) for row in kept])
+    np.testing.assert_array_equal(miner.negatives, [(0, row) for row in kept])
     assert miner.added == 0
 
 
@@ -124,6 +125,28 @@ def test_it_is_fitted_anew_after_more_than_so_many_negatives(monkeypatch):
     fit_svms(features, known, class_names="AB")
     mine = [added for name, added in fits if name == "A"]
     assert mine[0] == 38 and len(mine) > 2 and all(added > 10 for added in mine[1:-1])
+
+
+def test_killed_in_the_middle_it_goes_on_there_and_ends_the_same(monkeypatch, tmp_path):
+    features, known = scene(images=7, planted=5)
+    monkeypatch.setattr(svm, "KEEP_EVERY", 4)
+    monkeypatch.setattr(svm, "RETRAIN_AFTER", 10)
+    whole = fit_svms(features, known, class_names="AB")
+
+    def save_and_die(path, arrays):
+        save_arrays(path, arrays)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(svm, "save_arrays", save_and_die)
+        fit_svms(features, known, class_names="AB", draft=tmp_path / "begun.npz")
+    images = []
+    add = svm._Miner.add
+    monkeypatch.setattr(svm._Miner, "add", lambda self, i, rows: (images.append(i), add(self, i, rows)))
+    again = fit_svms(features, known, class_names="AB", draft=tmp_path / "begun.npz")
+    assert sorted(set(images)) == [4, 5, 6]
+    for name, array in whole.items():
+        np.testing.assert_array_equal(again[name], array)
 
 
 def test_a_class_without_positives_or_negatives_is_never_detected(caplog):
