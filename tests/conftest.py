@@ -1,12 +1,11 @@
-"""Strict numerics for every test: no implicit dtype or rank promotion; pyproject turns warnings into errors.
-
-Programs are compiled unoptimised: most tests run each of theirs once or twice, and compile in a third of the time.
-"""
+"""Strict numerics for every test: no implicit dtype or rank promotion; pyproject turns warnings into errors."""
 
 import os
 
+from tests import xla
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {xla.QUICKLY}"
 
 import jax  # noqa: E402
 

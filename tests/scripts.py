@@ -23,11 +23,9 @@ from jaxdet.proposals.search import search_key
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.training.checkpoints import restore_params
 from jaxdet.training.state import flatten
+from tests import xla
 
 ROOT = pathlib.Path(__file__).parents[1]
-
-# Unoptimised code compiles in a third of the time; benchmarks/kill_and_resume.py kills optimised runs.
-XLA_FLAGS = "--xla_backend_optimization_level=0"
 
 # Everything small: it compiles in seconds and takes 20 ms a step.
 TINY_NET = (
@@ -179,7 +177,7 @@ def run_as_users_do(scripts: Scripts, workdir: pathlib.Path) -> subprocess.Compl
         [sys.executable, "train.py", f"--workdir={workdir}", data, *TINY_SHAPES],
         cwd=ROOT,
         env=os.environ
-        | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": XLA_FLAGS, "JAX_COMPILATION_CACHE_DIR": str(scripts.folder / "xla")},
+        | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": xla.QUICKLY, "JAX_COMPILATION_CACHE_DIR": str(scripts.folder / "xla")},
         capture_output=True,
         text=True,
         timeout=300,
@@ -191,7 +189,7 @@ def _run(argv: tuple[str, ...], printed: str, compiled: str) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.chdir(ROOT)
-    os.environ["XLA_FLAGS"] = XLA_FLAGS
+    os.environ["XLA_FLAGS"] = xla.QUICKLY
     import jax
 
     jax.config.update("jax_platforms", "cpu")

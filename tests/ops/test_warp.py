@@ -13,7 +13,7 @@ from tests import laws
 SIZE, CONTEXT = 24, 3
 HEIGHT, WIDTH = 30, 41
 IMAGE_SIZE = jnp.array([HEIGHT, WIDTH], jnp.float32)
-compiled = jax.jit(warp, static_argnames=("size", "context"), compiler_options={"xla_backend_optimization_level": 0})
+compiled = jax.jit(warp, static_argnames=("size", "context"))
 
 
 def scene(seed=0):
