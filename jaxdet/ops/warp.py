@@ -37,15 +37,27 @@ def warp(image: jax.Array, image_size: jax.Array, boxes: jax.Array, *, size: int
     columns = _taps(start[:, 0], end[:, 0], image_size[1], size)
 
     height, width, channels = image.shape
-    pixels = image.reshape(height * width, channels)
-    total = jnp.zeros((1, 1, 1, 1), jnp.float32)
-    # One fused sum over four gathers: 1 ms a crop of 227 pixels on one CPU core. The same crop as a product of two
-    # interpolation matrices and the image takes 7 ms, and is not exact where products are rounded (TF32, bfloat16).
-    for row, row_weight in rows:
-        for column, column_weight in columns:
-            weight = row_weight[:, :, None] * column_weight[:, None, :]
-            total = total + pixels[row[:, :, None] * width + column[:, None, :]] * weight[..., None]
-    return total
+    pixels = jnp.asarray(image).reshape(height * width, channels)
+
+    def cut(rows, columns):
+        """One crop, as one fused sum over four gathers: 0.6 ms for 227 pixels on one CPU core.
+
+        As a product of two interpolation matrices and the image it takes 7 ms, and is not exact where products are
+        rounded (TF32, bfloat16).
+        """
+        total = jnp.zeros((1, 1, 1), jnp.float32)
+        for row, row_weight in rows:
+            for column, column_weight in columns:
+                weight = row_weight[:, None] * column_weight[None, :]
+                total = total + pixels[row[:, None] * width + column[None, :]] * weight[..., None]
+        return total
+
+    def one_after_the_other(*taps):
+        return lax.map(lambda one: cut(*one), taps)
+
+    # XLA on CPU would compute all crops at once inside whatever reads them, in an order that suits it badly: crops and
+    # AlexNet of a quarter of its channels take 9 ms a crop then, and 4 this way.
+    return lax.platform_dependent(rows, columns, cpu=one_after_the_other, default=jax.vmap(cut))
 
 
 def _taps(start, end, limit, size):
