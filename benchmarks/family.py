@@ -10,6 +10,7 @@ picture at a time in the test; training's are without the proposals, which are s
 import argparse
 import contextlib
 import json
+import shutil
 import statistics
 import time
 from pathlib import Path
@@ -38,7 +39,7 @@ from jaxdet.training.checkpoints import restore_params
 
 SIZES = {"train": 400, "validation": 50, "test": 100}
 SMALL = {"train": 40, "validation": 10, "test": 20}
-STEPS = {"rcnn": 250, "fast": 1200, "joint": 1200, "rpn_stage": 800, "fast_stage": 800}
+STEPS = {"rcnn": 250, "fast": 3000, "joint": 3000, "rpn_stage": 1500, "fast_stage": 1500}
 NAMES = {"rcnn": "R-CNN", "fast": "Fast R-CNN", "joint": "Faster R-CNN, joint", "steps": "Faster R-CNN, 4-step"}
 
 
@@ -126,16 +127,18 @@ def _cpu():
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="few pictures and steps")
-    parser.add_argument("--folder", default="runs/family", help="where data and runs go; runs go on where they were")
+    parser.add_argument("--folder", default="runs/family", help="where data and runs go; finished systems are kept")
     flags = parser.parse_args()
     folder = Path(flags.folder).resolve()
     rows = {}
     for name, config in configs(folder, small=flags.small).items():
-        kept = folder / f"{name}.json"
-        if not kept.exists():
-            row = run(name, config, folder / name)
-            kept.write_text(json.dumps(row, indent=1))
-        rows[name] = json.loads(kept.read_text())
+        kept, made_of = folder / f"{name}.json", json.loads(config.to_json())
+        found = json.loads(kept.read_text()) if kept.exists() else {}
+        if found.get("config") != made_of:
+            shutil.rmtree(folder / name, ignore_errors=True)  # what is there is of another config, or half timed
+            found = {"row": run(name, config, folder / name), "config": made_of}
+            kept.write_text(json.dumps(found, indent=1))
+        rows[name] = found["row"]
     columns = list(rows["joint"])
     print(f"| system | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for name, row in rows.items():
