@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "types": set(),
     "checks": set(),
     "fetch": set(),
+    "progress_bar": set(),
     "ops": set(),
     "nets": set(),
     "models": {"nets", "ops"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
     "starting": {"workdir", "weights.pretrained", "training.checkpoints", "models.detector"},
     "photos": {"data.photo", "visualize"},
 }
-ANYONE = {"types", "checks", "fetch"}
+ANYONE = {"types", "checks", "fetch", "progress_bar"}
 WIRING = {"experiment", "conversion", "building", "fitting", "alternating", "rcnn_stages"}
 ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data", "sklearn": "linear"}
 NOWHERE = {"tensorflow", "torch", "torchvision"}
