@@ -1,11 +1,13 @@
 """What training carries from step to step, and the flat view of parameters it is kept in."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxdet.models.detector import Params
@@ -69,3 +71,13 @@ def unflatten(flat: FlatParams) -> Params:
             place = place.setdefault(folder, {})
         place[name] = leaf
     return nested
+
+
+def digest(params: Params) -> str:
+    """The start of the SHA-256 of all parameters, for the key of a file made with them; 0.4 s for VGG16."""
+    found = hashlib.sha256()
+    for path, leaf in sorted(flatten(params).items()):
+        array = np.ascontiguousarray(leaf)
+        found.update(f"{path} {array.dtype} {array.shape}".encode())
+        found.update(array)
+    return found.hexdigest()[:16]

@@ -28,3 +28,16 @@ def test_nothing_to_train_is_refused():
     with pytest.raises(ValueError, match="must select parameters"):
         tx, _ = optimizer()
         state.create(DETECTOR.init(jax.random.key(0)), tx, jax.random.key(1), trainable=lambda path: False)
+
+
+def test_the_digest_is_of_names_shapes_and_values():
+    params = {"a": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.zeros(2, np.float32)}}
+    first = state.digest(params)
+    same = {"a": dict(reversed(jax.tree.map(jax.numpy.asarray, params)["a"].items()))}
+    assert state.digest(same) == first and len(first) == 16
+    others = [
+        {"a": params["a"] | {"kernel": params["a"]["kernel"] + np.float32(1e-6)}},
+        {"a": params["a"] | {"kernel": params["a"]["kernel"].reshape(3, 2)}},
+        {"b": params["a"]},
+    ]
+    assert len({first, *map(state.digest, others)}) == 4
