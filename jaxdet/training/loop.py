@@ -68,7 +68,7 @@ def run(
             leaf.delete()
     start = int(state.step)
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(contextlib.closing(MetricsWriter(workdir, start=start)))
+        writer = stack.enter_context(contextlib.closing(MetricsWriter(workdir, stage=stage.name, start=start)))
         progress = stack.enter_context(contextlib.closing(Progress(stage.name, start=start, steps=stage.steps)))
         if start:
             progress.say(f"{stage.name}: going on from the checkpoint of step {start}")

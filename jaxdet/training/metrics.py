@@ -13,16 +13,16 @@ import tensorboardX
 class MetricsWriter:
     """Appends one line of JSON, and the same scalars as events, for each report; process 0 only.
 
-    A line is {"step", "split", figures..., "time": {...}}: everything but "time" repeats exactly when a run is repeated
-    or resumed. Figures that are not finite are written as null.
+    A line is {"step", "stage", "split", figures..., "time": {...}}: everything but "time" repeats exactly when a run is
+    repeated or resumed. Figures that are not finite are written as null.
     """
 
-    def __init__(self, workdir: str | os.PathLike, *, start: int):
-        """Opens workdir/metrics.jsonl and workdir/tensorboard for a run that goes on after step `start`.
+    def __init__(self, workdir: str | os.PathLike, *, stage: str, start: int):
+        """Opens workdir/metrics.jsonl and workdir/tensorboard for a stage that goes on after step `start`.
 
         Later lines, from a run that was killed after its last checkpoint, are removed: they are about to come again.
         """
-        self._leads = jax.process_index() == 0
+        self._leads, self._stage = jax.process_index() == 0, stage
         if not self._leads:
             return
         path = Path(workdir) / "metrics.jsonl"
@@ -35,7 +35,8 @@ class MetricsWriter:
         if not self._leads:
             return
         figures = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-        line = {"step": step, "split": split, **figures, "time": {"unix": round(time.time(), 3), **times}}
+        about = {"step": step, "stage": self._stage, "split": split}
+        line = {**about, **figures, "time": {"unix": round(time.time(), 3), **times}}
         self._file.write(json.dumps(line, allow_nan=False) + "\n")
         self._file.flush()
         for name, value in (figures | times).items():

@@ -25,6 +25,7 @@ def test_figures_and_checkpoints_of_a_run(uninterrupted, tmp_path, capsys):
     assert [line["step"] for line in lines if line["split"] == "train"] == [4, 8, 12, 16, 20]
     assert [line["step"] for line in lines if line["split"] == "val"] == [5, 10, 15, 20]
     assert {"loss", "box", "grad_norm", "learning_rate"} < lines[0].keys()
+    assert {line["stage"] for line in lines} == {"toy"}
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["18", "20"]
     assert capsys.readouterr().out.count("compiled") == 1
 
