@@ -118,7 +118,8 @@ def check(config: ConfigDict) -> None:
         bind(Stages, config.stages, section="stages")()
         for name, stage in config.stages.items():
             length = bind(StageLength, stage, section=f"stages.{name}")()
-            _check_least(f"stages.{name}.steps", length.steps, 1)
+            for field in ("steps", "batch_size"):  # here, for below they are called training.steps and so on
+                _check_least(f"stages.{name}.{field}", getattr(length, field), 1)
             check(stage_config(config, name))
         return
     _check_least("seed", config.seed, 0)

@@ -78,6 +78,12 @@ def test_a_field_that_is_missing():
         (faster_voc_alternating, "stages.rpn.steps", 0, "config: stages.rpn.steps must be at least 1, got 0."),
         (
             faster_voc_alternating,
+            "stages.rpn.batch_size",
+            0,
+            "config: stages.rpn.batch_size must be at least 1, got 0.",
+        ),
+        (
+            faster_voc_alternating,
             "training.steps",
             3,
             "config training: no field 'steps' with stages; set stages.fast_rcnn.steps and stages.rpn.steps.",
