@@ -41,17 +41,23 @@ def settle(config: ConfigDict, workdir: Path) -> ConfigDict:
         given = _trained(Path(training.init_from).expanduser()).net
     elif training.pretrained:
         given = origin(training.pretrained)
-        file = training.pretrained_file
+        backbone, file = config.net.backbone, training.pretrained_file
+        if backbone != "vgg16" and training.pretrained != "caffe":
+            raise InputError(
+                f"training.pretrained must be 'caffe' for {backbone}, whose weights are Caffe's and expect its input, "
+                f"got {training.pretrained!r}; add --config.training.pretrained=caffe, or start from random weights "
+                "(--config.training.pretrained=)."
+            )
         if not is_published(file) and not Path(file).expanduser().is_file():
             raise InputError(f"training.pretrained_file must be a file, got {file}, which does not exist; correct it.")
-        if is_published(training.pretrained_file) and config.net.width != 1.0:
+        if is_published(file) and config.net.width != 1.0:
             raise InputError(
                 f"net.width must be 1.0 for the published weights, got {config.net.width}; "
                 "add --config.net.width=1.0 --config.net.head_features=4096, or start from random weights."
             )
-        if is_published(training.pretrained_file) and config.net.backbone != "vgg16":
+        if is_published(file) and backbone != "vgg16":
             raise InputError(
-                f"training.pretrained_file must name a file with weights of {config.net.backbone}, got {file!r}, for "
+                f"training.pretrained_file must name a file with weights of {backbone}, got {file!r}, for "
                 "only those of vgg16 are published in a layout that is read; convert Caffe's, or start from random "
                 "weights (--config.training.pretrained=)."
             )

@@ -80,6 +80,22 @@ def test_published_weights_want_the_papers_width(tmp_path, file):
     assert net(settle(config, tmp_path)) == ("torchvision", "floor")
 
 
+@pytest.mark.parametrize(("backbone", "pretrained"), [("alexnet", "torchvision"), ("zf", "keras")])
+def test_other_backbones_take_caffes_weights_only(tmp_path, backbone, pretrained):
+    config = faster_devkit.get_config()
+    config.net.backbone = backbone
+    config.training.update({"pretrained": pretrained, "pretrained_file": str(GOLDEN / "weights_caffe.pth")})
+    with pytest.raises(InputError) as refused:
+        settle(config, tmp_path)
+    assert str(refused.value) == (
+        f"training.pretrained must be 'caffe' for {backbone}, whose weights are Caffe's and expect its input, got "
+        f"{pretrained!r}; add --config.training.pretrained=caffe, or start from random weights "
+        "(--config.training.pretrained=)."
+    )
+    config.training.pretrained = "caffe"
+    assert net(settle(config, tmp_path)) == ("caffe", "ceil")
+
+
 def test_a_file_of_a_narrow_net(tmp_path):
     config = faster_devkit.get_config()
     config.training.update({"pretrained": "torchvision", "pretrained_file": str(GOLDEN / "weights_torchvision.pth")})
