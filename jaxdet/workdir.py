@@ -20,7 +20,7 @@ def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...], image
     """
     ours = _plain({"config": config.to_dict(), "class_names": class_names, "images": images})
     path = workdir / NAME
-    if path.exists() and is_trained(workdir):
+    if is_trained(workdir):
         differences = _differences(_load(path), ours)
         if differences:
             raise InputError(
@@ -34,8 +34,8 @@ def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...], image
 
 
 def is_trained(workdir: Path) -> bool:
-    """Tells whether training has left something to go on from, if only its first stage's."""
-    return any(workdir.glob("checkpoints/*")) or any(workdir.glob("stages/*/checkpoints/*"))
+    """Tells whether training has left something to go on from, if only a stage's checkpoint or R-CNN's features."""
+    return any(any(workdir.glob(left)) for left in ("checkpoints/*", "stages/*/checkpoints/*", "stages/2_features/*"))
 
 
 def read(workdir: Path) -> tuple[ConfigDict, tuple[str, ...]]:
@@ -47,8 +47,6 @@ def read(workdir: Path) -> tuple[ConfigDict, tuple[str, ...]]:
     path = workdir / NAME
     if not workdir.is_dir():
         raise InputError(f"--workdir: there is no folder {workdir}; give one that train.py wrote.")
-    if not path.exists():
-        raise InputError(f"--workdir: {workdir} has no {NAME}; give a folder that train.py wrote.")
     stored = _load(path)
     return ConfigDict(_tuples(stored["config"])), tuple(stored["class_names"])
 
@@ -65,6 +63,8 @@ def make_folder(path: Path) -> Path:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise InputError(f"--workdir: {path.parent} has no {NAME}; give a folder that train.py wrote.")
     try:
         return json.loads(path.read_text())
     except ValueError as error:

@@ -40,6 +40,20 @@ def test_the_same_experiment_goes_on_and_another_is_refused(tmp_path):
     )
 
 
+@pytest.mark.parametrize("left", ["stages/1_rpn/checkpoints/4", "stages/2_features/key.json"])
+def test_a_stage_alone_holds_the_workdir(tmp_path, left):
+    config = ConfigDict({"seed": 0})
+    (tmp_path / left).mkdir(parents=True)
+    with pytest.raises(InputError, match="has no experiment.json"):
+        workdir.claim(tmp_path, config, CLASSES, "images")
+    (tmp_path / "stages").rename(tmp_path / "elsewhere")
+    workdir.claim(tmp_path, config, CLASSES, "images")
+    (tmp_path / "elsewhere").rename(tmp_path / "stages")
+    workdir.claim(tmp_path, config, CLASSES, "images")
+    with pytest.raises(InputError, match="holds another experiment: config.seed is 0 there and 1 here; give another"):
+        workdir.claim(tmp_path, ConfigDict({"seed": 1}), CLASSES, "images")
+
+
 def test_a_workdir_without_checkpoints_is_free(tmp_path):
     workdir.claim(tmp_path, ConfigDict({"seed": 0}), CLASSES, "images")
     workdir.claim(tmp_path, ConfigDict({"seed": 1}), CLASSES, "images")
