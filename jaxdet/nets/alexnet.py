@@ -10,8 +10,6 @@ from jaxdet.nets.conv_relu import conv_relu
 from jaxdet.nets.lrn import lrn_across_channels
 from jaxdet.nets.masking import max_pool_3x3, zero_outside
 
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5")
-
 
 class AlexNet(nn.Module):
     """Image f32[B,H,W,3] and size i32[B,2] -> conv5 [B,h,w,256*width] and its size: stride 16, 600x1000 -> 39x64.

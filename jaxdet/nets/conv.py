@@ -32,10 +32,10 @@ def conv_general_dilated(
 
     Args:
       lhs: [B,h,w,C] activations.
-      rhs: [3,3,C,F] kernel of the same dtype.
-      The others are as in `jax.lax`; any combination but the fast one falls through to it.
+      rhs: [kh,kw,C/groups,F] kernel of the same dtype.
+      The others are as in `jax.lax`; any combination but the fast ones falls through to it.
 
-    Returns: [B,h,w,F], equal to `jax.lax`'s.
+    Returns: [B,h',w',F], equal to `jax.lax`'s up to rounding.
     """
     spec = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     options = {
