@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import tqdm
 
 from jaxdet.checks import InputError
+from jaxdet.progress_bar import progress
 from jaxdet.proposals.cache import ProposalTable, open_proposals
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.proposals.writer import ProposalWriter
@@ -63,19 +63,17 @@ def search_split(
 
     Raises:
         InputError: the file or the unfinished work at `path` is of other data or parameters, it cannot be written, a
-            worker was killed, or workers is below 1.
+            worker was killed, or a number is too small to find any box.
     """
-    if workers < 1:
-        raise InputError(f"proposals: workers must be at least 1, got {workers}; give each process a core.")
     parameters = {"max_boxes": max_boxes, "min_side": min_side, "width": width}
+    _check_numbers(workers, **parameters)
     key = search_key(dataset, **parameters)
     if Path(path).is_file():
         return open_proposals(path, key)
-    bar = {"desc": "selective search", "unit": "image", "leave": False, "disable": None}
     with ProposalWriter(path, key) as writer:
         rest = range(writer.done, len(dataset))
         with contextlib.closing(_found(dataset, rest, workers, parameters)) as found:
-            for boxes in tqdm.tqdm(found, initial=writer.done, total=len(dataset), **bar):
+            for boxes in progress(found, name="selective search", total=len(dataset), done=writer.done):
                 writer.add(boxes)
         table = writer.finish()
     counts = np.diff(table.starts)
@@ -84,6 +82,17 @@ def search_split(
         first = dataset.names[int(np.argmin(counts))]
         logger.warning("proposals: %d of %d images have none, first %s", (counts == 0).sum(), len(table), first)
     return table
+
+
+def _check_numbers(workers: int, max_boxes: int, min_side: float, width: int) -> None:
+    for name, got, least, cure in (
+        ("workers", workers, 1, "give each process a core"),
+        ("max_boxes", max_boxes, 1, "2000 is usual"),
+        ("min_side", min_side, 0, "20 is usual"),
+        ("width", width, 1, "500 is usual"),
+    ):
+        if got < least:
+            raise InputError(f"proposals: {name} must be at least {least}, got {got}; {cure}.")
 
 
 def _found(dataset: Split, images: range, workers: int, parameters: dict[str, Any]) -> Iterator[np.ndarray]:

