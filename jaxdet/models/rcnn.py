@@ -50,11 +50,16 @@ def rcnn(
       chunk: proposals of each image that go through the net at a time; memory grows with images x chunk.
       scoring: 'svm' needs params["svm"]; 'softmax' takes the fine-tuned classifier, as the paper compares (appendix B).
 
-    Raises InputError for an argument that an op does not know; so does `predict` where the SVMs are missing, and both
-    functions where the batch has no slots for proposals.
+    Raises InputError for an argument that an op does not know and for a context or chunk that leaves nothing; so does
+    `predict` where the SVMs are missing, and both functions where the batch has no slots for proposals.
     """
     if scoring not in SCORINGS:
         raise InputError(f"scoring: no {scoring!r}; {nearest(scoring, SCORINGS)}")
+    if chunk < 1:
+        raise InputError(f"model.chunk must be at least 1, got {chunk}; 64 is usual.")
+    if not 0 <= 2 * context < net.input_size:
+        most = (net.input_size - 1) // 2
+        raise InputError(f"model.context must be in 0..{most} pixels for this net, got {context}; 16 is the paper's.")
     assign_rois = bind(targets.roi_targets, roi_targets, section="roi_targets", delta_std=(1.0, 1.0, 1.0, 1.0))
     detect_boxes = bind(detect, detections, section="detections")
 
