@@ -4,14 +4,13 @@ Each stage has its place in workdir/stages/ and goes on where it was left; workd
 """
 
 import functools
-import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-import tqdm
 from ml_collections import ConfigDict
 
 from jaxdet.building import build_crop_net, build_detector, search_parameters
@@ -20,12 +19,14 @@ from jaxdet.data.pipeline import photo_batch
 from jaxdet.fitting import Split, learning, run_stage, starting_from
 from jaxdet.linear.bbox_ridge import fit_bbox_ridge
 from jaxdet.linear.features import FeatureFolder, mean_norm
-from jaxdet.linear.kept import load_arrays, save_arrays
+from jaxdet.linear.kept import claim_folder, load_arrays, save_arrays
 from jaxdet.linear.regions import Regions, box_examples, regions_of
 from jaxdet.linear.svm import fit_svms
 from jaxdet.models.detector import Params
 from jaxdet.models.rcnn import rcnn_features
+from jaxdet.progress_bar import progress
 from jaxdet.training.checkpoints import has_checkpoint, save_params
+from jaxdet.training.state import digest
 
 log = logging.getLogger(__name__)
 
@@ -34,34 +35,48 @@ def train_rcnn(config: ConfigDict, workdir: Path, data: Split, validation: Split
     """Runs the stages in workdir/stages/ and saves the detector, in one process: the second half runs on one host."""
     if has_checkpoint(workdir):
         return
-    dataset, _ = data
     stages = workdir / "stages"
     params = _fine_tune(config, stages / "1_fine_tuning", data, validation)
-    features = _extract(config, params, data, stages / "2_features")
-    regions = _RegionsOf(*data)
-    names = dataset.class_names
-    draft = stages / "3_svms.begun.npz"
-    fit = functools.partial(fit_svms, features.read("fc7"), regions, class_names=names, seed=config.seed, draft=draft)
-    log.info("3_svms")
-    params["svm"] = _kept(stages / "3_svms.npz", fit)
-    draft.unlink(missing_ok=True)
+    key = _made_of(config, data[0], params)
+    claim_folder(stages / "3_svms", key)  # before the hours that the features take
+    if config.linear.bbox_regression:
+        claim_folder(stages / "4_bbox_ridge", key)
+    features = _extract(config, params, data, stages / "2_features", key)
+    regions, names = _RegionsOf(*data), data[0].class_names
+    params["svm"] = _fit_svms(features, regions, names, config.seed, stages / "3_svms")
     if config.linear.bbox_regression:
         params["bbox_ridge"] = _fit_boxes(features, regions, names, config.seed, stages / "4_bbox_ridge")
     save_params(workdir, params, step=config.training.steps)
+
+
+def _made_of(config: ConfigDict, dataset: Dataset, params: Params) -> dict[str, Any]:
+    """What the features depend on, and with them all that is fitted to them."""
+    inputs = {"dataset": dataset.fingerprint, "proposals": search_parameters(config), "params": digest(params)}
+    return inputs | {"context": config.model.context}
+
+
+def _fit_svms(
+    features: FeatureFolder, regions: Sequence[Regions], names: Sequence[str], seed: int, folder: Path
+) -> dict[str, np.ndarray]:
+    """Stage 3: f32[F,K] and f32[K]."""
+    log.info(folder.name)
+    draft = folder / "begun.npz"
+    options = {"class_names": names, "seed": seed, "draft": draft, "name": folder.name}
+    fitted = _kept(folder / "svms.npz", functools.partial(fit_svms, features.read("fc7"), regions, **options))
+    draft.unlink(missing_ok=True)
+    return fitted
 
 
 def _fit_boxes(
     features: FeatureFolder, regions: Sequence[Regions], names: Sequence[str], seed: int, folder: Path
 ) -> dict[str, np.ndarray]:
     """Stage 4, a file for each class: f32[K,P5,4] and f32[K,4]."""
+    log.info(folder.name)
     examples = [box_examples(regions[i]) for i in range(len(regions))]
     norm = mean_norm(features.read("pool5_norm"), seed=seed)
-    log.info(folder.name)
     fit = functools.partial(fit_bbox_ridge, features.read("pool5"), examples, mean_norm=norm)
-    fitted = [
-        _kept(folder / f"{name}.npz", functools.partial(fit, label=label, name=name))
-        for label, name in enumerate(names, start=1)
-    ]
+    classes = progress(enumerate(names, start=1), name=folder.name, total=len(names), unit="class")
+    fitted = [_kept(folder / f"{name}.npz", functools.partial(fit, label=label, name=name)) for label, name in classes]
     return {part: np.stack([arrays[part] for arrays in fitted]) for part in ("kernel", "bias")}
 
 
@@ -91,36 +106,35 @@ def _fine_tune(config: ConfigDict, folder: Path, data: Split, validation: Split 
     )  # fmt: skip
 
 
-def _extract(config: ConfigDict, params: Params, data: Split, folder: Path) -> FeatureFolder:
+def _extract(config: ConfigDict, params: Params, data: Split, folder: Path, key: Mapping[str, Any]) -> FeatureFolder:
     """Stage 2: fc7 of every region, pool5 of those that box regression learns from, and the length of every pool5."""
     dataset, proposals = data
     net = build_crop_net(config, len(dataset.class_names))
     sizes = {"context": config.model.context, "chunk": config.model.chunk}
     extract = jax.jit(rcnn_features(net, **sizes))
     widths = {"fc7": net.fc7_features, "pool5": int(np.prod(net.pool5_shape)), "pool5_norm": 1}
-    key = {"dataset": dataset.fingerprint, "proposals": search_parameters(config), "steps": config.training.steps}
     stored = FeatureFolder(folder, key, widths)
     regions = _RegionsOf(*data)
     slots = max(len(dataset.annotations(i).boxes) + len(proposals[i]) for i in range(len(dataset)))
     sides = {"short_side": config.input.short_side, "long_side": config.input.long_side}
     params = jax.device_put(params)
 
-    def begun():
-        """The images one ahead of what is stored, so that the device works while the disk does."""
+    def extracted():
+        """The rest of the images, one behind what was begun, so that the device works while the disk does."""
+        running = None
         for i in range(len(stored), len(dataset)):
             known = regions[i]
             batch = photo_batch(dataset[i].image, **sides, proposals=known.boxes, max_proposals=slots)
-            yield known, extract(params, batch, batch.proposals, batch.proposals_valid)
-
-    log.info("2_features: %d of %d images are stored", len(stored), len(dataset))
-    bar = tqdm.tqdm(total=len(dataset), initial=len(stored), desc="2_features", unit="image", disable=None)
-    with bar:
-        running = None
-        for following in itertools.chain(begun(), [None]):
+            begun = known, extract(params, batch, batch.proposals, batch.proposals_valid)
             if running is not None:
-                stored.append(_rows(*running))
-                bar.update()
-            running = following
+                yield running
+            running = begun
+        if running is not None:
+            yield running
+
+    log.info("%s: %d of %d images are stored", folder.name, len(stored), len(dataset))
+    for known, arrays in progress(extracted(), name=folder.name, total=len(dataset), done=len(stored)):
+        stored.append(_rows(known, arrays))
     return stored
 
 

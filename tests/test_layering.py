@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "checks": set(),
     "fetch": set(),
     "progress_bar": set(),
+    "whole_file": set(),
     "ops": set(),
     "nets": set(),
     "models": {"nets", "ops"},
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "starting": {"workdir", "weights.pretrained", "training.checkpoints", "models.detector"},
     "photos": {"data.photo", "visualize"},
 }
-ANYONE = {"types", "checks", "fetch", "progress_bar"}
+ANYONE = {"types", "checks", "fetch", "progress_bar", "whole_file"}
 WIRING = {"experiment", "conversion", "building", "fitting", "alternating", "rcnn_stages"}
 ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data", "sklearn": "linear"}
 NOWHERE = {"tensorflow", "torch", "torchvision"}

@@ -11,7 +11,6 @@ read.
 """
 
 import errno
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from jaxdet.checks import InputError
+from jaxdet.linear.kept import claim_folder
 
-INDEX, KEY = "images.bin", "key.json"
+INDEX = "images.bin"
 
 
 class FeatureFolder:
@@ -36,17 +36,10 @@ class FeatureFolder:
           widths: columns of each kind of feature.
 
         Raises:
-          InputError: the folder holds features of another key.
+          InputError: see claim_folder.
         """
         self._folder, self._widths = folder, dict(widths)
-        key = json.loads(json.dumps({**key, "widths": self._widths}))
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / KEY).exists():
-            _check_key(folder, json.loads((folder / KEY).read_text()), key)
-        else:
-            draft = folder / f".{KEY}"
-            draft.write_text(json.dumps(key, indent=1))
-            os.replace(draft, folder / KEY)
+        claim_folder(folder, {**key, "widths": self._widths})
         self._ends = self._finished_rows()  # i64[images + 1, kinds]
 
     def __len__(self) -> int:
@@ -75,7 +68,7 @@ class FeatureFolder:
                 raise
             raise InputError(
                 f"{self._folder}: the disk must hold the features of every image, got full after {len(self)}; "
-                "free some space or name another folder, and start again: these are kept."
+                "free some space and start again: these are kept."
             ) from error
         self._ends = np.concatenate([self._ends, end[None]])
 
@@ -141,12 +134,3 @@ def mean_norm(rows: Sequence[np.ndarray], *, images: int = 200, regions: int = 2
         lengths.append(np.linalg.norm(some.astype(np.float64), axis=1))
     lengths = np.concatenate(lengths)
     return float(lengths.mean()) if lengths.any() else 1.0
-
-
-def _check_key(folder, found, wanted):
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            raise InputError(
-                f"{folder}: features must be of {name} {wanted.get(name)!r}, got {found.get(name)!r}; "
-                "remove the folder or name another."
-            )

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from jaxdet.checks import InputError
+from jaxdet.whole_file import whole_file
+
+KEY = "key.json"  # in a folder, says what the others of its files are made of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,7 @@ def open_proposals(path: str | os.PathLike, key: Mapping[str, Any]) -> ProposalT
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             table = ProposalTable(boxes=file["boxes"], starts=file["starts"])
-            found = json.loads(str(file["key"]))
+            found = dict(json.loads(str(file["key"])))
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"proposals: {path} must be a file of proposals, got {error}; make it anew.") from error
     check_key(path, found, key)
@@ -67,17 +70,8 @@ def save_proposals(path: str | os.PathLike, table: ProposalTable, key: Mapping[s
     """
     if key["images"] != len(table):
         raise ValueError(f"save_proposals: table must cover {key['images']} images, got {len(table)}; see the key.")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".draft")
-    try:
-        with draft.open("wb") as file:
-            np.savez(file, boxes=table.boxes, starts=table.starts, key=json.dumps(dict(key)))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole_file(Path(path)) as file:
+        np.savez(file, boxes=table.boxes, starts=table.starts, key=json.dumps(dict(key)))
 
 
 def check_key(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -86,7 +80,18 @@ def check_key(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -
     names = [n for n in {**wanted, **found} if n not in found or n not in wanted or found[n] != wanted[n]]
     if names:
         differ = "; ".join(f"{n} must be {wanted.get(n)!r}, got {found.get(n)!r}" for n in names)
-        raise InputError(f"proposals: {path} is of other data or parameters: {differ}; delete it to have it made anew.")
+        raise InputError(f"{path} is of other data or parameters: {differ}; delete it to have it made anew.")
+
+
+def check_folder(folder: Path, wanted: Mapping[str, Any]) -> None:
+    """check_key with the key that lies in a folder; InputError, too, where that is missing or damaged."""
+    try:
+        found = dict(json.loads((folder / KEY).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{folder / KEY} must say what the folder is made of, got {error}; delete the folder to have it made anew."
+        ) from error
+    check_key(folder, found, wanted)
 
 
 def parts_folder(path: Path) -> Path:

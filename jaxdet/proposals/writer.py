@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.proposals.cache import ProposalTable, check_key, parts_folder, save_proposals
+from jaxdet.proposals.cache import KEY, ProposalTable, check_folder, parts_folder, save_proposals
 
 logger = logging.getLogger(__name__)
 
@@ -98,12 +98,11 @@ class ProposalWriter:
                 f"proposals: {self.path} must be free, got one that another process is making; wait for it or stop it."
             ) from None
         counts = np.fromfile(self._folder / "counts", np.int64)
-        noted = self._folder / "key.json"
         if len(counts):
-            check_key(self._folder, json.loads(noted.read_text(encoding="utf-8")), self.key)
+            check_folder(self._folder, self.key)
             logger.info("proposals: %d of %d images of %s were done", len(counts), self.key["images"], self.path)
         else:  # nothing is lost, whatever the key was
-            noted.write_text(json.dumps(dict(self.key)), encoding="utf-8")
+            (self._folder / KEY).write_text(json.dumps(dict(self.key)), encoding="utf-8")
         # A crash of the whole machine may have lost boxes whose count was kept: their images are done again.
         self.done = int(np.searchsorted(np.cumsum(counts) * BOX, os.fstat(self._boxes.fileno()).st_size, side="right"))
         self._counts.truncate(self.done * COUNT)

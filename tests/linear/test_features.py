@@ -75,6 +75,15 @@ def test_a_full_disk_keeps_what_was_done(tmp_path, monkeypatch):
     check(FeatureFolder(tmp_path, KEY, WIDTHS), [image(0), image(1)])
 
 
+def test_a_disk_full_from_the_start_is_said(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", full)
+    with pytest.raises(InputError, match="2_features must be writable, got No space left on device; make room"):
+        FeatureFolder(tmp_path / "2_features", KEY, WIDTHS)
+
+
 def test_an_image_whose_rows_are_lost_does_not_count(tmp_path):
     folder = FeatureFolder(tmp_path, KEY, WIDTHS)
     for i in range(3):
@@ -86,12 +95,15 @@ def test_an_image_whose_rows_are_lost_does_not_count(tmp_path):
 
 def test_foreign_features_are_refused_with_what_differs(tmp_path):
     FeatureFolder(tmp_path, KEY, WIDTHS).append(image(0))
-    with pytest.raises(InputError, match=r"features must be of weights \[1, 3\], got \[1, 2\]; remove the folder"):
+    with pytest.raises(InputError, match=r"of other data.*: weights must be \[1, 3\], got \[1, 2\]; delete it"):
         FeatureFolder(tmp_path, KEY | {"weights": [1, 3]}, WIDTHS)
-    with pytest.raises(InputError, match="features must be of context 16, got None"):
+    with pytest.raises(InputError, match="context must be 16, got None"):
         FeatureFolder(tmp_path, KEY | {"context": 16}, WIDTHS)
-    with pytest.raises(InputError, match="features must be of widths"):
+    with pytest.raises(InputError, match="widths must be {'pool5': 5, 'fc7': 4}, got {'pool5': 5, 'fc7': 3}"):
         FeatureFolder(tmp_path, KEY, WIDTHS | {"fc7": 4})
+    (tmp_path / "key.json").write_bytes(b"")
+    with pytest.raises(InputError, match="key.json must say what the folder is made of.*delete the folder"):
+        FeatureFolder(tmp_path, KEY, WIDTHS)
 
 
 def test_features_of_another_kind_or_width_are_refused(tmp_path):

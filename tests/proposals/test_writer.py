@@ -68,6 +68,14 @@ def test_unfinished_work_of_another_key_is_refused_and_kept(tmp_path):
     assert add(path, []) == 2
 
 
+def test_unfinished_work_with_a_damaged_key_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    add(path, IMAGES[:2])
+    (parts_folder(path) / "key.json").write_bytes(b"")
+    with pytest.raises(InputError, match=r"key.json must say what the folder is made of.*delete the folder"):
+        ProposalWriter(path, KEY)
+
+
 def test_a_start_without_images_does_not_hold_its_key(tmp_path):
     add(tmp_path / "a.npz", [], KEY | {"dataset": "ef"})
     assert_complete(tmp_path / "a.npz")
