@@ -112,6 +112,22 @@ def test_the_head_learns_deltas_normalised_by_class():
     assert box_loss(others, np.full((4, 4), 10, np.float32)) == pytest.approx(wide, rel=1e-6)
 
 
+def test_the_box_loss_is_of_the_targets_less_the_mean_of_their_class_over_its_std():
+    """Few enough RoIs that all are sampled: two proposals, the two objects, and one of background."""
+    constant = params() | {"bbox_pred": jax.tree.map(jnp.zeros_like, params()["bbox_pred"])}
+    batch = one(count=3)
+    near, objects = np.float32([[11, 4, 55, 44], [34, 22, 92, 54]]), batch.gt_boxes[0]
+    batch.proposals[0, :3] = *near, [60, 0, 75, 8]
+    got = compiled("loss")(constant, batch, jax.random.key(7))[1]["box_loss"]
+    side = near[:, 2:] - near[:, :2]
+    shift = (objects[:, :2] + objects[:, 2:] - near[:, :2] - near[:, 2:]) / 2 / side
+    deltas = np.concatenate([shift, np.log((objects[:, 2:] - objects[:, :2]) / side)], axis=1)
+    label = np.array([1, 3, 1, 3])
+    targets = (np.concatenate([deltas, np.zeros((2, 4))]) - MEAN[label]) / STD[label]
+    errors = np.where(abs(targets) < 1, targets**2 / 2, abs(targets) - 0.5)
+    np.testing.assert_allclose(got, errors.sum() / 5, rtol=1e-5)
+
+
 def test_folded_into_bbox_pred_it_is_the_second_half_of_faster_rcnn():
     """The same proposals and head give the same detections, once the normalisation is that of faster_rcnn."""
     limits = {"pre_nms_top_n": 100, "post_nms_top_n": 12, "nms_iou": 0.7}
