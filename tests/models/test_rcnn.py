@@ -162,23 +162,34 @@ def compiled_net():
     return jax.jit(run)
 
 
-def plain_detections(params, batch):
-    """Every proposal on its own, the classes one by one, greedy suppression: (label, score, box) by falling score."""
+def plain_detections(params, batch, most=100):
+    """Every proposal on its own, the classes one by one, greedy suppression: (label, score, box) by falling score.
+
+    Without SVMs the scores are the fine-tuned softmax's, without regressors the boxes stay.
+    """
     valid = batch.proposals_valid[0]
     boxes = batch.proposals[0][valid]
     pool5, features = (np.asarray(x)[valid] for x in compiled_net()(batch))
-    scores = features @ params["svm"]["kernel"] + params["svm"]["bias"]
+    if "svm" in params:
+        scores = features @ params["svm"]["kernel"] + params["svm"]["bias"]
+    else:
+        odds = np.exp(features @ np.asarray(params["cls_score"]["kernel"]))
+        scores = (odds / odds.sum(axis=1, keepdims=True))[:, 1:]
     height, width = batch.image_size[0]
     found = []
-    for k, (kernel, bias) in enumerate(zip(*params["bbox_ridge"].values(), strict=True)):
-        deltas = pool5.reshape(len(boxes), -1) @ kernel + bias
+    for k in range(CLASSES):
+        deltas = np.zeros((len(boxes), 4))
+        if "bbox_ridge" in params:
+            kernel, bias = (params["bbox_ridge"][name][k] for name in ("kernel", "bias"))
+            deltas = pool5.reshape(len(boxes), -1) @ kernel + bias
         side = boxes[:, 2:] - boxes[:, :2]
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + deltas[:, :2] * side
         half = side * np.exp(deltas[:, 2:]) / 2
         moved = np.clip(np.concatenate([centre - half, centre + half], axis=1), 0, [width, height, width, height])
         kept = []
+        least = np.sort(scores[:, k])[-most:][0]  # whoever ties with the last one goes in, too
         for i in np.argsort(-scores[:, k], kind="stable"):
-            if scores[i, k] > 0.05 and all(iou(moved[i], moved[j]) <= 0.3 for j in kept):
+            if scores[i, k] >= least and scores[i, k] > 0.05 and all(iou(moved[i], moved[j]) <= 0.3 for j in kept):
                 kept.append(i)
         found += [(k + 1, scores[i, k], moved[i] / batch.scale[0]) for i in kept]
     return sorted(found, key=lambda f: -f[1])
@@ -190,26 +201,35 @@ def iou(a, b):
     return common / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - common)
 
 
-def test_detections_are_those_of_a_plain_loop_in_any_bucket_batch_and_chunk():
+def assert_detects_as_a_plain_loop(predict, params, most=100):
     images = [(4, (40, 44)), (3, (37, 50))]
-    batch = stack(*(one(*image, LARGER, slots=17) for image in images))
-    detections = compiled("predict")(with_linear_stage(), batch)  # of the five chunks the last two are empty
+    detections = predict(params, stack(*(one(*image, LARGER, slots=17) for image in images)))
     for i, image in enumerate(images):
-        expected, found = plain_detections(with_linear_stage(), one(*image, ALONE)), row(detections, i)
-        assert len(expected) > 4
+        expected, found = plain_detections(params, one(*image, ALONE), most), row(detections, i)
+        assert len(expected) > 3 and {label for label, _, _ in expected} == {1, 2}
         assert found.valid.sum() == len(expected)
         np.testing.assert_array_equal(found.labels[found.valid], [label for label, _, _ in expected])
         np.testing.assert_allclose(found.scores[found.valid], [score for _, score, _ in expected], rtol=1e-4)
         np.testing.assert_allclose(found.boxes[found.valid], [box for _, _, box in expected], atol=1e-3)
 
 
-def test_softmax_scores_are_the_classifiers_and_without_regressors_boxes_stay():
-    features = np.abs(np.random.default_rng(0).normal(size=(6, FEATURES))).astype(np.float32)
-    scores = jax.jit(lambda params, x: models._scores(NET, params, x, "softmax"))(PARAMS, features)
-    odds = np.exp(features @ np.asarray(PARAMS["cls_score"]["kernel"]))
-    np.testing.assert_allclose(scores, odds / odds.sum(1, keepdims=True), rtol=1e-5)
-    deltas = models._deltas(PARAMS, np.zeros((6, 3, 3, CHANNELS), np.float32), scores)
-    np.testing.assert_array_equal(deltas, np.zeros((6, CLASSES + 1, 4)))
+def test_detections_are_those_of_a_plain_loop_in_any_bucket_batch_and_chunk():
+    # of the five chunks the last two are empty
+    assert_detects_as_a_plain_loop(compiled("predict"), with_linear_stage())
+
+
+def test_without_a_linear_stage_the_softmax_scores_the_proposals_as_they_are():
+    softmax = rcnn(NET, **SECTIONS, context=1, chunk=4, scoring="softmax")
+    assert_detects_as_a_plain_loop(jax.jit(softmax.predict), PARAMS)
+
+
+def test_only_the_best_of_a_class_are_detected(monkeypatch):
+    batch = one(4, (40, 44), ALONE)
+    few, every = (plain_detections(with_linear_stage(), batch, most) for most in (3, 100))
+    assert len(few) < len(every)
+    monkeypatch.setattr(models, "MAX_BEFORE_NMS", 3)
+    predict = jax.jit(rcnn(NET, **SECTIONS, context=1, chunk=4).predict)
+    assert_detects_as_a_plain_loop(predict, with_linear_stage(), most=3)
 
 
 def test_filler_rows_and_images_without_proposals_detect_nothing():
