@@ -71,14 +71,17 @@ def test_finds_a_planted_hard_negative_that_the_first_image_lacks():
     for k in range(2):
         kernel, bias = fit_to_everything(features, known, k)
         everything = np.concatenate(features) @ kernel + bias
-        np.testing.assert_allclose(scores_of(mined, features)[:, k], everything, atol=0.05)
+        np.testing.assert_allclose(scores_of(mined, features)[:, k], everything, atol=0.005)
 
 
 def test_is_repeatable_and_the_seed_is_all_that_is_random():
     features, known = scene(images=4)
-    first, again = (fit_svms(features, known, class_names="AB") for _ in range(2))
+    first, again, other = (fit_svms(features, known, class_names="AB", seed=seed) for seed in (3, 3, 4))
     for name in first:
         np.testing.assert_array_equal(first[name], again[name])
+        assert not np.array_equal(first[name], other[name])
+    # another seed stops elsewhere near the one minimum
+    np.testing.assert_allclose(scores_of(other, features), scores_of(first, features), atol=0.005)
 
 
 def miner_of(features, known):

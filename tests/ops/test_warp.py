@@ -92,9 +92,11 @@ def test_the_papers_crop_of_a_whole_image():
     # 195 pixels are shown at their own scale with 16 pixels around them that the image does not have
     image = jnp.ones((195, 195, 3), jnp.float32)
     crop = compiled(image, jnp.array([195.0, 195.0]), jnp.array([[0.0, 0.0, 195.0, 195.0]]), size=227)[0]
-    np.testing.assert_array_equal(crop[16:210, 16:210], 1)
-    np.testing.assert_array_equal(crop[:15], 0)
-    np.testing.assert_array_equal(crop[:, 212:], 0)
+    np.testing.assert_array_equal(crop[16:211, 16:211], 1)
+    np.testing.assert_array_equal(crop[:16], 0)
+    np.testing.assert_array_equal(crop[211:], 0)
+    np.testing.assert_array_equal(crop[:, :16], 0)
+    np.testing.assert_array_equal(crop[:, 211:], 0)
 
 
 def test_a_box_that_lies_on_the_image_is_a_copy_where_nothing_is_scaled():
