@@ -1,7 +1,7 @@
 """Fast R-CNN, VGG16, PASCAL VOC 2007 trainval -> test, on Selective Search's proposals: the paper's recipe.
 
 Two images of 64 RoIs a step, a quarter of them positive, background from IoU 0.1 on; objects marked difficult are
-learned from, too; deltas normalised by class. 40,000 steps, 0.001 and a tenth of it after 30,000.
+learned from, too; deltas normalised by class. 40,000 steps, 0.001 and a tenth of it after 30,000; biases do not decay.
 
 Published: 66.9 mAP (Fast R-CNN, table 1); 68.1 without the difficult objects (--config.input.use_difficult=False);
 66.6 with fc6 and fc7 compressed (evaluate.py --config=configs/fast_voc.py --config.evaluation.svd_ranks=1024,256).
@@ -44,6 +44,7 @@ def get_config() -> ConfigDict:
     config.model.detections = ConfigDict({"score_threshold": 0.0, "nms_iou": 0.3, "max_detections": 2000})
 
     config.optim.boundaries = (30_000,)
+    config.optim.decay_biases = False
     config.training.steps = 40_000
     config.training.batch_size = 2
     config.training.accumulate = 1

@@ -48,7 +48,6 @@ def get_config() -> ConfigDict:
     config.linear = ConfigDict({"bbox_regression": True})
 
     config.optim.boundaries = (20_000, 40_000, 60_000)
-    config.optim.decay_biases = False
     config.optim.classifier_learning_rate_factor = 10.0
     config.training.steps = 70_000
     config.training.batch_size = 16

@@ -130,7 +130,7 @@ NOT_IN_PY_FASTER_RCNN = {
 
 def test_faster_voc_has_py_faster_rcnns_numbers(tmp_path):
     config = faster_voc.get_config()
-    fields = dict(_flat(config.to_dict()))
+    fields = dict(flat(config.to_dict()))
     assert {name: fields[name] for name in PY_FASTER_RCNN} == PY_FASTER_RCNN
     assert fields.keys() - PY_FASTER_RCNN.keys() == NOT_IN_PY_FASTER_RCNN
     settled = settle(config, tmp_path)
@@ -157,7 +157,7 @@ def test_the_articles_recipe():
 
 
 def test_0712_is_the_same_longer_on_more_images():
-    ours, papers = (dict(_flat(module.get_config().to_dict())) for module in (faster_voc0712, faster_voc))
+    ours, papers = (dict(flat(module.get_config().to_dict())) for module in (faster_voc0712, faster_voc))
     changed = {name: value for name, value in ours.items() if value != papers[name]}
     assert changed == {
         "name": "faster_voc0712",
@@ -169,14 +169,14 @@ def test_0712_is_the_same_longer_on_more_images():
 
 def test_zf_is_the_same_with_nothing_frozen():
     """py-faster-rcnn's ZF solver has VGG16's numbers; its train.prototxt has no lr_mult 0."""
-    ours, vgg16s = (dict(_flat(module.get_config().to_dict())) for module in (faster_zf_voc, faster_voc))
+    ours, vgg16s = (dict(flat(module.get_config().to_dict())) for module in (faster_zf_voc, faster_voc))
     changed = {name: value for name, value in ours.items() if value != vgg16s[name]}
     assert changed == {"name": "faster_zf_voc", "net.backbone": "zf", "training.frozen": ()}
 
 
-def _flat(tree, prefix=""):
+def flat(tree, prefix=""):
     for name, value in tree.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
