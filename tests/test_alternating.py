@@ -1,14 +1,17 @@
-"""4-step training through the scripts: what each step changes, what is handed over, and a kill in the second step."""
+"""4-step training: where its layers come from, and, through the scripts, what each step changes, what is handed over,
+and a kill in the second step."""
 
 import json
 import re
 import signal
+import types
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from configs import faster_devkit_alternating
-from jaxdet import building, sections
+from jaxdet import alternating, building, sections
 from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
 from jaxdet.training.checkpoints import restore_params
@@ -44,6 +47,51 @@ def params(finished):
     """The parameters after each step, and those of the whole detector last."""
     folders = [finished[0] / "stages" / name for name in STAGES]
     return [restore_params(folder) for folder in (*folders, finished[0])]
+
+
+# What each step starts from, and what is saved in the end (Faster R-CNN, 3.2; the prototxts of py-faster-rcnn: the RPN
+# of step 2 and the outputs of step 3 are not handed on).
+IMAGENET = "ImageNet"
+ORIGINS = {
+    "conv1": (IMAGENET, IMAGENET, IMAGENET, IMAGENET, IMAGENET),  # frozen here
+    "conv2": (IMAGENET, IMAGENET, "trained in 2", "trained in 2", "trained in 2"),
+    "rpn_conv": ("drawn in 1", "drawn in 2", "drawn in 3", "trained in 3", "trained in 3"),
+    "fc6": (IMAGENET, IMAGENET, "trained in 2", "trained in 2", "trained in 4"),
+    "fc7": (IMAGENET, IMAGENET, "trained in 2", "trained in 2", "trained in 4"),
+    "cls_score": ("drawn in 1", "drawn in 2", "trained in 2", "drawn in 4", "trained in 4"),
+    "bbox_pred": ("drawn in 1", "drawn in 2", "trained in 2", "drawn in 4", "trained in 4"),
+    "bbox_targets": (None, "measured in 2", None, "measured in 4", "measured in 4"),
+}
+
+
+def test_every_layer_comes_from_where_the_paper_has_it(monkeypatch, tmp_path):
+    """Nothing is trained: in the place of a layer's numbers stands where they come from."""
+    seen = []
+
+    def run_stage(config, detector, data, *, number, start, learns, **about):
+        drawn = dict.fromkeys(detector.init(None), f"drawn in {number}")
+        if number in (2, 4):
+            drawn["bbox_targets"] = "0 and 1"
+        params = {layer: origin.format(number) for layer, origin in start(drawn).items()}
+        seen.append(params)
+        return params | {layer: f"trained in {number}" for layer in params if learns(f"{layer}/kernel")}
+
+    def starting_from(config, drawn):
+        return drawn | dict.fromkeys(("conv1", "conv2", "fc6", "fc7"), IMAGENET)
+
+    layers = ORIGINS.keys() - {"bbox_targets"}
+    detector = types.SimpleNamespace(init=lambda key: {layer: {"kernel": jnp.zeros(1)} for layer in layers})
+    monkeypatch.setattr(alternating, "run_stage", run_stage)
+    monkeypatch.setattr(alternating, "starting_from", starting_from)
+    monkeypatch.setattr(alternating, "normalised", lambda params, *_: params | {"bbox_targets": "measured in {}"})
+    monkeypatch.setattr(alternating, "fold_normalisation", lambda params, delta_std: params)
+    monkeypatch.setattr(alternating, "save_params", lambda workdir, params, step: seen.append(params))
+    monkeypatch.setattr(alternating, "_detectors", lambda *_: (detector, detector))
+    monkeypatch.setattr(alternating._Steps, "proposals", lambda *_: (None, None))
+    config = faster_devkit_alternating.get_config()
+    config.training.frozen = ("conv1",)
+    alternating.train_alternating(config, tmp_path, types.SimpleNamespace(class_names=("a",)), None)
+    assert {layer: tuple(params.get(layer) for params in seen) for layer in ORIGINS} == ORIGINS
 
 
 def changed(before, after):
