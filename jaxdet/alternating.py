@@ -6,30 +6,25 @@ R-CNN's own layers on the proposals of 3. All four have the parameters of the wh
 """
 
 import functools
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 from ml_collections import ConfigDict
 
-from jaxdet.building import build_region_net, build_rpn, eval_batches_of
-from jaxdet.checks import bind
+from jaxdet.building import build_region_net, build_rpn, shapes
+from jaxdet.checks import InputError, bind
 from jaxdet.data.dataset import Dataset
-from jaxdet.evaluation.predict import detect_split
 from jaxdet.fitting import learning, normalised, run_stage, starting_from
 from jaxdet.models.detector import Detector, Params
 from jaxdet.models.fast_rcnn import NORMALISATION, fast_rcnn, fold_normalisation
 from jaxdet.models.rpn import rpn_detector
 from jaxdet.ops.propose import propose
-from jaxdet.proposals.cache import ProposalTable, open_proposals, save_proposals
+from jaxdet.proposals.cache import ProposalTable
+from jaxdet.rpn_proposals import rpn_proposals
 from jaxdet.sections import stage_config
 from jaxdet.training.checkpoints import has_checkpoint, save_params
-from jaxdet.training.sharding import data_mesh, replicate, shard_batch
-
-log = logging.getLogger(__name__)
+from jaxdet.training.state import flatten
 
 RPN = ("rpn_",)
 HEAD = ("fc6", "fc7", "cls_score", "bbox_pred")
@@ -43,16 +38,18 @@ def train_alternating(config: ConfigDict, workdir: Path, dataset: Dataset, valid
     if has_checkpoint(workdir):
         return
     steps = _Steps(config, workdir, dataset, validation)
-    free = learning(config.training.frozen, steps.rpn)  # what ImageNet's weights leave to be learned
+    free = _learning(config, steps.rpn)
     from_imagenet = functools.partial(starting_from, config)
     first = steps.train_rpn(1, from_imagenet, lambda path: free(path) and not path.startswith(HEAD))
     proposals = steps.proposals(1, first)
     second = steps.train_fast(2, from_imagenet, lambda path: free(path) and not path.startswith(RPN), proposals)
     shared = {name: layer for name, layer in second.items() if name != NORMALISATION}
-    third = steps.train_rpn(3, lambda fresh: _anew(shared, fresh, RPN), lambda path: path.startswith(RPN))
+    third = steps.train_rpn(
+        3, lambda fresh: _anew(shared, fresh, RPN), lambda path: free(path) and path.startswith(RPN)
+    )
     proposals = steps.proposals(3, third)
     fourth = steps.train_fast(
-        4, lambda fresh: _anew(third, fresh, HEAD_OUTPUTS), lambda path: path.startswith(HEAD), proposals
+        4, lambda fresh: _anew(third, fresh, HEAD_OUTPUTS), lambda path: free(path) and path.startswith(HEAD), proposals
     )
     length = 2 * sum(stage.steps for stage in config.stages.values())
     save_params(workdir, fold_normalisation(fourth, config.model.delta_std), step=length)
@@ -87,7 +84,7 @@ class _Steps:
         """What the RPN of a step proposes, for the images as they are: they are mirrored with the images later."""
         folder = self._about(number, "rpn")["folder"]
         return tuple(
-            split and _proposals(self._rpn_config, self.rpn, params, split, folder / f"proposals_{part}.npz")
+            split and rpn_proposals(self._rpn_config, self.rpn, params, split, folder / f"proposals_{part}.npz")
             for part, split in (("train", self._dataset), ("validation", self._validation))
         )
 
@@ -106,24 +103,19 @@ def _detectors(config: ConfigDict, classes: int) -> tuple[Detector, Detector]:
     return rpn_detector(net, build_rpn(config, net, anchors), best), fast
 
 
+def _learning(config: ConfigDict, detector: Detector) -> Callable[[str], bool]:
+    """What training.frozen leaves to be learned; InputError where it leaves step 3 or 4 nothing, many hours early."""
+    frozen, paths = config.training.frozen, flatten(shapes(detector))
+    free = learning(frozen, detector)
+    for number, layers in ((3, RPN), (4, HEAD)):
+        if not any(free(path) and path.startswith(layers) for path in paths):
+            raise InputError(
+                f"training.frozen must leave step {number} layers to learn ({', '.join(layers)}...), got {frozen}; "
+                "name fewer."
+            )
+    return free
+
+
 def _anew(params: Params, fresh: Params, prefixes: tuple[str, ...]) -> Params:
     """`params` with the layers of these prefixes as freshly drawn, and those it lacks."""
     return fresh | {name: layer for name, layer in params.items() if not name.startswith(prefixes)}
-
-
-def _proposals(config: ConfigDict, rpn: Detector, params: Params, dataset: Dataset, path: Path) -> ProposalTable:
-    """The RPN's proposals for a split, made once and kept in a file like Selective Search's."""
-    key = {"method": "rpn", "dataset": dataset.fingerprint, "images": len(dataset)}
-    key |= {"limits": config.model.train_proposals.to_dict(), "steps": config.training.steps}
-    if path.exists():
-        return open_proposals(path, key)
-    log.info("proposals of %s for %d images", path.parent.name, len(dataset))
-    mesh = data_mesh()
-    params, detect = replicate(params, mesh), jax.jit(rpn.predict)
-    batches = eval_batches_of(config, dataset, None)
-    found = detect_split(lambda batch: detect(params, shard_batch(batch, mesh)), batches)
-    starts = np.searchsorted(found.image, np.arange(len(dataset) + 1)).astype(np.int64)
-    table = ProposalTable(found.boxes, starts)
-    if jax.process_index() == 0:
-        save_proposals(path, table, key)
-    return table

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "photos": {"data.photo", "visualize"},
 }
 ANYONE = {"types", "checks", "fetch", "progress_bar", "whole_file"}
-WIRING = {"experiment", "conversion", "building", "fitting", "alternating", "rcnn_stages"}
+WIRING = {"experiment", "conversion", "building", "fitting", "alternating", "rcnn_stages", "rpn_proposals"}
 ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data", "sklearn": "linear"}
 NOWHERE = {"tensorflow", "torch", "torchvision"}
 JAXDET = {f"jaxdet.{name}" for name in ("experiment", "conversion", "commands", "checks")}
