@@ -57,7 +57,7 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         dataset = open_dataset(config, "train")
         detector = build_detector(config, dataset.class_names)
         for stage in sections.stage_configs(config):
-            check_training(stage, detector, dataset)
+            check_training(stage, detector, dataset, workdir)
         validation = open_dataset(config, "validation") if config.training.eval_every else None
         if jax.process_index() == 0:
             workdirs.claim(workdir, config, dataset.class_names, dataset.fingerprint)

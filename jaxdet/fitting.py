@@ -24,9 +24,10 @@ from jaxdet.training import loop, state
 from jaxdet.training.checkpoints import finished_params, has_checkpoint
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
-from jaxdet.training.stages import Stage, init_params, start_from
+from jaxdet.training.stages import Stage, check_fits, start_from
 from jaxdet.training.step import make_train_step
 from jaxdet.types import Batch, Detections
+from jaxdet.workdir import is_trained
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def run_stage(
     validate = None if validation is None else _validation(config, detector, validation, mesh)
     key = jax.random.key(config.seed)
     key = jax.random.fold_in(key, number) if number else key
-    params = init_params(detector, jax.random.fold_in(key, 0), None)
+    params = jax.jit(detector.init)(jax.random.fold_in(key, 0))
     if not has_checkpoint(folder):
         params = start(params)
     fresh = state.create(params, tx, jax.random.fold_in(key, 1), trainable=learns)
@@ -94,13 +95,17 @@ def starting_from(config: ConfigDict, fresh: Params) -> Params:
     return fresh if source is None else start_from(source, fresh)
 
 
-def check_training(config: ConfigDict, detector: Detector, dataset: Dataset) -> None:
+def check_training(config: ConfigDict, detector: Detector, dataset: Dataset, workdir: Path) -> None:
     """Raises InputError for a mistake run_stage would find, before proposals are searched and a workdir claimed."""
     batches_of(config, dataset, None)
     if config.training.eval_every:
         check_batch_size(config.evaluation.batch_size, data_mesh())
     _optimizer(config)
     learning(config.training.frozen, detector)
+    if "proposals" in config and not is_trained(workdir):  # hours of search come first; seconds to read a file twice
+        source = starting_params(config)
+        if source is not None:
+            check_fits(source, shapes(detector))
 
 
 def learning(frozen: Sequence[str], detector: Detector) -> Callable[[str], bool]:

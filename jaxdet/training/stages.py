@@ -1,14 +1,13 @@
-"""One stage of training: joint training is a tuple of one, the paper's 4-step training a tuple of four."""
+"""One stage of training, and the weights it starts from: joint training has one, the paper's 4-step training four."""
 
 import dataclasses
 import logging
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 
 from jaxdet.checks import InputError
-from jaxdet.models.detector import Detector, Params
+from jaxdet.models.detector import Params
 from jaxdet.training.optimizer import LearningRate
 from jaxdet.training.state import flatten, unflatten
 
@@ -25,29 +24,30 @@ class Stage:
     learning_rate: LearningRate
 
 
-def init_params(detector: Detector, key: jax.Array, source: Params | None) -> Params:
-    """Draws fresh parameters and, where there is a `source`, starts from it."""
-    fresh = jax.jit(detector.init)(key)
-    return fresh if source is None else start_from(source, fresh)
-
-
 def start_from(source: Params, fresh: Params) -> Params:
     """Copies over fresh parameters what fits of `source`; what is left out is named in the log.
 
     Raises:
       InputError: where most kernels of `source` do not fit.
     """
+    check_fits(source, fresh)
     params, left_out = copy_fitting(source, fresh)
-    shapes = {path: leaf.shape for path, leaf in flatten(fresh).items()}
-    fits = [shapes.get(path) == leaf.shape for path, leaf in flatten(source).items() if path.endswith("/kernel")]
-    if 2 * sum(fits) < len(fits) or not fits:  # heads of another size are usual, another backbone is a mistake
-        raise InputError(
-            f"the weights to start from must fit the net, got {sum(fits)} of {len(fits)} kernels that do "
-            f"({left_out[0]}, ...); give net the width that they have, or start from others."
-        )
     if left_out:
         log.warning("the weights to start from: left out %s", ", ".join(left_out))
     return params
+
+
+def check_fits(source: Params, fresh: Params) -> None:
+    """Raises InputError where most kernels of `source` do not fit; of `fresh` the shapes will do."""
+    places = {path: list(leaf.shape) for path, leaf in flatten(fresh).items()}
+    kernels = {path: list(leaf.shape) for path, leaf in flatten(source).items() if path.endswith("/kernel")}
+    misfits = [path for path, shape in kernels.items() if places.get(path) != shape]
+    if 2 * len(misfits) > len(kernels) or not kernels:  # heads of another size are usual, another backbone is a mistake
+        first = "".join(f" ({path} is {kernels[path]}, not {places.get(path, 'there')})" for path in misfits[:1])
+        raise InputError(
+            f"the weights to start from must fit the net, got {len(kernels) - len(misfits)} of {len(kernels)} kernels "
+            f"that do{first}; give net the width that they have, or start from others."
+        )
 
 
 def copy_fitting(source: Params, params: Params) -> tuple[Params, list[str]]:

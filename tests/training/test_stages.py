@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 import logging
 
@@ -9,7 +8,7 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.training import sharding
 from jaxdet.training.checkpoints import Checkpoints, restore_params
-from jaxdet.training.stages import copy_fitting, init_params
+from jaxdet.training.stages import check_fits, copy_fitting, start_from
 from tests.training import toy
 
 
@@ -33,9 +32,8 @@ def test_a_run_starts_from_the_best_checkpoint_of_another_head(tmp_path, caplog)
     tx, _ = toy.optimizer()
     state = toy.fresh_state(tx, sharding.data_mesh())
     Checkpoints(tmp_path, keep=1).save(state, {"val_map": 0.5})
-    detector = dataclasses.replace(toy.DETECTOR, init=wider_head)
     with caplog.at_level(logging.WARNING):
-        params = init_params(detector, jax.random.key(7), restore_params(tmp_path, "best"))
+        params = start_from(restore_params(tmp_path, "best"), wider_head(jax.random.key(7)))
     assert "left out fc/kernel ([5, 4] for [5, 9])" in caplog.text
     np.testing.assert_array_equal(params["conv"]["kernel"], state.trainable["conv/kernel"])
     np.testing.assert_array_equal(params["fc"]["bias"], np.zeros(4))
@@ -44,5 +42,19 @@ def test_a_run_starts_from_the_best_checkpoint_of_another_head(tmp_path, caplog)
 
 def test_weights_of_which_nothing_fits_are_refused():
     source = {"conv": {"kernel": np.zeros((3, 3, 1, 1), np.float32)}, "other": {"bias": np.zeros(4, np.float32)}}
-    with pytest.raises(InputError, match="must fit the net, got 0 of 1 kernels that do .conv/bias .not there.,"):
-        init_params(toy.DETECTOR, jax.random.key(0), source)
+    fresh = toy.init(jax.random.key(0))
+    with pytest.raises(InputError) as refused:
+        start_from(source, fresh)
+    assert str(refused.value) == (
+        "the weights to start from must fit the net, got 0 of 1 kernels that do (conv/kernel is [3, 3, 1, 1], not "
+        "[3, 5]); give net the width that they have, or start from others."
+    )
+    with pytest.raises(InputError, match=r"got 0 of 2 kernels that do \(old/kernel is \[5, 4\], not there\)"):
+        check_fits({"old": fresh["fc"], "conv": {"kernel": np.zeros((3, 6))}}, fresh)
+    with pytest.raises(InputError, match="got 0 of 0 kernels that do; give net the width"):
+        check_fits({"fc": {"bias": np.zeros(4)}}, fresh)
+
+
+def test_shapes_are_enough_to_tell_whether_weights_fit():
+    source = toy.init(jax.random.key(0))
+    check_fits(source | {"fc": {"kernel": np.zeros((5, 9))}}, jax.eval_shape(toy.init, jax.random.key(0)))

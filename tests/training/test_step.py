@@ -10,7 +10,6 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.training import sharding
 from jaxdet.training.checkpoints import Checkpoints
-from jaxdet.training.stages import init_params
 from jaxdet.training.step import make_train_step
 from tests.training import toy
 
@@ -49,7 +48,7 @@ def test_first_step_is_the_gradient_of_the_loss():
 
 def test_frozen_parameters_do_not_move():
     state, _ = train(3, trainable=lambda path: path.startswith("fc"))
-    fresh = init_params(toy.DETECTOR, jax.random.key(0), None)
+    fresh = jax.jit(toy.init)(jax.random.key(0))
     np.testing.assert_array_equal(state.frozen["conv/kernel"], fresh["conv"]["kernel"])
     assert np.abs(state.trainable["fc/kernel"] - fresh["fc"]["kernel"]).max() > 1e-3
 

@@ -14,7 +14,7 @@ from jaxdet.models.detector import Detector
 from jaxdet.training import loop, sharding, state
 from jaxdet.training.lock import locked
 from jaxdet.training.optimizer import make_optimizer
-from jaxdet.training.stages import Stage, init_params
+from jaxdet.training.stages import Stage
 from jaxdet.training.step import make_train_step
 from jaxdet.types import Batch
 
@@ -70,7 +70,7 @@ def optimizer(**changes):
 
 
 def fresh_state(tx, mesh, trainable=lambda path: True):
-    made = state.create(init_params(DETECTOR, jax.random.key(0), None), tx, jax.random.key(1), trainable=trainable)
+    made = state.create(jax.jit(init)(jax.random.key(0)), tx, jax.random.key(1), trainable=trainable)
     return sharding.replicate(made, mesh)
 
 
