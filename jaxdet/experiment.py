@@ -183,6 +183,11 @@ def _restore(
     params = restore_params(folder, "best" if checkpoint == "best" else None)
     if config.system == "rcnn" and not config.linear.bbox_regression:
         params.pop("bbox_ridge", None)
+    elif config.system == "rcnn" and "bbox_ridge" not in params:
+        raise InputError(
+            f"linear.bbox_regression must be False for {folder}, got True: it has no box regressors; "
+            "pass --config.linear.bbox_regression=False."
+        )
     check_fit(params, build_detector(config, class_names), f"checkpoint in {folder}")
     ranks = config.evaluation.svd_ranks
     params = compress(params, {name: rank for name, rank in zip(("fc6", "fc7"), ranks, strict=True) if rank})
