@@ -261,13 +261,13 @@ def test_only_the_best_hundred_of_a_class_go_into_suppression():
 
 def test_mistakes_are_named():
     with pytest.raises(InputError, match="config detections: no field 'nms'; did you mean 'nms_iou'"):
-        rcnn(NET, roi_targets={}, detections={"nms": 0.3})
+        rcnn(NET, roi_targets={}, detections={"nms": 0.3}, context=1)
     with pytest.raises(InputError, match="scoring: no 'svn'; did you mean 'svm'"):
-        rcnn(NET, **SECTIONS, scoring="svn")
+        rcnn(NET, **SECTIONS, context=1, scoring="svn")
     batch = one(3, (37, 50), ALONE)
     with pytest.raises(InputError, match="params must hold 'svm', got none; fit the SVMs first"):
-        rcnn(NET, **SECTIONS).predict(PARAMS, batch)
+        rcnn(NET, **SECTIONS, context=1).predict(PARAMS, batch)
     without = dataclasses.replace(batch, proposals=np.zeros((1, 0, 4)), proposals_valid=np.zeros((1, 0), bool))
     for function in (lambda m: m.predict(PARAMS, without), lambda m: m.loss(PARAMS, without, jax.random.key(0))):
         with pytest.raises(InputError, match="batches must hold proposals, got none"):
-            function(rcnn(NET, **SECTIONS, scoring="softmax"))
+            function(rcnn(NET, **SECTIONS, context=1, scoring="softmax"))
