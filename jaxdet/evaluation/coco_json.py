@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
-from jaxdet.evaluation.whole_file import write_whole
+from jaxdet.whole_file import whole_file
 
 
 def write_coco(
@@ -45,7 +45,8 @@ def write_coco(
             strict=True,
         )
     )
-    write_whole(pathlib.Path(folder) / "coco_detections.json", _array(found) + "\n")
+    with whole_file(pathlib.Path(folder) / "coco_detections.json") as file:
+        file.write(f"{_array(found)}\n".encode())
 
     images = (
         {"id": number, "file_name": f"{name}.jpg", "width": width, "height": height}
@@ -73,7 +74,8 @@ def write_coco(
     categories = ({"id": k, "name": name, "supercategory": "none"} for k, name in enumerate(class_names, 1))
     parts = {"images": images, "annotations": annotations, "categories": categories}
     text = ",\n".join(['"info": {}', *(f'"{name}": {_array(items)}' for name, items in parts.items())])
-    write_whole(pathlib.Path(folder) / "coco_ground_truth.json", f"{{\n{text}\n}}\n")
+    with whole_file(pathlib.Path(folder) / "coco_ground_truth.json") as file:
+        file.write(f"{{\n{text}\n}}\n".encode())
 
 
 def _image_ids(names: Sequence[str]) -> list[int]:
