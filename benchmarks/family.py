@@ -39,7 +39,7 @@ from jaxdet.training.checkpoints import restore_params
 
 SIZES = {"train": 400, "validation": 50, "test": 100}
 SMALL = {"train": 40, "validation": 10, "test": 20}
-STEPS = {"rcnn": 250, "fast": 3000, "joint": 3000, "rpn_stage": 1500, "fast_stage": 1500}
+STEPS = {"rcnn": 250, "fast": 3000, "joint": 3000, "rpn_stage": 3000, "fast_stage": 3000}
 NAMES = {"rcnn": "R-CNN", "fast": "Fast R-CNN", "joint": "Faster R-CNN, joint", "steps": "Faster R-CNN, 4-step"}
 
 
