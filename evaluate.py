@@ -1,4 +1,7 @@
-"""Evaluates a trained detector on the test split: python evaluate.py --workdir=runs/faster_shapes [--split=...]"""
+"""Evaluates a trained detector on the test split: python evaluate.py --workdir=runs/faster_shapes [--split=...]
+
+--config.field=value changes the config that the workdir was trained with.
+"""
 
 from absl import flags
 from ml_collections import config_flags
@@ -20,4 +23,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    commands.run(main, changes_stored=True)

@@ -1,8 +1,7 @@
 """R-CNN on your own photos (a folder in VOC layout): Selective Search, a narrow AlexNet from random weights, SVMs.
 
 Photos are resized to a longest side of 500 pixels. Their proposals are those of fast_devkit.py, from the same file. The
-features on disk take 2 MB for a photo of 2,000 boxes and 9 kB for each box near an object. The scores are SVM margins:
-predict.py --threshold=0.
+features on disk take 2 MB for a photo of 2,000 boxes and 9 kB for each box near an object. The scores are SVM margins.
 
     python train.py --config=configs/rcnn_devkit.py --config.dataset.devkit=path/to/folder
 """

@@ -15,20 +15,30 @@ from ml_collections.config_flags import config_flags
 
 from jaxdet.checks import InputError, nearest
 
+STORED_CONFIG = Path(__file__).with_name("stored_config.py")
 
-def run(main: Callable[[list[str]], None], *, takes_files: bool = False, default_config: str | None = None) -> None:
+
+def run(
+    main: Callable[[list[str]], None],
+    *,
+    takes_files: bool = False,
+    default_config: str | None = None,
+    changes_stored: bool = False,
+) -> None:
     """Parses the flags and calls main(files). A mistake in the flags, the config or the data exits with code 2.
 
     Args:
       takes_files: arguments that are no flags are files; otherwise they are mistakes.
       default_config: the file that --config names where it is not given.
+      changes_stored: where it is not given, --config.field=value changes the config of --workdir.
     """
 
     def parse(arguments: list[str]) -> list[str]:
-        file = _config_file(arguments)
-        if file is None and default_config is not None:
+        file, workdir = (_value(arguments, flag) for flag in ("config", "workdir"))
+        changed = any(re.match(r"--?(?:no)?config\.", argument) for argument in arguments)
+        if file is None and (default_config or (changes_stored and changed and workdir)):
             # Not as the flag's own default: that is loaded before anyone could catch its errors.
-            file = default_config
+            file = default_config or f"{STORED_CONFIG}:{workdir}"
             arguments = [arguments[0], f"--config={file}", *arguments[1:]]
         config = ConfigDict() if file is None else _load(file)
         _check_fields(config, arguments)
@@ -78,10 +88,11 @@ def join(processes: str) -> None:
         ) from error
 
 
-def _config_file(arguments: list[str]) -> str | None:
+def _value(arguments: list[str], flag: str) -> str | None:
+    """What a flag is given, before the flags are parsed; None where it is not there."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-config", "--config", nargs="?", const="")
-    return parser.parse_known_args(arguments[1:])[0].config
+    parser.add_argument(f"-{flag}", f"--{flag}", nargs="?", const="", dest="value")
+    return parser.parse_known_args(arguments[1:])[0].value
 
 
 def _load(given: str) -> ConfigDict:
@@ -93,6 +104,8 @@ def _load(given: str) -> ConfigDict:
     try:
         module = runpy.run_path(file)
         config = module["get_config"](*argument) if "get_config" in module else None
+    except InputError:
+        raise
     except Exception as error:
         text = " ".join(str(error).replace("\\n", " ").replace("\\'", "'").split())
         raise InputError(f"--config: {_place(error, file)}: {type(error).__name__}: {text}; mend that line.") from error

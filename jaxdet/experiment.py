@@ -109,6 +109,9 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     config = config or trained
     sections.check(config)
     config = settle(config, folder)
+    changed = workdirs.differences(folder, config)
+    if changed:
+        log.info("not as it was trained: %s", "; ".join(changed))
     dataset = open_dataset(config, part)
     if dataset.class_names != class_names:
         raise InputError(f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}.")
@@ -120,7 +123,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     batches = eval_batches_of(config, dataset, proposals)
     found = detect_split(lambda batch: detect(params, shard_batch(batch, mesh)), batches)
     found = best_of_each_class(found, images=len(dataset), mean=config.evaluation.detections_per_class)
-    summary = summarize(found, truth, class_names)
+    summary = summarize(found, truth, class_names) | {"not_as_trained": changed}
     if proposals is not None:
         summary["proposals"] = proposal_recall(proposals, map(dataset.annotations, range(len(dataset))))
     if jax.process_index() == 0:

@@ -51,6 +51,11 @@ def read(workdir: Path) -> tuple[ConfigDict, tuple[str, ...]]:
     return ConfigDict(_tuples(stored["config"])), tuple(stored["class_names"])
 
 
+def differences(workdir: Path, config: ConfigDict) -> list[str]:
+    """In which fields a config is not the one that a workdir was trained with: "config.seed is 0 there and 1 here"."""
+    return _differences(_load(workdir / NAME)["config"], _plain(config.to_dict()), "config")
+
+
 def make_folder(path: Path) -> Path:
     """Makes a folder to write results into, before the work that leads to them; InputError where that cannot be."""
     try:

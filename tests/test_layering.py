@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "commands": set(),
     "workdir": set(),
     "sections": set(),
+    "stored_config": {"workdir"},
     "starting": {"workdir", "weights.pretrained", "training.checkpoints", "models.detector"},
     "photos": {"data.photo", "visualize"},
 }

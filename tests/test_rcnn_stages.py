@@ -84,6 +84,19 @@ def test_a_class_without_svm_is_never_detected(scripts, finished):
     assert "Proposals: recall_0.5" in printed
 
 
+def test_what_is_scored_can_be_changed_and_is_told(scripts, finished):
+    changes = "--config.linear.bbox_regression=False", "--config.model.scoring=softmax"
+    code, printed = scripts.run("evaluate.py", f"--workdir={finished[0]}", *changes)
+    assert code == 0, printed
+    told = [
+        "config.linear.bbox_regression is True there and False here",
+        "config.model.scoring is 'svm' there and 'softmax' here",
+    ]
+    assert f"not as it was trained: {'; '.join(told)}" in printed
+    metrics = json.loads((finished[0] / "evaluation/test/metrics.json").read_text())
+    assert metrics["not_as_trained"] == told and metrics["classes"]["bar"]["detections"] > 0
+
+
 def test_the_softmax_and_plain_boxes_take_the_place_of_what_was_fitted(finished):
     config, class_names = workdirs.read(finished[0])
     config.model.scoring, config.linear.bbox_regression = "softmax", False

@@ -177,4 +177,4 @@ def test_photos_that_are_not_there(refused, run_folder):
 def test_a_workdir_without_checkpoints(refused, run_folder):
     Image.new("RGB", (8, 8)).save(run_folder / "photo.png")
     lines = refused("predict.py", f"--workdir={run_folder}", str(run_folder / "photo.png"))
-    assert f"must hold checkpoints, got none in {run_folder}; train there first" in lines[-1]
+    assert f"must hold checkpoints, got none in {run_folder}; train there to the end" in lines[-1]

@@ -25,7 +25,9 @@ def compress(params: Params, ranks: Mapping[str, int]) -> Params:
         layer = compressed.pop(name)
         kernel = np.asarray(layer["kernel"], np.float32)
         if kernel.ndim != 2 or not 1 <= rank <= min(kernel.shape):
-            raise InputError(f"svd: the rank of {name} must be 1 to a side of {kernel.shape}, got {rank}; lower it.")
+            raise InputError(
+                f"evaluation.svd_ranks: that of {name} must be 1 to {min(kernel.shape)}, got {rank}; lower it."
+            )
         left, values, right = np.linalg.svd(kernel, full_matrices=False)
         compressed[f"{name}_v"] = {"kernel": left[:, :rank] * values[:rank]}
         compressed[f"{name}_u"] = {"kernel": right[:rank], "bias": layer["bias"]}

@@ -51,12 +51,14 @@ def open_proposals(path: str | os.PathLike, key: Mapping[str, Any]) -> ProposalT
             table = ProposalTable(boxes=file["boxes"], starts=file["starts"])
             found = dict(json.loads(str(file["key"])))
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"proposals: {path} must be a file of proposals, got {error}; make it anew.") from error
+        raise InputError(
+            f"proposals: {path} must be a file of proposals, got {error}; delete it to have it made anew."
+        ) from error
     check_key(path, found, key)
     if len(table) != key["images"] or table.starts[0] != 0 or table.starts[-1] != len(table.boxes):
         raise InputError(
             f"proposals: {path} must cover {key['images']} images, got {len(table)} images and {len(table.boxes)} "
-            "boxes that do not fit; make it anew."
+            "boxes that do not fit; delete it to have it made anew."
         )
     return table
 

@@ -204,7 +204,7 @@ def _choose(workdir: Path, step: int | str | None) -> Path:
     steps = _whole(_folder(workdir))
     if not steps:
         raise InputError(
-            f"workdir must hold checkpoints, got none in {workdir}; train there first, or correct the path."
+            f"workdir must hold checkpoints, got none in {workdir}; train there to the end, or correct the path."
         )
     chosen = best_step(workdir) if step == "best" else step
     chosen = steps[-1] if chosen is None else int(chosen)

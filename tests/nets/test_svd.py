@@ -57,5 +57,5 @@ def test_what_cannot_be_compressed():
     with pytest.raises(InputError, match="one of fc6, got 'fc8'"):
         compress(params, {"fc8": 2})
     for rank in (0, 13):
-        with pytest.raises(InputError, match=f"the rank of fc6 must be 1 to a side of .30, 12., got {rank}; lower it"):
+        with pytest.raises(InputError, match=f"svd_ranks: that of fc6 must be 1 to 12, got {rank}; lower it"):
             compress(params, {"fc6": rank})
