@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxdet.checks import InputError
+from jaxdet.whole_file import whole_file
 
 NAME = "experiment.json"
 
@@ -28,9 +29,8 @@ def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...], image
                 f"(to start from its weights: --config.training.init_from={workdir})."
             )
         return
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(ours, indent=1) + "\n")
-    draft.rename(path)
+    with whole_file(path) as file:
+        file.write(f"{json.dumps(ours, indent=1)}\n".encode())
 
 
 def is_trained(workdir: Path) -> bool:

@@ -46,9 +46,14 @@ def test_killed_and_restarted_it_ends_the_same(scripts, trained, tmp_path):
     assert_same_run(tmp_path, trained[0])
 
 
-def test_two_runs_of_one_seed_are_the_same(scripts, trained, tmp_path):
-    assert scripts.train(tmp_path).end()[0] == 0
-    assert_same_run(tmp_path, trained[0])
+def test_two_runs_of_one_seed_are_the_same_and_of_another_differ(scripts, trained, tmp_path):
+    assert scripts.train(tmp_path / "same").end()[0] == 0
+    assert_same_run(tmp_path / "same", trained[0])
+    other = scripts.train(tmp_path / "other", "--config.seed=1")
+    other.wait_until(lambda: figures(tmp_path / "other"))
+    other.kill(signal.SIGKILL)
+    other.end()
+    assert figures(tmp_path / "other")[0]["loss"] != figures(trained[0])[0]["loss"]
 
 
 def test_evaluation_writes_table_figures_result_files_and_pictures(scripts, trained):

@@ -90,6 +90,15 @@ def test_fast_rcnn_is_evaluated_with_the_recall_of_its_proposals(evaluated_fast,
     assert sum(map(len, rows.values())) > 0
 
 
+def test_compressed_to_full_rank_it_detects_the_same(scripts, trained_fast, evaluated_fast):
+    _, _, before = evaluated_fast
+    code, printed = scripts.run("evaluate.py", f"--workdir={trained_fast[0]}", "--config.evaluation.svd_ranks=16,16")
+    assert code == 0, printed
+    _, after = results(trained_fast[0])
+    for name, rows in before.items():
+        np.testing.assert_allclose(after[name], rows, atol=0.11)  # boxes are written with one digit
+
+
 def test_fully_connected_layers_are_compressed_when_they_are_read(trained_fast):
     config, class_names = workdirs.read(trained_fast[0])
     config.evaluation.svd_ranks = (4, 0)

@@ -9,6 +9,8 @@ from pathlib import Path
 import jax
 import tensorboardX
 
+from jaxdet.whole_file import whole_file
+
 
 class MetricsWriter:
     """Appends one line of JSON, and the same scalars as events, for each report; process 0 only.
@@ -54,9 +56,8 @@ def _remove_lines_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = [line for line in path.read_text().splitlines(keepends=True) if _step(line) <= step]
-    draft = path.with_suffix(".draft")
-    draft.write_text("".join(kept))
-    draft.rename(path)
+    with whole_file(path) as file:
+        file.write("".join(kept).encode())
 
 
 def _step(line: str) -> float:
