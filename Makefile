@@ -14,8 +14,9 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-# Huge pages spare glibc's allocator the page faults of large arrays; elsewhere the variable is ignored.
-demo: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1
+# Spares glibc's allocator the page faults of large arrays: huge pages, and memory kept from step to step. Elsewhere the
+# variable is ignored.
+demo: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592
 demo: .venv/installed
 	$(BIN)/python train.py --config=configs/faster_shapes.py --workdir=$(WORKDIR)
 	$(BIN)/python evaluate.py --workdir=$(WORKDIR)

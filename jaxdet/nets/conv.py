@@ -1,19 +1,25 @@
-"""A convolution whose gradients are fast on CPU too, to be given to `flax.linen.Conv(conv_general_dilated=...)`.
+"""A convolution that is fast on CPU too, to be given to `flax.linen.Conv(conv_general_dilated=...)`.
 
-XLA on CPU computes the stock kernel gradient as a convolution with the whole feature map as its kernel, up to three
-times slower than a matrix product of the same size. 3x3, stride 1, SAME convolutions get their own kernel gradient,
-and only where the program is lowered for CPU; every other convolution and platform keeps the stock one.
+3x3, stride 1, SAME convolutions of many channels, and their gradients, are Winograd's where the program is lowered for
+CPU. With few channels only the kernel gradient is changed: XLA on CPU computes the stock one as a convolution with the
+whole feature map as its kernel, up to three times slower than a matrix product of the same size. Every other
+convolution and platform keeps the stock one.
 
 Convolutions in groups become one for each group: XLA on CPU takes six times as long over AlexNet's otherwise. Strided
 ones of few channels, the first of AlexNet and ZF-Net, become unstrided ones over cells of pixels.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdet.nets import winograd
+
 _NHWC = ("NHWC", "HWIO", "NHWC")
 FEW = 4  # channels: fewer than a product of matrices needs to be fast
+MANY = 64  # channels: with fewer Winograd's transforms take longer than they save
 
 
 def conv_general_dilated(
@@ -27,8 +33,8 @@ def conv_general_dilated(
     feature_group_count=1,
     precision=None,
 ):
-    """`jax.lax.conv_general_dilated`, faster on CPU for groups, for strided convolutions of few channels and in the
-    gradient of 3x3, stride 1, SAME ones, all NHWC.
+    """`jax.lax.conv_general_dilated`, faster on CPU for groups, for strided convolutions of few channels and for 3x3,
+    stride 1, SAME ones and their gradients, all NHWC.
 
     Args:
       lhs: [B,h,w,C] activations.
@@ -92,25 +98,38 @@ def _stock(precision, x, kernel):
     return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_NHWC, precision=precision)
 
 
-_conv3x3 = jax.custom_vjp(_stock, nondiff_argnums=(0,))
+def _convolve(precision, x, kernel):
+    stock = functools.partial(_stock, precision)
+    if not _by_winograd(x, kernel):
+        return stock(x, kernel)
+    fast = functools.partial(winograd.convolve, precision=precision)
+    return lax.platform_dependent(x, kernel, cpu=fast, default=stock)
+
+
+def _by_winograd(x, kernel):
+    """Whether a product of matrices this large saves more than passing over 16 cells for every 4 pixels costs."""
+    return x.dtype == jnp.float32 and min(kernel.shape[2:]) >= MANY
+
+
+_conv3x3 = jax.custom_vjp(_convolve, nondiff_argnums=(0,))
 
 
 def _forward(precision, x, kernel):
-    return _stock(precision, x, kernel), (x, kernel)
+    return _convolve(precision, x, kernel), (x, kernel)
 
 
 def _backward(precision, residuals, g):
-    x, kernel = residuals
-    input_gradient = jax.vjp(lambda x: _stock(precision, x, kernel), x)[1](g)[0]
-
     def stock(x, kernel, g):
-        return jax.vjp(lambda kernel: _stock(precision, x, kernel), kernel)[1](g)[0]
+        return jax.vjp(functools.partial(_stock, precision), x, kernel)[1](g)
 
-    def product(x, kernel, g):
-        del kernel
-        return _kernel_gradient(precision, x, g)
+    def fast(x, kernel, g):
+        if _by_winograd(x, kernel):
+            turned = kernel[::-1, ::-1].swapaxes(2, 3)
+            input_gradient = winograd.convolve(g, turned, precision=precision)
+            return input_gradient, winograd.kernel_gradient(x, g, precision=precision)
+        return stock(x, kernel, g)[0], _kernel_gradient(precision, x, g)
 
-    return input_gradient, lax.platform_dependent(x, kernel, g, cpu=product, default=stock)
+    return lax.platform_dependent(*residuals, g, cpu=fast, default=stock)
 
 
 _conv3x3.defvjp(_forward, _backward)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax import export, lax
 
-from jaxdet.nets.conv import conv_general_dilated
+from jaxdet.nets.conv import MANY, conv_general_dilated
 from tests.golden.make_backbones import texture
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -46,6 +46,7 @@ def assert_equals_stock(x, kernel, tolerance=1e-5, **options):
 def test_gradients_equal_the_stock_ones(batch, height, width):
     assert_equals_stock(*arrays(batch, height, width))
     assert_equals_stock(*arrays(batch, height, width, channels=3, filters=16))
+    assert_equals_stock(*arrays(batch, height, width, channels=MANY, filters=MANY))
 
 
 @pytest.mark.parametrize(
@@ -86,8 +87,10 @@ def test_bfloat16_gradients_are_near_the_stock_ones():
     assert_equals_stock(*arrays(dtype=jnp.bfloat16), tolerance=0.02)
 
 
-def test_scan_and_vmap():
-    x, kernel = arrays(channels=48, filters=48)
+@pytest.mark.parametrize("channels", [48, MANY])
+def test_scan_and_vmap(channels):
+    x, kernel = arrays(channels=channels, filters=channels)
+    kernel /= 3 * channels**0.5  # sums near 1: where tanh has flattened, three layers multiply the roundings
 
     def loss(conv, kernel, x):
         def step(carry, _):
@@ -118,8 +121,9 @@ def test_linen_layer_takes_the_fast_gradient():
     assert "dot_general" in str(jax.make_jaxpr(gradient)(variables))
 
 
-def test_gradient_lowers_for_every_platform():
-    x, kernel = arrays()
+@pytest.mark.parametrize("channels", [32, MANY])
+def test_gradient_lowers_for_every_platform(channels):
+    x, kernel = arrays(channels=channels)
     gradient = jax.jit(jax.grad(lambda kernel, x: jnp.sum(conv_general_dilated(x, kernel, **SAME3X3)), argnums=(0, 1)))
     exported = export.export(gradient, platforms=["cpu", "cuda", "tpu"])(kernel, x)
     jax.tree.map(np.testing.assert_array_equal, tuple(exported.call(kernel, x)), gradient(kernel, x))
@@ -127,14 +131,22 @@ def test_gradient_lowers_for_every_platform():
     assert "dot_general" not in gpu_only and "convolution" in gpu_only
 
 
+def test_many_channels_take_no_convolution_on_cpu():
+    """They take Winograd's products; few, and bfloat16, whose transforms would round too much, do not."""
+    both = jax.jit(functools.partial(value_and_gradients, conv_general_dilated))
+    many, few = arrays(channels=MANY), arrays(channels=MANY - 1)
+    rough = arrays(channels=MANY, dtype=jnp.bfloat16)
+    assert ["convolution" in both.lower(*case).as_text() for case in (many, few, rough)] == [False, True, True]
+
+
 SHARDED = """
-import jax, jax.numpy as jnp, numpy as np
+import sys, jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxdet.nets.conv import conv_general_dilated
 assert jax.device_count() == 8
-rng = np.random.default_rng(0)
-x = jnp.asarray(rng.normal(size=(16, 5, 6, 32)), jnp.float32)
-kernel = jnp.asarray(rng.normal(size=(3, 3, 32, 64)), jnp.float32)
+rng, channels = np.random.default_rng(0), int(sys.argv[1])
+x = jnp.asarray(rng.normal(size=(16, 5, 6, channels)), jnp.float32)
+kernel = jnp.asarray(rng.normal(size=(3, 3, channels, 64)), jnp.float32)
 conv = lambda x, k: conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 gradient = jax.jit(jax.grad(lambda k, x: jnp.sum(jnp.sin(conv(x, k)))))
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
@@ -144,9 +156,11 @@ np.testing.assert_allclose(sharded, alone, rtol=0, atol=1e-5 * float(jnp.abs(alo
 """
 
 
-def test_batch_sharded_over_eight_devices():
+@pytest.mark.parametrize("channels", [32, MANY])
+def test_batch_sharded_over_eight_devices(channels):
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
-    result = subprocess.run([sys.executable, "-c", SHARDED], env=env, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-c", SHARDED, str(channels)]
+    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
 
 
