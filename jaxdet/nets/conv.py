@@ -19,7 +19,8 @@ from jaxdet.nets import winograd
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 FEW = 4  # channels: fewer than a product of matrices needs to be fast
-MANY = 64  # channels: with fewer Winograd's transforms take longer than they save
+# Winograd's transforms take longer than they save with fewer channels, and those of the kernel with fewer pixels.
+MANY, LARGE = 64, 1024
 
 
 def conv_general_dilated(
@@ -107,8 +108,8 @@ def _convolve(precision, x, kernel):
 
 
 def _by_winograd(x, kernel):
-    """Whether a product of matrices this large saves more than passing over 16 cells for every 4 pixels costs."""
-    return x.dtype == jnp.float32 and min(kernel.shape[2:]) >= MANY
+    """Whether the products are large enough to save more than Winograd's transforms cost; not in bfloat16."""
+    return x.dtype == jnp.float32 and min(kernel.shape[2:]) >= MANY and x[..., 0].size >= LARGE
 
 
 _conv3x3 = jax.custom_vjp(_convolve, nondiff_argnums=(0,))

@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 from jax import export, lax
 
-from jaxdet.nets.conv import MANY, conv_general_dilated
+from jaxdet.nets.conv import conv_general_dilated
 from tests.golden.make_backbones import texture
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 SAME3X3 = {"window_strides": (1, 1), "padding": "SAME", "dimension_numbers": NHWC}
+
+
+# Enough pixels and channels for Winograd's products.
+LARGE = {"batch": 2, "height": 25, "width": 23, "channels": 64, "filters": 64}
 
 
 def arrays(batch=2, height=7, width=9, channels=32, filters=64, size=3, dtype=jnp.float32):
@@ -46,7 +50,11 @@ def assert_equals_stock(x, kernel, tolerance=1e-5, **options):
 def test_gradients_equal_the_stock_ones(batch, height, width):
     assert_equals_stock(*arrays(batch, height, width))
     assert_equals_stock(*arrays(batch, height, width, channels=3, filters=16))
-    assert_equals_stock(*arrays(batch, height, width, channels=MANY, filters=MANY))
+
+
+@pytest.mark.parametrize(("batch", "height", "width"), [(1, 31, 34), (2, 25, 23), (1, 2, 512)])
+def test_winograds_products_and_gradients_equal_the_stock_ones(batch, height, width):
+    assert_equals_stock(*arrays(batch, height, width, channels=64, filters=72))
 
 
 @pytest.mark.parametrize(
@@ -87,10 +95,10 @@ def test_bfloat16_gradients_are_near_the_stock_ones():
     assert_equals_stock(*arrays(dtype=jnp.bfloat16), tolerance=0.02)
 
 
-@pytest.mark.parametrize("channels", [48, MANY])
-def test_scan_and_vmap(channels):
-    x, kernel = arrays(channels=channels, filters=channels)
-    kernel /= 3 * channels**0.5  # sums near 1: where tanh has flattened, three layers multiply the roundings
+@pytest.mark.parametrize("shape", [{"channels": 48, "filters": 48}, LARGE])
+def test_scan_and_vmap(shape):
+    x, kernel = arrays(**shape)
+    kernel /= 3 * shape["channels"] ** 0.5  # sums near 1: where tanh has flattened, three layers multiply the roundings
 
     def loss(conv, kernel, x):
         def step(carry, _):
@@ -121,9 +129,9 @@ def test_linen_layer_takes_the_fast_gradient():
     assert "dot_general" in str(jax.make_jaxpr(gradient)(variables))
 
 
-@pytest.mark.parametrize("channels", [32, MANY])
-def test_gradient_lowers_for_every_platform(channels):
-    x, kernel = arrays(channels=channels)
+@pytest.mark.parametrize("shape", [{}, LARGE])
+def test_gradient_lowers_for_every_platform(shape):
+    x, kernel = arrays(**shape)
     gradient = jax.jit(jax.grad(lambda kernel, x: jnp.sum(conv_general_dilated(x, kernel, **SAME3X3)), argnums=(0, 1)))
     exported = export.export(gradient, platforms=["cpu", "cuda", "tpu"])(kernel, x)
     jax.tree.map(np.testing.assert_array_equal, tuple(exported.call(kernel, x)), gradient(kernel, x))
@@ -131,12 +139,12 @@ def test_gradient_lowers_for_every_platform(channels):
     assert "dot_general" not in gpu_only and "convolution" in gpu_only
 
 
-def test_many_channels_take_no_convolution_on_cpu():
-    """They take Winograd's products; few, and bfloat16, whose transforms would round too much, do not."""
+def test_large_products_take_no_convolution_on_cpu():
+    """They take Winograd's; small ones, and bfloat16, whose transforms would round too much, do not."""
     both = jax.jit(functools.partial(value_and_gradients, conv_general_dilated))
-    many, few = arrays(channels=MANY), arrays(channels=MANY - 1)
-    rough = arrays(channels=MANY, dtype=jnp.bfloat16)
-    assert ["convolution" in both.lower(*case).as_text() for case in (many, few, rough)] == [False, True, True]
+    shapes = LARGE, LARGE | {"channels": 63}, LARGE | {"height": 22}, LARGE | {"dtype": jnp.bfloat16}
+    found = ["convolution" in both.lower(*arrays(**shape)).as_text() for shape in shapes]
+    assert found == [False, True, True, True]
 
 
 SHARDED = """
@@ -145,7 +153,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxdet.nets.conv import conv_general_dilated
 assert jax.device_count() == 8
 rng, channels = np.random.default_rng(0), int(sys.argv[1])
-x = jnp.asarray(rng.normal(size=(16, 5, 6, channels)), jnp.float32)
+x = jnp.asarray(rng.normal(size=(16, 8, 9, channels)), jnp.float32)
 kernel = jnp.asarray(rng.normal(size=(3, 3, channels, 64)), jnp.float32)
 conv = lambda x, k: conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 gradient = jax.jit(jax.grad(lambda k, x: jnp.sum(jnp.sin(conv(x, k)))))
@@ -156,7 +164,7 @@ np.testing.assert_allclose(sharded, alone, rtol=0, atol=1e-5 * float(jnp.abs(alo
 """
 
 
-@pytest.mark.parametrize("channels", [32, MANY])
+@pytest.mark.parametrize("channels", [32, 64])
 def test_batch_sharded_over_eight_devices(channels):
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", SHARDED, str(channels)]
