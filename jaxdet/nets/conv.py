@@ -19,8 +19,9 @@ from jaxdet.nets import winograd
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 FEW = 4  # channels: fewer than a product of matrices needs to be fast
-# Winograd's transforms take longer than they save with fewer channels, and those of the kernel with fewer pixels.
-MANY, LARGE = 64, 1024
+# With fewer channels Winograd's transforms take as long as they save, with fewer pixels those of the kernel do; and
+# each layer takes seconds to compile.
+MANY, LARGE = 128, 2048
 
 
 def conv_general_dilated(

@@ -19,7 +19,7 @@ SAME3X3 = {"window_strides": (1, 1), "padding": "SAME", "dimension_numbers": NHW
 
 
 # Enough pixels and channels for Winograd's products.
-LARGE = {"batch": 2, "height": 25, "width": 23, "channels": 64, "filters": 64}
+LARGE = {"batch": 2, "height": 33, "width": 32, "channels": 128, "filters": 128}
 
 
 def arrays(batch=2, height=7, width=9, channels=32, filters=64, size=3, dtype=jnp.float32):
@@ -52,9 +52,9 @@ def test_gradients_equal_the_stock_ones(batch, height, width):
     assert_equals_stock(*arrays(batch, height, width, channels=3, filters=16))
 
 
-@pytest.mark.parametrize(("batch", "height", "width"), [(1, 31, 34), (2, 25, 23), (1, 2, 512)])
+@pytest.mark.parametrize(("batch", "height", "width"), [(1, 47, 45), (2, 33, 32), (1, 2, 1024)])
 def test_winograds_products_and_gradients_equal_the_stock_ones(batch, height, width):
-    assert_equals_stock(*arrays(batch, height, width, channels=64, filters=72))
+    assert_equals_stock(*arrays(batch, height, width, channels=128, filters=136))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_gradient_lowers_for_every_platform(shape):
 def test_large_products_take_no_convolution_on_cpu():
     """They take Winograd's; small ones, and bfloat16, whose transforms would round too much, do not."""
     both = jax.jit(functools.partial(value_and_gradients, conv_general_dilated))
-    shapes = LARGE, LARGE | {"channels": 63}, LARGE | {"height": 22}, LARGE | {"dtype": jnp.bfloat16}
+    shapes = LARGE, LARGE | {"channels": 127}, LARGE | {"height": 31}, LARGE | {"dtype": jnp.bfloat16}
     found = ["convolution" in both.lower(*arrays(**shape)).as_text() for shape in shapes]
     assert found == [False, True, True, True]
 
@@ -153,8 +153,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxdet.nets.conv import conv_general_dilated
 assert jax.device_count() == 8
 rng, channels = np.random.default_rng(0), int(sys.argv[1])
-x = jnp.asarray(rng.normal(size=(16, 8, 9, channels)), jnp.float32)
-kernel = jnp.asarray(rng.normal(size=(3, 3, channels, 64)), jnp.float32)
+x = jnp.asarray(rng.normal(size=(16, 8, 17, channels)), jnp.float32)
+kernel = jnp.asarray(rng.normal(size=(3, 3, channels, 128)), jnp.float32)
 conv = lambda x, k: conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 gradient = jax.jit(jax.grad(lambda k, x: jnp.sum(jnp.sin(conv(x, k)))))
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
@@ -164,7 +164,7 @@ np.testing.assert_allclose(sharded, alone, rtol=0, atol=1e-5 * float(jnp.abs(alo
 """
 
 
-@pytest.mark.parametrize("channels", [32, 64])
+@pytest.mark.parametrize("channels", [32, 128])
 def test_batch_sharded_over_eight_devices(channels):
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", SHARDED, str(channels)]
