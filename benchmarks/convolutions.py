@@ -53,9 +53,7 @@ def main():
     parser.add_argument("--height", type=int, default=608)
     parser.add_argument("--columns", type=int, default=1008)
     flags = parser.parse_args()
-    functions = [
-        f for pair in zip(*map(both, (conv_general_dilated, lax.conv_general_dilated)), strict=True) for f in pair
-    ]
+    functions = (*both(conv_general_dilated), *both(lax.conv_general_dilated))
     print(f"jax {jax.__version__} on {jax.default_backend()}")
     print(f"{'layer':32}{'jaxdet':>8}{'jax.lax':>9}   with gradients{'jaxdet':>8}{'jax.lax':>9}")
     rng = np.random.default_rng(0)
@@ -63,7 +61,7 @@ def main():
         x = jnp.asarray(rng.normal(size=(1, height, columns, channels)), jnp.float32)
         kernel = jnp.asarray(rng.normal(size=(3, 3, channels, filters)), jnp.float32)
         taken = [[milliseconds(f, x, kernel) for f in functions] for _ in range(6)][1:]  # the first compiles
-        ours, stock, ours_both, stock_both = (statistics.median(column) for column in zip(*taken, strict=True))
+        ours, ours_both, stock, stock_both = (statistics.median(column) for column in zip(*taken, strict=True))
         name = f"{times} x {height}x{columns}, {channels} -> {filters}"
         print(f"{name:32}{ours:8.0f}{stock:9.0f}{'':17}{ours_both:8.0f}{stock_both:9.0f}", flush=True)
 

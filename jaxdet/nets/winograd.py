@@ -15,10 +15,7 @@ def convolve(x, kernel, *, precision=None):
     rows, columns = -(-height // 2), -(-width // 2)
     # Barriers make every transform one pass over memory: fused into what follows it would be computed again.
     tiles, kernel = lax.optimization_barrier((_input_tiles(x), _both_axes(_transform_kernel, kernel)))
-    products = [
-        [jnp.matmul(tile, cell, precision=precision) for tile, cell in zip(*pair, strict=True)]
-        for pair in zip(tiles, kernel, strict=True)
-    ]
+    products = _products("nc,cf->nf", tiles, kernel, precision)
     output = lax.optimization_barrier(_both_axes(_transform_output, products))
     pixels = [[cell.reshape(batch, rows, 1, columns, 1, -1) for cell in row] for row in output]
     y = jnp.concatenate([jnp.concatenate(row, 4) for row in pixels], 2)
@@ -32,10 +29,7 @@ def kernel_gradient(x, g, *, precision=None):
     g = jnp.pad(g, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
     cells = [[g[:, i::2, j::2].reshape(-1, g.shape[3]) for j in range(2)] for i in range(2)]
     tiles, cells = lax.optimization_barrier((_input_tiles(x), _both_axes(_output_transposed, cells)))
-    products = [
-        [jnp.matmul(tile.T, cell, precision=precision) for tile, cell in zip(*pair, strict=True)]
-        for pair in zip(tiles, cells, strict=True)
-    ]
+    products = _products("nc,nf->cf", tiles, cells, precision)
     return jnp.stack([jnp.stack(row) for row in _both_axes(_kernel_transposed, products)])
 
 
@@ -46,6 +40,14 @@ def _input_tiles(x):
     x = jnp.pad(x, ((0, 0), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0)))
     tiles = [[x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for j in range(4)] for i in range(4)]
     return [[cell.reshape(-1, channels) for cell in row] for row in _both_axes(_transform_input, tiles)]
+
+
+def _products(subscripts, left, right, precision):
+    """The product of each of 4x4 matrices with its partner."""
+    return [
+        [jnp.einsum(subscripts, a, b, precision=precision) for a, b in zip(*rows, strict=True)]
+        for rows in zip(left, right, strict=True)
+    ]
 
 
 def _both_axes(transform, cells):
