@@ -34,11 +34,12 @@ def get_config() -> ConfigDict:
     config.model.roi_targets.positive_fraction = 0.5
     config.model.detections.nms_iou = 0.5  # shapes of one class may overlap
 
-    config.optim.learning_rate = 7e-4
+    config.optim.learning_rate = 1.4e-3
+    config.optim.warmup_steps = 200
 
-    config.training.steps = 3_000
+    config.training.steps = 2_500
     config.training.log_every = 50
-    config.training.eval_every = 1_000
+    config.training.eval_every = 1_250
     config.training.checkpoint_every = 500
 
     config.evaluation.batch_size = 4
