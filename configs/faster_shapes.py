@@ -37,9 +37,9 @@ def get_config() -> ConfigDict:
     config.optim.learning_rate = 1.4e-3
     config.optim.warmup_steps = 200
 
-    config.training.steps = 2_500
+    config.training.steps = 2_800
     config.training.log_every = 50
-    config.training.eval_every = 1_250
+    config.training.eval_every = 1_400
     config.training.checkpoint_every = 500
 
     config.evaluation.batch_size = 4
