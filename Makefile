@@ -8,8 +8,9 @@ BIN := .venv/bin
 
 .PHONY: demo test lint clean
 
-# --no-compile: Python compiles what is used when it is first used, a small part of it all, and here keeps it.
+# Packages are installed with --no-compile: Python compiles what is used, a third of the files, and here keeps it.
 export PYTHONDONTWRITEBYTECODE :=
+
 .venv/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"jaxdet needs Python 3.11 to 3.13, got {v[0]}.{v[1]}; name one with make PYTHON=python3.12.")'
 	$(PYTHON) -m venv --clear .venv

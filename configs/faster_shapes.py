@@ -1,6 +1,6 @@
 """Faster R-CNN on generated pictures of shapes, from scratch on a CPU: the quick start.
 
-A quarter of VGG16's channels at 192 x 192 pixels. Measured on two CPU cores that others use, too: 9:52 minutes in all,
+A quarter of VGG16's channels at 192 x 192 pixels. Measured on two CPU cores that others use, too: 9:52 in all,
 with programs that an earlier run had compiled (~/.cache/jaxdet keeps them; the training step's takes 17 to 22 s).
 mAP@0.5 (VOC10) on the 200 test pictures was 0.876 with seed 0 (`make demo`) and 0.873 with seed 1; on the 100
 validation pictures 0.904 and 0.892.
