@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from jax import export, lax
 
+from jaxdet.nets import conv
 from jaxdet.nets.conv import conv_general_dilated
+from tests import xla
 from tests.golden.make_backbones import texture
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -30,9 +32,9 @@ def arrays(batch=2, height=7, width=9, channels=32, filters=64, size=3, dtype=jn
     )
 
 
-def value_and_gradients(conv, x, kernel, **options):
+def value_and_gradients(convolution, x, kernel, **options):
     options = {**SAME3X3, **options}
-    output, vjp = jax.vjp(functools.partial(conv, **options), x, kernel)
+    output, vjp = jax.vjp(functools.partial(convolution, **options), x, kernel)
     cotangent = jnp.asarray(np.random.default_rng(1).normal(size=output.shape), output.dtype)
     return output, *vjp(cotangent)
 
@@ -95,14 +97,17 @@ def test_bfloat16_gradients_are_near_the_stock_ones():
     assert_equals_stock(*arrays(dtype=jnp.bfloat16), tolerance=0.02)
 
 
-@pytest.mark.parametrize("shape", [{"channels": 48, "filters": 48}, LARGE])
-def test_scan_and_vmap(shape):
-    x, kernel = arrays(**shape)
-    kernel /= 3 * shape["channels"] ** 0.5  # sums near 1: where tanh has flattened, three layers multiply the roundings
+@pytest.mark.parametrize("least_channels", [128, 16])
+def test_scan_and_vmap(least_channels, monkeypatch):
+    """With the kernel gradient's product and, from 16 channels on, with Winograd's."""
+    monkeypatch.setattr(conv, "MANY", least_channels)
+    monkeypatch.setattr(conv, "LARGE", 1)
+    x, kernel = arrays(channels=48, filters=48)
+    kernel /= 3 * 48**0.5  # sums near 1: where tanh has flattened, three layers multiply the roundings
 
-    def loss(conv, kernel, x):
+    def loss(convolution, kernel, x):
         def step(carry, _):
-            return jnp.tanh(conv(carry, kernel, **SAME3X3)), None
+            return jnp.tanh(convolution(carry, kernel, **SAME3X3)), None
 
         return jnp.sum(lax.scan(step, x, None, length=3)[0] ** 2)
 
@@ -166,7 +171,8 @@ np.testing.assert_allclose(sharded, alone, rtol=0, atol=1e-5 * float(jnp.abs(alo
 
 @pytest.mark.parametrize("channels", [32, 128])
 def test_batch_sharded_over_eight_devices(channels):
-    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    flags = f"{xla.QUICKLY} --xla_force_host_platform_device_count=8"
+    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", SHARDED, str(channels)]
     result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
