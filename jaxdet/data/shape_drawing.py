@@ -3,6 +3,8 @@
 Every random draw is independent of the class: colour, texture and size say nothing about what a shape is.
 """
 
+import math
+
 import cv2
 import numpy as np
 
@@ -81,27 +83,27 @@ def rim_colour(rng: np.random.Generator) -> np.ndarray:
 
 def texture(rng: np.random.Generator, size: int, area: tuple[slice, slice]) -> np.ndarray:
     """A patch f32[h,w,3] of two random colours: plain, gradient, stripes, checks, dots or marble."""
-    y, x = (side.astype(np.float32) for side in np.mgrid[area])
-    angle, phase = rng.uniform(0, np.pi), rng.uniform(0, 2 * np.pi)
-    wave = 2 * np.pi / rng.uniform(0.03, 0.07) / size
-    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    stripes, bars = np.sin(along * wave + phase), np.sin(across * wave + phase)
+    y, x = (side.astype(np.float32) for side in np.ogrid[area])
+    angle, phase = rng.uniform(0, math.pi), rng.uniform(0, 2 * math.pi)
+    wave = 2 * math.pi / rng.uniform(0.03, 0.07) / size
+    along = x * math.cos(angle) + y * math.sin(angle)  # math's floats leave it float32, numpy's do not
+    across = y * math.cos(angle) - x * math.sin(angle)
     kind = rng.integers(6)
     if kind == 0:
-        blend = np.zeros_like(x)
+        blend = np.zeros_like(along)
     elif kind == 1:
-        blend = 0.5 + 0.5 * np.sin(along * wave / 12 + phase)
-    elif kind == 2:
-        blend = 0.5 + stripes * 2
-    elif kind == 3:
-        blend = 0.5 + stripes * bars * 4
-    elif kind == 4:
-        blend = (stripes + bars - 0.7) * 3
-    else:
+        blend = 0.5 + 0.5 * np.sin(along * (wave / 12) + phase)
+    elif kind == 5:
         blend = _smooth_noise(rng, size, 14)[area]
-    blend = np.clip(blend, 0, 1)[..., None]
+    else:
+        stripes = np.sin(along * wave + phase)
+        if kind == 2:
+            blend = 0.5 + stripes * 2
+        else:
+            bars = np.sin(across * wave + phase)
+            blend = 0.5 + stripes * bars * 4 if kind == 3 else (stripes + bars - 0.7) * 3
     first, second = colour(rng), colour(rng)
-    return (first * (1 - blend) + second * blend).astype(np.float32)
+    return first + (second - first) * np.clip(blend, 0, 1)[..., None]
 
 
 def background(rng: np.random.Generator, size: int) -> np.ndarray:
