@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from jaxdet.nets import initial
 from jaxdet.nets.conv import conv_general_dilated
 from jaxdet.nets.masking import zero_outside
 
@@ -27,6 +28,7 @@ def conv_relu(
     image in a larger bucket gives what it gives alone.
     """
     padding = kernel // 2 if padding is None else padding
+    first = x.shape[3] == 3  # its input is the image
     x = nn.Conv(
         features,
         (kernel, kernel),
@@ -34,7 +36,7 @@ def conv_relu(
         padding=((padding, padding), (padding, padding)),
         feature_group_count=groups,
         dtype=dtype,
-        kernel_init=nn.initializers.he_normal(),
+        kernel_init=nn.initializers.he_normal() if first else initial.behind_relu,
         conv_general_dilated=conv_general_dilated,
         name=name,
     )(x)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdet.nets.conv import conv_general_dilated
+from jaxdet.nets.initial import behind_relu
 
 
 class RpnHead(nn.Module):
@@ -51,13 +52,12 @@ class HiddenLayers(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, dropout_keys: jax.Array | None) -> jax.Array:
-        init = nn.initializers.he_normal()
         x = x.reshape(*x.shape[:2], -1)
         for name, rank in zip(("fc6", "fc7"), self.svd_ranks, strict=True):
             if rank:
-                x = nn.Dense(rank, use_bias=False, dtype=self.dtype, kernel_init=init, name=f"{name}_v")(x)
+                x = nn.Dense(rank, use_bias=False, dtype=self.dtype, kernel_init=behind_relu, name=f"{name}_v")(x)
                 name = f"{name}_u"
-            x = nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=init, name=name)(x))
+            x = nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=behind_relu, name=name)(x))
             if dropout_keys is not None and self.dropout > 0:
                 dropout_keys, now = jnp.moveaxis(jax.vmap(jax.random.split)(dropout_keys), 1, 0)
                 x = _dropout(now, x, rate=self.dropout)
