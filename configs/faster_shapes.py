@@ -35,7 +35,9 @@ def get_config() -> ConfigDict:
     config.model.roi_targets.positive_fraction = 0.5
     config.model.detections.nms_iou = 0.5  # shapes of one class may overlap
 
-    config.optim.learning_rate = 1.4e-3
+    config.optim.learning_rate = 0.02  # of He's standard deviation of each kernel
+    config.optim.rate_by_fan_in = True
+    config.optim.bias_learning_rate_factor = 0.07
     config.optim.warmup_steps = 200
 
     config.training.steps = 2_800

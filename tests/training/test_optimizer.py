@@ -60,6 +60,15 @@ def test_the_classifier_learns_faster_than_the_other_layers():
         np.testing.assert_allclose(params[path], [expected[path]] * 2, rtol=1e-5, atol=1e-6)
 
 
+def test_by_fan_in_a_step_of_adam_changes_every_kernel_by_the_same_share():
+    shapes = {"conv/kernel": (3, 3, 8, 4), "conv/bias": (4,), "fc/kernel": (50, 6)}
+    params = {path: jnp.ones(shape) for path, shape in shapes.items()}
+    tx, _ = sgd(name="adamw", weight_decay=0.0, rate_by_fan_in=True, bias_learning_rate_factor=0.5)
+    updates, _ = tx.update({path: jnp.full(shape, 0.3) for path, shape in shapes.items()}, tx.init(params), params)
+    for path, share in {"conv/kernel": (2 / 72) ** 0.5, "conv/bias": 0.5, "fc/kernel": 0.2}.items():
+        np.testing.assert_allclose(updates[path], np.full(shapes[path], -0.1 * share), rtol=1e-5)
+
+
 def test_sgd_differs_from_optax_only_after_a_drop():
     def optax_sgd(rate):
         return optax.chain(optax.add_decayed_weights(0.05), optax.sgd(rate, momentum=0.9))
