@@ -45,10 +45,9 @@ def make_optimizer(
       bias_learning_rate_factor: the biases' rate over the kernels' (Caffe's models: 2).
       classifier_learning_rate_factor: the rate of cls_score, the one new layer of R-CNN's net, over the others' (R-CNN:
         10).
-      rate_by_fan_in: every kernel's rate is multiplied by sqrt(2 / its number of inputs), He's standard deviation of its
-        weights. An Adam step is about `learning_rate` for every weight, whatever its size: this one changes every layer
-        by the same share, 0.02 being 2 %, where else fc6 is thrown about while conv1_2 hardly moves. Biases keep their
-        own rate.
+      rate_by_fan_in: multiplies every kernel's rate by sqrt(2 / its number of inputs), He's standard deviation of its
+        weights. A step of Adam is about as large for all weights: so it changes every layer by the same share (0.02: 2
+        %), where else it throws fc6 about while conv1_2 hardly moves. Biases keep their own rate.
       clip_norm: largest global norm of a gradient; None leaves gradients as they are.
 
     Raises:
