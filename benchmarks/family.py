@@ -58,7 +58,8 @@ def configs(folder: Path, *, small: bool) -> dict[str, ConfigDict]:
         config.splits = shapes.splits
         config.input.update({field: shapes.input[field] for field in ("short_side", "long_side", "max_gt", "workers")})
         config.model.detections.nms_iou = 0.5
-        config.optim.learning_rate = shapes.optim.learning_rate
+        rates = "learning_rate", "rate_by_fan_in", "bias_learning_rate_factor"
+        config.optim.update({field: shapes.optim[field] for field in rates})
         config.training.update({"eval_every": 0, "log_every": 50, "checkpoint_every": 500})
         config.evaluation.pictures = 16
         if name in ("rcnn", "fast"):

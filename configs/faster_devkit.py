@@ -45,6 +45,7 @@ def get_config() -> ConfigDict:
     config.optim.weight_decay = 1e-4
     config.optim.decay_biases = False
     config.optim.bias_learning_rate_factor = 1.0
+    config.optim.rate_by_fan_in = False
 
     config.training.steps = 5_000
     config.training.batch_size = 2

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdet.nets.conv_relu import conv_relu
+from jaxdet.nets.initial import first_layer
 from jaxdet.nets.lrn import lrn_across_channels
 from jaxdet.nets.masking import max_pool_3x3, zero_outside
 
@@ -43,7 +44,7 @@ class AlexNet(nn.Module):
             return lrn_across_channels(x, size=5, alpha=1e-4), size
 
         x = zero_outside(x, size).astype(self.dtype)
-        x, size = conv(x, size, 96, 11, stride=4, padding=5 * self.padded, name="conv1")
+        x, size = conv(x, size, 96, 11, stride=4, padding=5 * self.padded, kernel_init=first_layer, name="conv1")
         x, size = pool_lrn(x, size)
         x, size = conv(x, size, 256, 5, groups=2, name="conv2")
         x, size = pool_lrn(x, size)

@@ -5,8 +5,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from jaxdet.nets import initial
 from jaxdet.nets.conv import conv_general_dilated
+from jaxdet.nets.initial import behind_relu
 from jaxdet.nets.masking import zero_outside
 
 
@@ -21,6 +21,7 @@ def conv_relu(
     stride: int = 1,
     padding: int | None = None,
     groups: int = 1,
+    kernel_init: nn.initializers.Initializer = behind_relu,
 ) -> tuple[jax.Array, jax.Array]:
     """The next layer of the Flax module that calls it: x [B,h,w,C] and size i32[B,2] -> [B,h',w',features], its size.
 
@@ -28,7 +29,6 @@ def conv_relu(
     image in a larger bucket gives what it gives alone.
     """
     padding = kernel // 2 if padding is None else padding
-    first = x.shape[3] == 3  # its input is the image
     x = nn.Conv(
         features,
         (kernel, kernel),
@@ -36,7 +36,7 @@ def conv_relu(
         padding=((padding, padding), (padding, padding)),
         feature_group_count=groups,
         dtype=dtype,
-        kernel_init=nn.initializers.he_normal() if first else initial.behind_relu,
+        kernel_init=kernel_init,
         conv_general_dilated=conv_general_dilated,
         name=name,
     )(x)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdet.nets.conv_relu import conv_relu
+from jaxdet.nets.initial import behind_relu, first_layer
 from jaxdet.nets.masking import max_pool_2x2, zero_outside
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions)
@@ -42,5 +43,13 @@ class VGG16(nn.Module):
                 x, size = max_pool_2x2(x, size, rounding=self.pooling)
             for i in range(1, convolutions + 1):
                 features = round(channels * self.width)
-                x, size = conv_relu(x, size, features, kernel=3, dtype=self.dtype, name=f"conv{block}_{i}")
+                x, size = conv_relu(
+                    x,
+                    size,
+                    features,
+                    kernel=3,
+                    dtype=self.dtype,
+                    kernel_init=first_layer if block == i == 1 else behind_relu,
+                    name=f"conv{block}_{i}",
+                )
         return x, size

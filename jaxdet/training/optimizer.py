@@ -42,12 +42,12 @@ def make_optimizer(
         falls from `learning_rate` to `final_learning_rate`.
       warmup_steps: the rate first rises linearly, learning_rate / warmup_steps in the first step.
       decay_biases: Caffe decays biases like kernels; False for kernels only, as is usual with AdamW.
-      bias_learning_rate_factor: the biases' rate over the kernels' (Caffe's models: 2).
+      bias_learning_rate_factor: the biases' rate over `learning_rate` (Caffe's models: 2).
       classifier_learning_rate_factor: the rate of cls_score, the one new layer of R-CNN's net, over the others' (R-CNN:
         10).
-      rate_by_fan_in: multiplies every kernel's rate by sqrt(2 / its number of inputs), He's standard deviation of its
-        weights. A step of Adam is about as large for all weights: so it changes every layer by the same share (0.02: 2
-        %), where else it throws fc6 about while conv1_2 hardly moves. Biases keep their own rate.
+      rate_by_fan_in: multiplies each kernel's rate by sqrt(2 / inputs), the standard deviation that He et al. 2015 draw
+        it with. A step of Adam moves every weight by about the rate: without this, layers of many inputs, whose weights
+        are small, change much faster than those of few.
       clip_norm: largest global norm of a gradient; None leaves gradients as they are.
 
     Raises:
@@ -60,7 +60,7 @@ def make_optimizer(
         optax.scale_by_schedule(rate),
         _scale(bias_learning_rate_factor, lambda path: path.endswith("/bias")),
         _scale(classifier_learning_rate_factor, lambda path: path.startswith("cls_score/")),
-        _scale_by_fan_in() if rate_by_fan_in else optax.identity(),
+        *([_scale_by_fan_in()] if rate_by_fan_in else []),  # a state of its own, which other runs' checkpoints lack
     )
     if name == "sgd":
         update = optax.chain(decayed, scaled, optax.trace(momentum))

@@ -21,7 +21,7 @@ SAME3X3 = {"window_strides": (1, 1), "padding": "SAME", "dimension_numbers": NHW
 
 
 # Enough pixels and channels for Winograd's products.
-LARGE = {"batch": 2, "height": 33, "width": 32, "channels": 128, "filters": 128}
+WINOGRADS = {"batch": 2, "height": 33, "width": 32, "channels": 128, "filters": 128}
 
 
 def arrays(batch=2, height=7, width=9, channels=32, filters=64, size=3, dtype=jnp.float32):
@@ -111,7 +111,9 @@ def test_scan_and_vmap(least_channels, monkeypatch):
 
         return jnp.sum(lax.scan(step, x, None, length=3)[0] ** 2)
 
-    ours, stock = (jax.jit(jax.grad(functools.partial(loss, c)))(kernel, x) for c in CONVOLUTIONS)
+    gradients = [jax.jit(jax.grad(functools.partial(loss, c))) for c in CONVOLUTIONS]
+    assert ("convolution" in gradients[0].lower(kernel, x).as_text()) == (least_channels == 128)
+    ours, stock = (gradient(kernel, x) for gradient in gradients)
     np.testing.assert_allclose(ours, stock, rtol=0, atol=1e-5 * float(jnp.abs(stock).max()))
     x = jnp.stack([x, 2 * x])
     ours, stock = (
@@ -134,7 +136,7 @@ def test_linen_layer_takes_the_fast_gradient():
     assert "dot_general" in str(jax.make_jaxpr(gradient)(variables))
 
 
-@pytest.mark.parametrize("shape", [{}, LARGE])
+@pytest.mark.parametrize("shape", [{}, WINOGRADS])
 def test_gradient_lowers_for_every_platform(shape):
     x, kernel = arrays(**shape)
     gradient = jax.jit(jax.grad(lambda kernel, x: jnp.sum(conv_general_dilated(x, kernel, **SAME3X3)), argnums=(0, 1)))
@@ -147,7 +149,7 @@ def test_gradient_lowers_for_every_platform(shape):
 def test_large_products_take_no_convolution_on_cpu():
     """They take Winograd's; small ones, and bfloat16, whose transforms would round too much, do not."""
     both = jax.jit(functools.partial(value_and_gradients, conv_general_dilated))
-    shapes = LARGE, LARGE | {"channels": 127}, LARGE | {"height": 31}, LARGE | {"dtype": jnp.bfloat16}
+    shapes = WINOGRADS, WINOGRADS | {"channels": 127}, WINOGRADS | {"height": 31}, WINOGRADS | {"dtype": jnp.bfloat16}
     found = ["convolution" in both.lower(*arrays(**shape)).as_text() for shape in shapes]
     assert found == [False, True, True, True]
 

@@ -60,7 +60,7 @@ def test_the_classifier_learns_faster_than_the_other_layers():
         np.testing.assert_allclose(params[path], [expected[path]] * 2, rtol=1e-5, atol=1e-6)
 
 
-def test_by_fan_in_a_step_of_adam_changes_every_kernel_by_the_same_share():
+def test_by_fan_in_a_kernels_rate_is_in_proportion_to_hes_deviation():
     shapes = {"conv/kernel": (3, 3, 8, 4), "conv/bias": (4,), "fc/kernel": (50, 6)}
     params = {path: jnp.ones(shape) for path, shape in shapes.items()}
     tx, _ = sgd(name="adamw", weight_decay=0.0, rate_by_fan_in=True, bias_learning_rate_factor=0.5)
