@@ -8,13 +8,14 @@ BIN := .venv/bin
 
 .PHONY: demo test lint clean
 
-# Packages are installed with --no-compile: Python compiles what is used, a third of the files, and here keeps it.
+# Packages are installed with --no-compile: Python compiles what is used, a third of the files, and here keeps it; and
+# with --no-deps, for requirements.txt names every one.
 export PYTHONDONTWRITEBYTECODE :=
 
 .venv/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"jaxdet needs Python 3.11 to 3.13, got {v[0]}.{v[1]}; name one with make PYTHON=python3.12.")'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements.txt
 	@touch $@
 
 # Spares glibc's allocator the page faults of large arrays: huge pages, and memory kept from step to step. Elsewhere the

@@ -40,9 +40,9 @@ def get_config() -> ConfigDict:
     config.optim.bias_learning_rate_factor = 0.07  # 1.4e-3
     config.optim.warmup_steps = 200
 
-    config.training.steps = 2_600
+    config.training.steps = 2_400
     config.training.log_every = 50
-    config.training.eval_every = 1_300
+    config.training.eval_every = 1_200
     config.training.checkpoint_every = 500
 
     config.evaluation.batch_size = 4

@@ -68,7 +68,7 @@ def run_stage(
     validate = None if validation is None else _validation(config, detector, validation, mesh)
     key = jax.random.key(config.seed)
     key = jax.random.fold_in(key, number) if number else key
-    params = jax.jit(detector.init)(jax.random.fold_in(key, 0))
+    params = jax.jit(detector.init, compiler_options=_once())(jax.random.fold_in(key, 0))
     if not has_checkpoint(folder):
         params = start(params)
     fresh = state.create(params, tx, jax.random.fold_in(key, 1), trainable=learns)
@@ -128,6 +128,12 @@ def normalised(params: Params, config: ConfigDict, data: Split) -> Params:
         use_difficult=config.input.use_difficult,
     )
     return with_normalisation(params, *statistics)
+
+
+def _once() -> dict[str, int | bool]:
+    """Compiler options of a program that runs once: on CPU, drawing each kernel takes longer to compile than to do."""
+    quickly = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+    return quickly if jax.default_backend() == "cpu" else {}
 
 
 def _optimizer(config: ConfigDict):
