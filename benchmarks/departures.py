@@ -9,13 +9,13 @@ are those of tests/golden/targets.npz, the rest is drawn with seed 0. Photos are
 
 import functools
 import pathlib
-import sys
 
 import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdet import commands
 from jaxdet.data import devkit, plan
 from jaxdet.data.annotations import annotated_size, read_objects, read_xml
 from jaxdet.data.transforms import pad_ground_truth, resize_scale
@@ -229,7 +229,7 @@ def real_epochs(photos, assigned):
     )
 
 
-def main():
+def main(folders):
     rng = np.random.default_rng(0)
     proposed = proposals(rng)
     scaled_truth()
@@ -239,7 +239,7 @@ def main():
     thresholds(rng)
     rounded_scores(rng)
     ties()
-    for folder in sys.argv[1:]:
+    for folder in folders:
         photos = list(annotations(folder))
         assigned = plan.assign_buckets(np.array([size for size, _ in photos]), **SIDES)
         real_boxes(photos, assigned)
@@ -247,4 +247,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main, takes_files=True)

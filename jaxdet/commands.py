@@ -16,6 +16,7 @@ from ml_collections.config_flags import config_flags
 from jaxdet.checks import InputError, nearest
 
 STORED_CONFIG = Path(__file__).with_name("stored_config.py")
+MEMORY_CURE = "lower training.batch_size or evaluation.batch_size, or input.short_side and input.long_side"
 
 
 def run(
@@ -57,7 +58,13 @@ def run(
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print(f"error: memory must hold what is computed, got {_first_line(error)}; {MEMORY_CURE}.", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
+        print("stopped by SIGINT", file=sys.stderr)
         sys.exit(130)
 
 
@@ -114,6 +121,10 @@ def _load(given: str) -> ConfigDict:
     return config
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
+
+
 def _place(error: Exception, file: str) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
@@ -126,7 +137,9 @@ def _check_fields(config: ConfigDict, arguments: list[str]) -> None:
     for argument in arguments:
         override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if override and not config:
-            raise InputError(f"{argument} changes a config, and none is given; give --config=FILE, too.")
+            takes_config = "config" in flags.FLAGS
+            cure = "give --config=FILE, too" if takes_config else "this script takes that of --workdir as it is"
+            raise InputError(f"{argument} changes a config, and none is given; {cure}.")
         section, path = config, ""
         for name in override[1].split(".") if override else ():
             if not isinstance(section, ConfigDict):

@@ -35,7 +35,7 @@ from jaxdet.models.detector import Detector, Params
 from jaxdet.nets.svd import compress
 from jaxdet.rcnn_stages import train_rcnn
 from jaxdet.starting import settle
-from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.checkpoints import find_checkpoint, restore_params
 from jaxdet.training.lock import locked
 from jaxdet.training.sharding import data_mesh, replicate, shard_batch
 
@@ -114,16 +114,21 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
         log.info("not as it was trained: %s", "; ".join(changed))
     dataset = open_dataset(config, part)
     if dataset.class_names != class_names:
-        raise InputError(f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}.")
+        raise InputError(
+            f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}; give data of the "
+            "same classes, or their names in that order as dataset.class_names."
+        )
     output = workdirs.make_folder(folder / "evaluation" / part)
     mesh = data_mesh()
-    detector, params = _restore(folder, checkpoint, config, class_names)
+    source = _checkpoint(folder, checkpoint)
+    detector, params = _restore(source, config, class_names)
     params, detect = replicate(params, mesh), jax.jit(detector.predict)
     truth, proposals = ground_truth_table(dataset), proposals_of(config, dataset)
     batches = eval_batches_of(config, dataset, proposals)
     found = detect_split(lambda batch: detect(params, shard_batch(batch, mesh)), batches)
     found = best_of_each_class(found, images=len(dataset), mean=config.evaluation.detections_per_class)
     summary = summarize(found, truth, class_names) | {"not_as_trained": changed}
+    summary |= {"split": config.splits[part], "step": int(source.name)}
     if proposals is not None:
         summary["proposals"] = proposal_recall(proposals, map(dataset.annotations, range(len(dataset))))
     if jax.process_index() == 0:
@@ -149,7 +154,7 @@ def predict(workdir: str | None, files: list[str], *, output: str, threshold: fl
     config, class_names = workdirs.read(folder)
     found = photos.find(files)
     sections.check(config)
-    detector, params = _restore(folder, checkpoint, config, class_names)
+    detector, params = _restore(_checkpoint(folder, checkpoint), config, class_names)
     detect = jax.jit(detector.predict)
     photos.annotate(
         found,
@@ -179,19 +184,24 @@ def _existing(workdir: str | None, config: ConfigDict | None) -> Path:
     return Path(workdir or _default_workdir(config)).expanduser().resolve()
 
 
-def _restore(
-    folder: Path, checkpoint: str, config: ConfigDict, class_names: tuple[str, ...]
-) -> tuple[Detector, Params]:
-    """A workdir's detector and parameters, on the device; InputError where they do not fit each other."""
-    params = restore_params(folder, "best" if checkpoint == "best" else None)
+def _checkpoint(folder: Path, checkpoint: str) -> Path:
+    """The checkpoint that --checkpoint asks for; says which one that is, for a run may still be training."""
+    source = find_checkpoint(folder, "best" if checkpoint == "best" else None)
+    log.info("checkpoint: %s", source)
+    return source
+
+
+def _restore(source: Path, config: ConfigDict, class_names: tuple[str, ...]) -> tuple[Detector, Params]:
+    """A checkpoint's detector and parameters, on the device; InputError where they do not fit each other."""
+    params = restore_params(source)
     if config.system == "rcnn" and not config.linear.bbox_regression:
         params.pop("bbox_ridge", None)
     elif config.system == "rcnn" and "bbox_ridge" not in params:
         raise InputError(
-            f"linear.bbox_regression must be False for {folder}, got True: it has no box regressors; "
+            f"linear.bbox_regression must be False for {source}, got True: it has no box regressors; "
             "pass --config.linear.bbox_regression=False."
         )
-    check_fit(params, build_detector(config, class_names), f"checkpoint in {folder}")
+    check_fit(params, build_detector(config, class_names), f"checkpoint {source}")
     ranks = config.evaluation.svd_ranks
     params = compress(params, {name: rank for name, rank in zip(("fc6", "fc7"), ranks, strict=True) if rank})
     return build_detector(config, class_names, svd_ranks=ranks), jax.device_put(params)

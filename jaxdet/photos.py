@@ -68,6 +68,7 @@ def annotate(
             for box, score, label in zip(boxes, scores, labels, strict=True)
         ]
         try:
+            (output / "detections.json").unlink(missing_ok=True)  # an earlier run's, should this one be stopped
             visualize.save_image(output / name, visualize.draw(image, boxes, scores, labels, class_names))
         except OSError as error:
             raise InputError(

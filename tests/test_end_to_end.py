@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxdet.training.checkpoints import best_step
 from tests.scripts import TINY_NET, TINY_SHAPES, assert_same_run, figures, saving
 
 
@@ -22,7 +23,7 @@ def test_a_run_leaves_figures_checkpoints_and_nothing_but_its_own_lines(trained)
     assert len(kept) <= 3  # the last two and the best
     assert list((workdir / "tensorboard").iterdir())
     assert all(line.startswith("joint") for line in out.splitlines()), out
-    assert err == f"done; next: python evaluate.py --workdir={workdir}\n"
+    assert re.fullmatch(rf"(preparing .*, once\n)?done; next: python evaluate.py --workdir={workdir}\n", err), err
     assert out.count("compiled") == 1
 
 
@@ -62,10 +63,12 @@ def test_evaluation_writes_table_figures_result_files_and_pictures(scripts, trai
     assert code == 0
     classes = json.loads((workdir / "experiment.json").read_text())["class_names"]
     folder = workdir / "evaluation" / "test"
-    assert printed.startswith("Average precision")
+    assert printed.startswith(f"checkpoint: {workdir / 'checkpoints'}/")
+    assert printed.splitlines()[1].startswith("Average precision")
     assert all(name in printed for name in (*classes, "mean", "voc10@0.5", "COCO", str(folder)))
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics["classes"]) == set(classes)
+    assert (metrics["split"], metrics["step"]) == ("test", best_step(workdir))
     rows = (folder / f"comp4_det_test_{classes[0]}.txt").read_text().splitlines()
     assert len(rows) == metrics["classes"][classes[0]]["detections"]
     assert {path.name for path in folder.glob("comp4*")} == {f"comp4_det_test_{name}.txt" for name in classes}
@@ -74,6 +77,7 @@ def test_evaluation_writes_table_figures_result_files_and_pictures(scripts, trai
     code, printed = scripts.run("evaluate.py", f"--workdir={workdir}", "--split=validation", "--checkpoint=last")
     assert code == 0
     metrics = json.loads((workdir / "evaluation" / "validation" / "metrics.json").read_text())
+    assert (metrics["split"], metrics["step"]) == ("validation", 24)
     assert metrics["mAP"]["voc10@0.5"] == pytest.approx(figures(workdir)[-1]["val_map"], abs=1e-12)
 
 

@@ -47,12 +47,27 @@ def test_what_cannot_be_found(tmp_path):
         photos.find([str(tmp_path)])
 
 
+def test_a_stopped_run_leaves_no_earlier_list(tmp_path):
+    def stopped(image):
+        if image.shape[0] == 8:
+            raise KeyboardInterrupt
+        return detect(image)
+
+    files = [save(tmp_path / "a.png"), save(tmp_path / "b.png", (8, 8))]
+    (tmp_path / "detections.json").write_text("an earlier run's")
+    with pytest.raises(KeyboardInterrupt):
+        photos.annotate(files, stopped, CLASSES, tmp_path, threshold=0.5)
+    assert not (tmp_path / "detections.json").exists()
+
+
 def test_detections_are_drawn_and_listed(tmp_path, caplog):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     files = [save(tmp_path / "a" / "x.jpg"), save(tmp_path / "b" / "x.jpg", exif=exif), tmp_path / "broken.jpg"]
     files[2].write_bytes(b"no picture")
     output = tmp_path / "new" / "folder"
+    output.mkdir(parents=True)
+    (output / "detections.json").write_text("an earlier run's")
     listed = photos.annotate(files, detect, CLASSES, output, threshold=0.5)
     assert listed == json.loads((output / "detections.json").read_text(encoding="utf-8"))
     assert listed == {

@@ -27,6 +27,15 @@ def refused(scripts):
     return run
 
 
+@pytest.mark.parametrize("module", ["numpy", "jax.numpy"])
+def test_too_little_memory(refused, tmp_path, module):
+    script = "import sys\nimport {0}\nfrom jaxdet import commands\n\ncommands.run(lambda _: {0}.ones((1 << 45,)) + 1)\n"
+    (tmp_path / "greedy.py").write_text(script.format(module))
+    (line,) = refused(str(tmp_path / "greedy.py"))
+    assert line.startswith("error: memory must hold what is computed, got ")
+    assert "lower training.batch_size or evaluation.batch_size, or input.short_side" in line
+
+
 @pytest.fixture
 def run_folder(tmp_path):
     """A folder that looks like a workdir, to those who get no further."""
@@ -65,6 +74,10 @@ def run_folder(tmp_path):
             "--config.seed=3 changes a config, and none is given; give --config=",
         ),
         ("evaluate.py --split=tset", "flag --split=tset: value should be one of <train|validation|test>"),
+        (
+            "predict.py --workdir=x photo.jpg --config.seed=3",
+            "--config.seed=3 changes a config, and none is given; this script takes that of --workdir as it is.",
+        ),
         ("predict.py photo.jpg", "--workdir is missing; give the folder that train.py wrote"),
     ],
 )
@@ -113,6 +126,7 @@ def test_a_split_that_is_not_there(refused, tmp_path):
     run = "train.py", DEVKIT, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}", devkit
     (line,) = refused(*run, "--config.splits.test=trian")
     assert f"no split file {tmp_path / 'VOC/ImageSets/Main/trian.txt'}; did you mean 'train'?" in line
+    assert "(A folder without validation: --config.splits.validation= --config.training.eval_every=0; without" in line
     (line,) = refused(*run, "--config.splits.test=", "--config.splits.train=")
     assert "splits.train is empty; name a split" in line
 
@@ -136,7 +150,7 @@ def test_folders_that_cannot_be_written(refused, tmp_path):
     (line,) = refused("train.py", f"--workdir={tmp_path / 'file' / 'run'}")
     assert f"workdir {tmp_path / 'file' / 'run'} must be writable, got Not a directory; give another" in line
     data = f"--config.dataset.data_dir={tmp_path / 'file'}"
-    (line,) = refused("train.py", f"--workdir={tmp_path / 'run'}", data)
+    line = refused("train.py", f"--workdir={tmp_path / 'run'}", data)[-1]
     assert "data_dir: cannot prepare the data set in" in line
     assert "set data_dir to a folder you can write to" in line
 
@@ -151,6 +165,7 @@ def test_a_workdir_in_use(refused, tmp_path):
 def test_a_mistake_claims_no_workdir(refused, scripts, tmp_path):
     run = ("train.py", f"--workdir={tmp_path}", f"--config.dataset.data_dir={scripts.folder / 'data'}", *TINY_SHAPES)
     assert "optim.name must be 'sgd' or 'adamw', got 'adm'" in refused(*run, "--config.optim.name=adm")[-1]
+    assert "optim.learning_rate must be above 0, got -1.0" in refused(*run, "--config.optim.learning_rate=-1")[-1]
     assert "training.log_every must be at least 1, got 0" in refused(*run, "--config.training.log_every=0")[-1]
     nowhere = refused(*run, "--config.training.init_from=/nowhere")[-1]
     assert "training.init_from must be a workdir or one of its checkpoints, got /nowhere; name one" in nowhere

@@ -54,6 +54,7 @@ def prepare(
         OSError: any other failure of the system.
     """
     try:
+        logger.info("preparing %s, once", directory)
         with _quiet():
             builder = builder_class(data_dir=str(directory.parents[2]), config=config)
             downloads = tfds.download.DownloadConfig(manual_dir=manual_dir)

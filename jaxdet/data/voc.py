@@ -147,7 +147,7 @@ def _stored_image(file: Path, root: Element, max_pixels: int) -> tuple[bytes, tu
         encoded = file.read_bytes()
         shot = photo.read(encoded, name=file.name, max_pixels=max_pixels)
     except InputError as error:
-        raise Unusable(str(error).removeprefix(f"image {file.name}: ")) from error
+        raise Unusable(str(error).removeprefix(f"image {file.name}: ").removesuffix(".")) from error
     except OSError as error:  # a folder, a link to nowhere, a file that may not be read
         raise Unusable(f"cannot be read ({error.strerror})") from error
     stored, upright = shot.pixels.shape[:2], shot.upright()

@@ -181,15 +181,23 @@ def restore_params(workdir: str | os.PathLike, step: int | str | None = None) ->
     Raises:
       InputError: where there is no such checkpoint or it is broken.
     """
-    folder = Path(workdir).expanduser().resolve()
-    if not manifest.exists(folder):
-        folder = _choose(folder, step)
+    folder = find_checkpoint(workdir, step)
     if fault := manifest.fault(folder):
         raise InputError(f"checkpoint {folder} must be whole, got {fault}; choose another step.")
     handler = ocp.PyTreeCheckpointHandler()
     tree = handler.metadata(folder / "params").tree
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
     return unflatten(handler.restore(folder / "params", args=ocp.args.PyTreeRestore(restore_args=as_numpy)))
+
+
+def find_checkpoint(workdir: str | os.PathLike, step: int | str | None = None) -> Path:
+    """The folder that `restore_params` reads, named by its step.
+
+    Raises:
+      InputError: where there is no such checkpoint.
+    """
+    folder = Path(workdir).expanduser().resolve()
+    return folder if manifest.exists(folder) else _choose(folder, step)
 
 
 def best_step(workdir: str | os.PathLike) -> int | None:

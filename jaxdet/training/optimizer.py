@@ -51,8 +51,10 @@ def make_optimizer(
       clip_norm: largest global norm of a gradient; None leaves gradients as they are.
 
     Raises:
-      InputError: on an unknown name or schedule, or where boundaries do not ascend.
+      InputError: on an unknown name or schedule, a rate that is not above 0, or where boundaries do not ascend.
     """
+    if not learning_rate > 0:
+        raise InputError(f"optim.learning_rate must be above 0, got {learning_rate}; give a positive one.")
     base = _schedule(schedule, learning_rate, steps, boundaries, decay, final_learning_rate)
     rate = _warmed(base, warmup_steps)
     decayed = optax.add_decayed_weights(weight_decay, mask=None if decay_biases else _kernels)

@@ -20,7 +20,7 @@ class TrainingError(InputError):
 
 
 class Recorder:
-    """Reports the mean of every `log_every` steps without making the device wait."""
+    """Reports the mean of every `log_every` steps, and of those left at the end, without making the device wait."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Recorder:
             self._images += len(image_id) * jax.process_count()
             self._steps += 1
             self._sums = {name: self._sums.get(name, 0.0) + value for name, value in figures.items()}
-            if step % self._log_every == 0:
+            if step % self._log_every == 0 or step == self._progress.steps:
                 self._report(step)
 
     def window(self) -> dict[str, Any]:

@@ -46,6 +46,18 @@ def test_means_of_windows_are_written_a_step_late():
     assert log.lines[1:] == [(6, "train", {"loss": 5.0, "learning_rate": 0.1})]
 
 
+def test_the_last_steps_are_written_though_they_fill_no_window():
+    log = Log()
+    log.steps = 5
+    made = recorder(log)
+    feed(made, range(1, 6))
+    made.fetch()
+    assert log.lines == [
+        (3, "train", {"loss": 2.0, "learning_rate": 0.1}),
+        (5, "train", {"loss": 4.5, "learning_rate": 0.1}),
+    ]
+
+
 def test_a_window_goes_on_after_a_restart():
     first, second = Log(), Log()
     made = recorder(first)
