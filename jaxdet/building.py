@@ -83,9 +83,7 @@ def open_dataset(config: ConfigDict, part: str) -> Dataset:
         raise InputError(f"dataset.kind: no {kind!r}; {nearest(kind, DATASETS)}")
     split = config.splits[part]
     if not split:
-        raise InputError(
-            f"splits.{part} is empty; name a split (only training goes without validation: training.eval_every=0)."
-        )
+        raise InputError(f"splits.{part} is empty; name a split, or set training.eval_every=0 to train without any.")
     if kind == "voc":
         return bind(open_voc, fields, section="dataset", split=split)()
     if kind == "devkit":

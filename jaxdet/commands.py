@@ -16,7 +16,6 @@ from ml_collections.config_flags import config_flags
 from jaxdet.checks import InputError, nearest
 
 STORED_CONFIG = Path(__file__).with_name("stored_config.py")
-MEMORY_CURE = "lower training.batch_size or evaluation.batch_size, or input.short_side and input.long_side"
 
 
 def run(
@@ -26,7 +25,8 @@ def run(
     default_config: str | None = None,
     changes_stored: bool = False,
 ) -> None:
-    """Parses the flags and calls main(files). A mistake in the flags, the config or the data exits with code 2.
+    """Parses the flags and calls main(files). A mistake in the flags, the config or the data and too little
+    memory exit with code 2.
 
     Args:
       takes_files: arguments that are no flags are files; otherwise they are mistakes.
@@ -61,7 +61,7 @@ def run(
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        print(f"error: memory must hold what is computed, got {_first_line(error)}; {MEMORY_CURE}.", file=sys.stderr)
+        print(f"error: {_too_little_memory(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("stopped by SIGINT", file=sys.stderr)
@@ -121,8 +121,9 @@ def _load(given: str) -> ConfigDict:
     return config
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")
+def _too_little_memory(error: Exception) -> str:
+    got = str(error).partition("\n")[0].rstrip(".") or "too little"
+    return f"memory must hold what is computed, got {got}; lower the batch sizes or the images' sides, or give it more."
 
 
 def _place(error: Exception, file: str) -> str:
@@ -137,9 +138,9 @@ def _check_fields(config: ConfigDict, arguments: list[str]) -> None:
     for argument in arguments:
         override = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if override and not config:
-            takes_config = "config" in flags.FLAGS
-            cure = "give --config=FILE, too" if takes_config else "this script takes that of --workdir as it is"
-            raise InputError(f"{argument} changes a config, and none is given; {cure}.")
+            if "config" not in flags.FLAGS:
+                raise InputError(f"{argument} changes a config, and this script takes none; leave it away.")
+            raise InputError(f"{argument} changes a config, and none is given; give --config=FILE, too.")
         section, path = config, ""
         for name in override[1].split(".") if override else ():
             if not isinstance(section, ConfigDict):

@@ -91,7 +91,8 @@ def _train_at_once(config: ConfigDict, workdir: Path, data: Split, validation: S
 
 
 def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, checkpoint: str) -> dict:
-    """Scores a trained detector and returns evaluation.report.summarize's figures.
+    """Scores a trained detector and returns what metrics.json gets: evaluation.report.summarize's figures, the split
+    and the checkpoint scored, what is not as it was trained and, for a detector that is given boxes, their recall.
 
     Prints a table and leaves metrics.json, PASCAL's and COCO's result files and pictures in workdir/evaluation/<part>/.
 
@@ -116,7 +117,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     if dataset.class_names != class_names:
         raise InputError(
             f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}; give data of the "
-            "same classes, or their names in that order as dataset.class_names."
+            "same classes, or name them in that order (of a devkit: dataset.class_names)."
         )
     output = workdirs.make_folder(folder / "evaluation" / part)
     mesh = data_mesh()
@@ -128,7 +129,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     found = detect_split(lambda batch: detect(params, shard_batch(batch, mesh)), batches)
     found = best_of_each_class(found, images=len(dataset), mean=config.evaluation.detections_per_class)
     summary = summarize(found, truth, class_names) | {"not_as_trained": changed}
-    summary |= {"split": config.splits[part], "step": int(source.name)}
+    summary |= {"split": config.splits[part], "checkpoint": source.name}
     if proposals is not None:
         summary["proposals"] = proposal_recall(proposals, map(dataset.annotations, range(len(dataset))))
     if jax.process_index() == 0:

@@ -21,7 +21,7 @@ from jaxdet.proposals.cache import ProposalTable
 from jaxdet.proposals.statistics import delta_statistics
 from jaxdet.starting import starting_params
 from jaxdet.training import loop, state
-from jaxdet.training.checkpoints import finished_params, has_checkpoint
+from jaxdet.training.checkpoints import find_checkpoint, finished_params, has_checkpoint
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
 from jaxdet.training.stages import Stage, check_fits, start_from
@@ -91,6 +91,8 @@ def run_stage(
 
 def starting_from(config: ConfigDict, fresh: Params) -> Params:
     """Freshly drawn parameters with those of the run or the weights that training starts from, as far as they fit."""
+    if config.training.init_from:
+        log.info("training starts from %s", find_checkpoint(config.training.init_from, "best"))
     source = starting_params(config)
     return fresh if source is None else start_from(source, fresh)
 

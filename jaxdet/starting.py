@@ -1,6 +1,5 @@
 """What training starts from: random numbers, ImageNet's weights or another run, and how these expect their images."""
 
-import logging
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -8,10 +7,8 @@ from ml_collections import ConfigDict
 from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
 from jaxdet.models.detector import Params
-from jaxdet.training.checkpoints import find_checkpoint, restore_params
+from jaxdet.training.checkpoints import restore_params
 from jaxdet.weights.pretrained import PRETRAINED, is_published, load_pretrained, origin
-
-log = logging.getLogger(__name__)
 
 FROM_SCRATCH = {"normalisation": "torchvision", "pooling": "ceil"}
 
@@ -85,9 +82,7 @@ def starting_params(config: ConfigDict) -> Params | None:
     """
     training = config.training
     if training.init_from:
-        source = find_checkpoint(training.init_from, "best")
-        log.info("training starts from %s", source)
-        return restore_params(source)
+        return restore_params(training.init_from, "best")
     if training.pretrained:
         return load_pretrained(training.pretrained, file=training.pretrained_file)
     return None

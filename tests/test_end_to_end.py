@@ -68,7 +68,7 @@ def test_evaluation_writes_table_figures_result_files_and_pictures(scripts, trai
     assert all(name in printed for name in (*classes, "mean", "voc10@0.5", "COCO", str(folder)))
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics["classes"]) == set(classes)
-    assert (metrics["split"], metrics["step"]) == ("test", best_step(workdir))
+    assert (metrics["split"], metrics["checkpoint"]) == ("test", str(best_step(workdir)))
     rows = (folder / f"comp4_det_test_{classes[0]}.txt").read_text().splitlines()
     assert len(rows) == metrics["classes"][classes[0]]["detections"]
     assert {path.name for path in folder.glob("comp4*")} == {f"comp4_det_test_{name}.txt" for name in classes}
@@ -77,7 +77,7 @@ def test_evaluation_writes_table_figures_result_files_and_pictures(scripts, trai
     code, printed = scripts.run("evaluate.py", f"--workdir={workdir}", "--split=validation", "--checkpoint=last")
     assert code == 0
     metrics = json.loads((workdir / "evaluation" / "validation" / "metrics.json").read_text())
-    assert (metrics["split"], metrics["step"]) == ("validation", 24)
+    assert (metrics["split"], metrics["checkpoint"]) == ("validation", "24")
     assert metrics["mAP"]["voc10@0.5"] == pytest.approx(figures(workdir)[-1]["val_map"], abs=1e-12)
 
 

@@ -102,7 +102,7 @@ def test_compressed_to_full_rank_it_detects_the_same(scripts, trained_fast, eval
 def test_fully_connected_layers_are_compressed_when_they_are_read(trained_fast):
     config, class_names = workdirs.read(trained_fast[0])
     config.evaluation.svd_ranks = (4, 0)
-    detector, params = experiment._restore(trained_fast[0], "last", config, class_names)
+    detector, params = experiment._restore(trained_fast[0], config, class_names)
     assert params["fc6_v"]["kernel"].shape == (576, 4) and params["fc6_u"]["kernel"].shape == (4, 16)
     assert "fc6" not in params and "fc7" in params
     assert flatten(building.shapes(detector)).keys() == flatten(params).keys()
@@ -112,7 +112,7 @@ def test_a_rank_that_is_too_large_is_refused(trained_fast):
     config, class_names = workdirs.read(trained_fast[0])
     config.evaluation.svd_ranks = (17, 0)
     with pytest.raises(InputError, match="svd_ranks: that of fc6 must be 1 to 16, got 17; lower it"):
-        experiment._restore(trained_fast[0], "last", config, class_names)
+        experiment._restore(trained_fast[0], config, class_names)
 
 
 def test_proposals_of_other_parameters_lie_beside_and_are_refused_in_their_place(photos_config):

@@ -100,14 +100,14 @@ def test_what_is_scored_can_be_changed_and_is_told(scripts, finished):
 def test_the_softmax_and_plain_boxes_take_the_place_of_what_was_fitted(finished):
     config, class_names = workdirs.read(finished[0])
     config.model.scoring, config.linear.bbox_regression = "softmax", False
-    _, params = experiment._restore(finished[0], "last", config, class_names)
+    _, params = experiment._restore(finished[0], config, class_names)
     assert "bbox_ridge" not in params and "cls_score" in params
 
 
 def test_regressors_that_were_not_fitted_are_not_passed_over(finished):
     config, class_names = workdirs.read(finished[0])
     with pytest.raises(InputError, match="it has no box regressors; pass --config.linear.bbox_regression=False"):
-        experiment._restore(finished[0] / "stages/1_fine_tuning", "last", config, class_names)
+        experiment._restore(finished[0] / "stages/1_fine_tuning", config, class_names)
 
 
 @pytest.fixture

@@ -29,11 +29,11 @@ def refused(scripts):
 
 @pytest.mark.parametrize("module", ["numpy", "jax.numpy"])
 def test_too_little_memory(refused, tmp_path, module):
-    script = "import sys\nimport {0}\nfrom jaxdet import commands\n\ncommands.run(lambda _: {0}.ones((1 << 45,)) + 1)\n"
+    script = "import {0}\nfrom jaxdet import commands\n\ncommands.run(lambda _: {0}.ones((1 << 45,)) + 1)\n"
     (tmp_path / "greedy.py").write_text(script.format(module))
     (line,) = refused(str(tmp_path / "greedy.py"))
     assert line.startswith("error: memory must hold what is computed, got ")
-    assert "lower training.batch_size or evaluation.batch_size, or input.short_side" in line
+    assert "lower the batch sizes or the images' sides" in line
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def run_folder(tmp_path):
         ("evaluate.py --split=tset", "flag --split=tset: value should be one of <train|validation|test>"),
         (
             "predict.py --workdir=x photo.jpg --config.seed=3",
-            "--config.seed=3 changes a config, and none is given; this script takes that of --workdir as it is.",
+            "--config.seed=3 changes a config, and this script takes none; leave it away.",
         ),
         ("predict.py photo.jpg", "--workdir is missing; give the folder that train.py wrote"),
     ],
@@ -126,7 +126,7 @@ def test_a_split_that_is_not_there(refused, tmp_path):
     run = "train.py", DEVKIT, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}", devkit
     (line,) = refused(*run, "--config.splits.test=trian")
     assert f"no split file {tmp_path / 'VOC/ImageSets/Main/trian.txt'}; did you mean 'train'?" in line
-    assert "(A folder without validation: --config.splits.validation= --config.training.eval_every=0; without" in line
+    assert "(a folder without validation: --config.splits.validation= --config.training.eval_every=0; without" in line
     (line,) = refused(*run, "--config.splits.test=", "--config.splits.train=")
     assert "splits.train is empty; name a split" in line
 

@@ -59,8 +59,8 @@ def read_split(folder: Path, split: str) -> list[str]:
         splits = find_splits(folder)
         cure = nearest(split, splits) if splits else "write one image name a line into it"
         raise InputError(
-            f"devkit: there is no split file {file}; {cure} (A folder without validation: --config.splits.validation= "
-            "--config.training.eval_every=0; without test: --config.splits.test=)"
+            f"devkit: there is no split file {file}; {cure} (a folder without validation: --config.splits.validation= "
+            "--config.training.eval_every=0; without test: --config.splits.test=)."
         )
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()

@@ -191,7 +191,7 @@ def restore_params(workdir: str | os.PathLike, step: int | str | None = None) ->
 
 
 def find_checkpoint(workdir: str | os.PathLike, step: int | str | None = None) -> Path:
-    """The folder that `restore_params` reads, named by its step.
+    """The folder that `restore_params` reads; its name is the step, but for one that was moved out of its workdir.
 
     Raises:
       InputError: where there is no such checkpoint.

@@ -22,7 +22,7 @@ def test_figures_and_checkpoints_of_a_run(uninterrupted, tmp_path, capsys):
     np.testing.assert_array_equal(state.trainable["fc/kernel"], restore_params(tmp_path)["fc"]["kernel"])
     assert_same_run(tmp_path, uninterrupted)
     lines = figures(tmp_path)
-    assert [line["step"] for line in lines if line["split"] == "train"] == [4, 8, 12, 16, 20]
+    assert [line["step"] for line in lines if line["split"] == "train"] == [3, 6, 9, 12, 15, 18, 20]
     assert [line["step"] for line in lines if line["split"] == "val"] == [5, 10, 15, 20]
     assert {"loss", "box", "grad_norm", "learning_rate"} < lines[0].keys()
     assert {line["stage"] for line in lines} == {"toy"}
@@ -61,7 +61,7 @@ def test_kill_9_while_saving_sigterm_and_kill_9_at_any_moment_change_nothing(scr
     assert_same_run(tmp_path, uninterrupted)
 
 
-@pytest.mark.parametrize("at", [5, 7])
+@pytest.mark.parametrize("at", [5, 7, 20])
 def test_ctrl_c_saves_the_step(uninterrupted, tmp_path, at):
     def interrupted_batches(start):
         for step in range(start + 1, 21):

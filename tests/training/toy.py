@@ -102,7 +102,7 @@ def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=N
             workdir=workdir,
             image_names=NAMES,
             evaluate=evaluate or score,
-            log_every=4,
+            log_every=3,
             eval_every=5,
             checkpoint_every=3,
             keep=2,
