@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdet.nets.conv_relu import conv_relu
+from jaxdet.nets.initial import first_layer
 from jaxdet.nets.lrn import lrn_within_channel
 from jaxdet.nets.masking import max_pool_3x3, zero_outside
 
@@ -38,7 +39,7 @@ class ZF(nn.Module):
             return max_pool_3x3(x, size, padding=1, rounding=self.pooling)
 
         x = zero_outside(x, size).astype(self.dtype)
-        x, size = conv(x, size, 96, 7, stride=2, name="conv1")
+        x, size = conv(x, size, 96, 7, stride=2, kernel_init=first_layer, name="conv1")
         x, size = lrn_pool(x, size)
         x, size = conv(x, size, 256, 5, stride=2, name="conv2")
         x, size = lrn_pool(x, size)

@@ -7,37 +7,62 @@ from flax.linen import initializers
 from jaxdet.nets import initial
 from jaxdet.nets.region_net import region_net
 
+KEYS = jax.random.split(jax.random.key(0), 13)
 
-@pytest.mark.parametrize("shape", [(3, 3, 64, 48), (1024, 256)])
-def test_the_weights_of_each_output_sum_to_zero(shape):
+
+def deep(x, first, later):
+    """Thirteen layers of 256 features, the last without its ReLU."""
+    x = x @ first(KEYS[0], (x.shape[1], 256), jnp.float32)
+    for key in KEYS[1:]:
+        x = jax.nn.relu(x) @ later(key, (256, 256), jnp.float32)
+    return x
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 64, 48), (1024, 256), (5, 5, 6, 7)])
+def test_neighbouring_inputs_and_outputs_have_opposite_weights(shape):
     kernel = initial.behind_relu(jax.random.key(0), shape, jnp.float32)
     assert kernel.shape == shape and kernel.dtype == jnp.float32
-    np.testing.assert_allclose(kernel.sum(tuple(range(len(shape) - 1))), 0, atol=1e-4)
+    np.testing.assert_array_equal(kernel[..., 0::2, :], -kernel[..., 1::2, :])
+    np.testing.assert_array_equal(kernel[..., 0 : shape[-1] // 2 * 2 : 2], -kernel[..., 1::2])
+    first = initial.first_layer(jax.random.key(0), shape, jnp.float32)
+    np.testing.assert_array_equal(first[..., 0 : shape[-1] // 2 * 2 : 2], -first[..., 1::2])
+    assert float(jnp.abs(first[..., 0::2, :] + first[..., 1::2, :]).mean()) > 0
 
 
-def test_twelve_layers_keep_the_power_of_their_input_and_tell_inputs_apart():
-    def last(draw):
-        x = 2**0.5 * jax.nn.relu(jax.random.normal(jax.random.key(1), (64, 512)))  # mean square 1
-        for key in jax.random.split(jax.random.key(0), 12):
-            x = jax.nn.relu(x @ draw(key, (512, 512), jnp.float32))
-        return x
-
-    def cosine(x):
-        x /= jnp.linalg.norm(x, axis=1, keepdims=True)
-        return float((x @ x.T)[jnp.triu_indices(len(x), 1)].mean())
-
-    centred, plain = last(initial.behind_relu), last(initializers.he_normal())
-    assert 0.8 < float(jnp.square(centred).mean()) < 1.25
-    assert cosine(centred) < 0.5 < 0.8 < cosine(plain)
+def test_an_odd_number_of_channels_leaves_the_last_one_alone():
+    kernel = initial.behind_relu(jax.random.key(0), (5, 3), jnp.float32)
+    np.testing.assert_array_equal(kernel[0:4:2], -kernel[1:4:2])
+    assert not np.isin(np.abs(kernel[4]), np.abs(kernel[:4])).any()
 
 
-@pytest.mark.parametrize(("backbone", "first"), [("vgg16", "conv1_1"), ("alexnet", "conv1")])
-def test_all_layers_behind_a_relu_are_centred_and_the_first_is_not(backbone, first):
+def test_weights_have_hes_variance_and_the_taps_those_of_a_binomial_filter():
+    kernel = np.asarray(initial.behind_relu(jax.random.key(0), (3, 3, 256, 256), jnp.float32))
+    taps = kernel.std(axis=(2, 3))
+    np.testing.assert_allclose(np.square(taps).mean(), 2 / (9 * 256), rtol=0.02)
+    np.testing.assert_allclose(taps / taps[1, 1], np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]), rtol=0.03)
+    for shape in ((512, 512), (1, 1, 512, 512)):
+        even = np.asarray(initial.behind_relu(jax.random.key(0), shape, jnp.float32))
+        np.testing.assert_allclose(even.std(), (2 / 512) ** 0.5, rtol=0.02)
+
+
+def test_thirteen_layers_begin_as_a_linear_map_of_unchanged_power():
+    a, b = jax.random.normal(jax.random.key(1), (2, 64, 256))
+    drawn = (initial.first_layer, initial.behind_relu)
+    both = deep(a + b, *drawn)
+    np.testing.assert_allclose(both, deep(a, *drawn) + deep(b, *drawn), atol=1e-4)
+    # twice that of the input, as He's first layer makes it for a ReLU to halve
+    assert 0.8 < float(jnp.square(both).mean() / jnp.square(a + b).mean() / 2) < 1.25
+    plain = (initializers.he_normal(), initializers.he_normal())
+    assert float(jnp.abs(deep(a + b, *plain) - deep(a, *plain) - deep(b, *plain)).mean()) > 0.1
+
+
+@pytest.mark.parametrize(("backbone", "first"), [("vgg16", "conv1_1"), ("alexnet", "conv1"), ("zf", "conv1")])
+def test_every_hidden_layer_is_mirrored_and_the_first_in_its_outputs_alone(backbone, first):
     net = region_net(backbone=backbone, num_classes=2, num_anchors=1, width=1 / 16, head_features=8)
     params = jax.jit(net.init)(jax.random.key(0))
-    sums = {
-        name: float(jnp.abs(layer["kernel"].sum(range(layer["kernel"].ndim - 1))).max())
-        for name, layer in params.items()
-    }
-    centred = {name for name, largest in sums.items() if largest < 1e-4}
-    assert centred == {name for name in params if name.startswith(("conv", "fc"))} - {first}
+    hidden = {name: layer["kernel"] for name, layer in params.items() if name.startswith(("conv", "fc"))}
+    assert set(params) - set(hidden) == {"rpn_conv", "rpn_cls_score", "rpn_bbox_pred", "cls_score", "bbox_pred"}
+    for name, kernel in hidden.items():
+        np.testing.assert_array_equal(kernel[..., 0::2], -kernel[..., 1::2])
+        opposite = float(jnp.abs(kernel[..., 0 : kernel.shape[-2] // 2 * 2 : 2, :] + kernel[..., 1::2, :]).max()) == 0
+        assert opposite == (name != first)
