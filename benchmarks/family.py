@@ -57,6 +57,7 @@ def configs(folder: Path, *, small: bool) -> dict[str, ConfigDict]:
         config.dataset.update({"data_dir": str(folder / "data"), **(SMALL if small else SIZES)})
         config.splits = shapes.splits
         config.input.update({field: shapes.input[field] for field in ("short_side", "long_side", "max_gt", "workers")})
+        config.net.head_features = shapes.net.head_features
         config.model.detections.nms_iou = 0.5
         rates = "learning_rate", "rate_by_fan_in", "bias_learning_rate_factor"
         config.optim.update({field: shapes.optim[field] for field in rates})

@@ -25,6 +25,8 @@ def get_config() -> ConfigDict:
     config.input.max_gt = 8
     config.input.workers = 2
 
+    config.net.head_features = 128
+
     # Sides of about 24, 40 and 72 pixels for objects of 19 to 81.
     config.anchors.scales = (1.5, 2.5, 4.5)
     config.model.train_proposals = ConfigDict({"pre_nms_top_n": 1000, "post_nms_top_n": 300, "nms_iou": 0.7})
