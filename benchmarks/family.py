@@ -5,7 +5,8 @@
 
 All start from random weights; VGG16 and, for R-CNN, AlexNet of a quarter of their channels. Seconds are of CPU, of one
 picture at a time in the test; training's are without the proposals, which are searched once for both that need them.
-The whole takes 71 minutes of CPU, on one core beside other work; training keeps two cores busy to 80 %.
+The whole took 71 minutes of CPU (with heads of 256), on one core beside other work; training keeps two cores busy to
+80 %.
 """
 
 import argparse

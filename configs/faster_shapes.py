@@ -39,11 +39,11 @@ def get_config() -> ConfigDict:
     config.optim.learning_rate = 0.02  # of He's standard deviation of each kernel
     config.optim.rate_by_fan_in = True
     config.optim.bias_learning_rate_factor = 0.07  # 1.4e-3
-    config.optim.warmup_steps = 200
+    config.optim.warmup_steps = 100
 
-    config.training.steps = 2_300
+    config.training.steps = 2_200
     config.training.log_every = 50
-    config.training.eval_every = 1_150
+    config.training.eval_every = 1_100
     config.training.checkpoint_every = 500
 
     config.evaluation.batch_size = 4

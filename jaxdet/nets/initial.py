@@ -1,8 +1,9 @@
 """How the kernels of convolutions and hidden layers are drawn where no weights are loaded: He's normal, mirrored.
 
 Channels come in pairs of opposite sign, so that the next layer, whose weights for a pair are opposite, too, sees
-relu(x) - relu(-x) = x: but for the poolings, the net begins as a linear one and its gradients tell the same of
-neighbouring inputs (Balduzzi et al. 2017, The shattered gradients problem, section 4: 'looks linear').
+relu(x) - relu(-x) = x: up to the last hidden layer, poolings and normalisations apart, the net begins as a linear one,
+and its gradients at similar inputs are more alike ('looks linear': Balduzzi et al. 2017, The shattered gradients
+problem, with He's normal for their orthogonal blocks). The RPN's layers and the last ones are drawn as the papers say.
 """
 
 import math
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen import initializers
 
-_he_normal = initializers.he_normal()  # He et al. 2015: variance 2 / inputs
+_he_normal = initializers.he_normal()  # He et al. 2015, truncated: variance 2 / inputs
 
 
 def first_layer(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
@@ -21,11 +22,14 @@ def first_layer(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.f
 
 
 def behind_relu(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-    """The kernel [..., inputs, outputs] of any other layer: every second input's weights, too, are minus those before.
+    """The kernel [..., inputs, outputs] of any other layer: those of every second input, too, are minus those before.
 
-    A kernel of several taps has most of its weight in the middle, as a binomial filter has: evenly weighted ones, one
-    behind the other, blur what small objects look like (after Xiao et al. 2018, Dynamical isometry and a mean field
-    theory of CNNs, whose kernels are one tap wide). The mean square of an input is kept.
+    Inputs 0 and 1, 2 and 3, ... of a group are pairs; an odd last one, and those that an odd group cuts apart, begin as
+    He's. With the ReLU behind it, the mean square of such pairs is kept.
+
+    The taps' standard deviations are in the ratios of a binomial filter, 1 2 1 along each axis of 3x3: equal ones, one
+    layer behind the other, spread what is seen of a small object over ever more cells (after Xiao et al. 2018,
+    Dynamical isometry and a mean field theory of CNNs, where only the middle tap is not zero).
     """
     kernel = _mirrored(_mirrored(_he_normal(key, shape, dtype), axis=-1), axis=-2)
     for axis, side in enumerate(shape[:-2]):
@@ -35,7 +39,7 @@ def behind_relu(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.f
 
 
 def _mirrored(kernel: jax.Array, axis: int) -> jax.Array:
-    """The first, third, ... slice along an axis, each followed by its negative."""
+    """The first, third, ... slice along an axis, each followed by its negative; an odd last one alone."""
     place = np.arange(kernel.shape[axis])
     return _scaled(jnp.take(kernel, place // 2 * 2, axis), (-1.0) ** place, axis)
 

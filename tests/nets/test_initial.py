@@ -5,6 +5,8 @@ import pytest
 from flax.linen import initializers
 
 from jaxdet.nets import initial
+from jaxdet.nets.conv import conv_general_dilated
+from jaxdet.nets.heads import HiddenLayers
 from jaxdet.nets.region_net import region_net
 
 KEYS = jax.random.split(jax.random.key(0), 13)
@@ -35,14 +37,18 @@ def test_an_odd_number_of_channels_leaves_the_last_one_alone():
     assert not np.isin(np.abs(kernel[4]), np.abs(kernel[:4])).any()
 
 
-def test_weights_have_hes_variance_and_the_taps_those_of_a_binomial_filter():
-    kernel = np.asarray(initial.behind_relu(jax.random.key(0), (3, 3, 256, 256), jnp.float32))
+@pytest.mark.parametrize("binomial", [(1, 2, 1), (1, 4, 6, 4, 1), (1,)])
+def test_weights_have_hes_variance_and_the_taps_those_of_a_binomial_filter(binomial):
+    side = len(binomial)
+    kernel = np.asarray(initial.behind_relu(jax.random.key(0), (side, side, 256, 256), jnp.float32))
     taps = kernel.std(axis=(2, 3))
-    np.testing.assert_allclose(np.square(taps).mean(), 2 / (9 * 256), rtol=0.02)
-    np.testing.assert_allclose(taps / taps[1, 1], np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]), rtol=0.03)
-    for shape in ((512, 512), (1, 1, 512, 512)):
-        even = np.asarray(initial.behind_relu(jax.random.key(0), shape, jnp.float32))
-        np.testing.assert_allclose(even.std(), (2 / 512) ** 0.5, rtol=0.02)
+    np.testing.assert_allclose(np.square(taps).mean(), 2 / (side * side * 256), rtol=0.02)
+    np.testing.assert_allclose(taps / taps.max(), np.outer(binomial, binomial) / max(binomial) ** 2, rtol=0.04)
+
+
+def test_a_hidden_layer_without_taps_has_hes_variance():
+    kernel = np.asarray(initial.behind_relu(jax.random.key(0), (512, 512), jnp.bfloat16), np.float32)
+    np.testing.assert_allclose(kernel.std(), (2 / 512) ** 0.5, rtol=0.02)
 
 
 def test_thirteen_layers_begin_as_a_linear_map_of_unchanged_power():
@@ -66,3 +72,28 @@ def test_every_hidden_layer_is_mirrored_and_the_first_in_its_outputs_alone(backb
         np.testing.assert_array_equal(kernel[..., 0::2], -kernel[..., 1::2])
         opposite = float(jnp.abs(kernel[..., 0 : kernel.shape[-2] // 2 * 2 : 2, :] + kernel[..., 1::2, :]).max()) == 0
         assert opposite == (name != first)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_convolutions_one_behind_the_other_begin_linear(groups):
+    def two(x):
+        x = conv_general_dilated(x, kernels[0], (1, 1), "SAME", **options)
+        return conv_general_dilated(jax.nn.relu(x), kernels[1], (1, 1), "SAME", **options, feature_group_count=groups)
+
+    options = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    first = initial.first_layer(KEYS[0], (3, 3, 3, 16))
+    kernels = first, initial.behind_relu(KEYS[1], (3, 3, 16 // groups, 8))
+    a, b = jax.random.normal(KEYS[2], (2, 1, 6, 7, 3))
+    np.testing.assert_allclose(two(a + b), two(a) + two(b), atol=1e-4)
+
+
+def test_the_hidden_layers_begin_linear_in_what_they_see_of_the_convolutions():
+    def fc7(x):
+        channels = jax.nn.relu(x @ initial.first_layer(KEYS[0], (5, 8)))
+        pairs = hidden.apply({"params": params}, channels.reshape(1, 2, 3, 3, 8), None)
+        return pairs[..., 0::2] - pairs[..., 1::2]  # before its ReLU
+
+    hidden = HiddenLayers(features=16, dropout=0.0)
+    params = hidden.init(KEYS[1], jnp.zeros((1, 2, 3, 3, 8)), None)["params"]
+    a, b = jax.random.normal(KEYS[2], (2, 2 * 3 * 3, 5))
+    np.testing.assert_allclose(fc7(a + b), fc7(a) + fc7(b), atol=1e-4)
