@@ -22,7 +22,7 @@ def first_layer(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.f
 
 
 def behind_relu(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-    """The kernel [..., inputs, outputs] of any other layer: those of every second input, too, are minus those before.
+    """The kernel [..., inputs, outputs] of any other layer: the inputs, too, come in pairs of opposite weights.
 
     Inputs 0 and 1, 2 and 3, ... of a group are pairs; an odd last one, and those that an odd group cuts apart, begin as
     He's. With the ReLU behind it, the mean square of such pairs is kept.
