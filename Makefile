@@ -1,4 +1,4 @@
-# make demo   generates data, trains, evaluates, draws: about ten minutes on two cores
+# make demo   generates data, trains, evaluates, draws: three and a half to ten minutes on two cores
 # make test   the whole test suite
 # Both build .venv from requirements.txt first; they need only python3 (3.11 to 3.13) and make.
 
