@@ -63,8 +63,8 @@ def run(
             raise
         print(f"error: {_too_little_memory(error)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped by SIGINT", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(" ".join(["stopped by SIGINT", *map(str, interrupt.args)]), file=sys.stderr)
         sys.exit(130)
 
 

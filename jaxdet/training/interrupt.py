@@ -39,7 +39,7 @@ class StopRequest:
 
     def _note(self, number, frame):
         if self._signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("a second time, so without saving the steps since the last checkpoint")
         self._signal = number
         if self._raises:
             self._raises = False

@@ -14,6 +14,8 @@ from jaxdet.training.metrics import MetricsWriter
 from jaxdet.training.optimizer import LearningRate
 from jaxdet.training.progress import Progress
 
+AHEAD = 2  # steps left on the device while the host goes on: more would delay the answer to Ctrl-C, by 32 on a CPU
+
 
 class TrainingError(InputError):
     """Training went wrong in a way only its user can mend; scripts print it without a traceback."""
@@ -42,11 +44,15 @@ class Recorder:
     def add(self, step: int, image_id: np.ndarray, metrics: Metrics) -> None:
         """Takes the metrics, on the device, of the step just handed to it; fetches a finished window of earlier ones.
 
+        Waits for the device where it is more than AHEAD steps behind.
+
         Raises:
           TrainingError: see `fetch`.
         """
         self._progress.step(step)
         self._waiting.append((step, image_id, metrics))
+        if len(self._waiting) > AHEAD:
+            jax.block_until_ready(self._waiting[-1 - AHEAD][2])
         if (step - 1) % self._log_every == 0:
             self.fetch(leave=1)
 

@@ -18,7 +18,7 @@ def test_a_signal_waits_for_the_end_of_the_step(number):
 def test_second_ctrl_c_stops_at_once():
     with stop_request():
         signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="without saving"):
             signal.raise_signal(signal.SIGINT)
 
 

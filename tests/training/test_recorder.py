@@ -46,6 +46,23 @@ def test_means_of_windows_are_written_a_step_late():
     assert log.lines[1:] == [(6, "train", {"loss": 5.0, "learning_rate": 0.1})]
 
 
+class Figure(float):
+    """One of a step's figures, that notes when somebody waits for it."""
+
+    waited = ()
+
+    def block_until_ready(self):
+        Figure.waited += (int(self),)
+        return self
+
+
+def test_the_host_is_two_steps_ahead_of_the_device_at_most():
+    made = Recorder(Log(), Log(), log_every=100, learning_rate=lambda step: 0.1, image_names=["photo"], window={})
+    for step in range(2, 7):  # step 1 is followed by a fetch
+        made.add(step, np.array([0]), {"loss": Figure(step)})
+    assert Figure.waited == (2, 3, 4)
+
+
 def test_the_last_steps_are_written_though_they_fill_no_window():
     log = Log()
     log.steps = 5
