@@ -24,7 +24,7 @@ demo: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:gl
 demo: .venv/installed
 	$(BIN)/python train.py --config=configs/faster_shapes.py --workdir=$(WORKDIR)
 	$(BIN)/python evaluate.py --workdir=$(WORKDIR)
-	@echo "Pictures of detections on the test split: $(WORKDIR)/evaluation/test/pictures"
+	@echo "Pictures of detections on the test split: $(WORKDIR)/evaluation/test/pictures/all.png"
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
