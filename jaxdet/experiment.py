@@ -128,8 +128,8 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, part: str, check
     batches = eval_batches_of(config, dataset, proposals)
     found = detect_split(lambda batch: detect(params, shard_batch(batch, mesh)), batches)
     found = best_of_each_class(found, images=len(dataset), mean=config.evaluation.detections_per_class)
-    summary = summarize(found, truth, class_names) | {"not_as_trained": changed}
-    summary |= {"split": config.splits[part], "checkpoint": source.name}
+    scored = {"not_as_trained": changed, "split": config.splits[part], "checkpoint": source.name}
+    summary = summarize(found, truth, class_names) | scored
     if proposals is not None:
         summary["proposals"] = proposal_recall(proposals, map(dataset.annotations, range(len(dataset))))
     if jax.process_index() == 0:

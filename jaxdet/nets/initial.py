@@ -31,7 +31,7 @@ def behind_relu(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.f
     layer behind the other, spread what is seen of a small object over ever more cells (after Xiao et al. 2018,
     Dynamical isometry and a mean field theory of CNNs, where only the middle tap is not zero).
     """
-    kernel = _mirrored(_mirrored(_he_normal(key, shape, dtype), axis=-1), axis=-2)
+    kernel = _mirrored(first_layer(key, shape, dtype), axis=-2)
     for axis, side in enumerate(shape[:-2]):
         weight = np.array([math.comb(side - 1, i) for i in range(side)])
         kernel = _scaled(kernel, weight / np.sqrt(np.square(weight).mean()), axis)
