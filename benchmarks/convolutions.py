@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdet.nets.conv import conv_general_dilated
+from jaxdet.nets.layers.fast_conv import conv_general_dilated
 from jaxdet.nets.vgg16 import BLOCKS
 
 

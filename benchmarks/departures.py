@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdet import commands
-from jaxdet.data import devkit, plan
-from jaxdet.data.annotations import annotated_size, read_objects, read_xml
+from jaxdet.data import buckets
+from jaxdet.data.datasets import voc_layout
+from jaxdet.data.datasets.voc_xml import annotated_size, read_objects, read_xml
 from jaxdet.data.transforms import pad_ground_truth, resize_scale
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.evaluation.voc_ap import average_precision
@@ -178,9 +179,9 @@ def ties():
 
 def annotations(folder):
     """(height, width) and boxes f32[G,4] of each photo of trainval, without the difficult objects."""
-    folder = devkit.find_devkit(folder)
-    class_names = devkit.find_class_names(folder)
-    for name in devkit.read_split(folder, "trainval"):
+    folder = voc_layout.find_devkit(folder)
+    class_names = voc_layout.find_class_names(folder)
+    for name in voc_layout.read_split(folder, "trainval"):
         root = read_xml(folder / "Annotations" / f"{name}.xml")
         size = annotated_size(root)
         objects, _ = read_objects(root, *size, class_names)
@@ -222,7 +223,7 @@ def real_epochs(photos, assigned):
     print(f"pairs: {share:.1%} of those drawn there have photos of two buckets; here none")
     mirrored = np.zeros(len(photos))
     for epoch in range(28):  # the 70,000 steps of two images
-        for batch in plan.train_plan(assigned, batch_size=1, seed=3, epoch=epoch):
+        for batch in buckets.train_plan(assigned, batch_size=1, seed=3, epoch=epoch):
             mirrored[batch.image_id] += batch.flip
     print(
         f"mirrored in 28 epochs: {mirrored.mean():.1f} times, standard deviation {mirrored.std():.1f}; there 14 times"
@@ -241,7 +242,7 @@ def main(folders):
     ties()
     for folder in folders:
         photos = list(annotations(folder))
-        assigned = plan.assign_buckets(np.array([size for size, _ in photos]), **SIDES)
+        assigned = buckets.assign_buckets(np.array([size for size, _ in photos]), **SIDES)
         real_boxes(photos, assigned)
         real_epochs(photos, assigned)
 

@@ -17,10 +17,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxdet.data.dataset import open_split
+from jaxdet.data.datasets.shapes import draw_scene
+from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import train_batches
-from jaxdet.data.shapes import draw_scene
 from jaxdet.data.transforms import resize
-from jaxdet.data.voc import prepare_devkit
 
 IMAGES, ROUNDS, SIDES = 200, 3, {"short_side": 600, "long_side": 1000}
 

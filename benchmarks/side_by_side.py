@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxdet import workdir
 from jaxdet.building import open_dataset
-from jaxdet.evaluation.predict import ground_truth_table
+from jaxdet.evaluation.detect import ground_truth_table
 from jaxdet.evaluation.tables import DetectionTable
 from jaxdet.evaluation.voc_ap import average_precision
 

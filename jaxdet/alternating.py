@@ -16,15 +16,15 @@ from jaxdet.building import build_region_net, build_rpn, shapes
 from jaxdet.checks import InputError, bind
 from jaxdet.data.dataset import Dataset
 from jaxdet.fitting import learning, normalised, run_stage, starting_from
-from jaxdet.models.detector import Detector, Params
+from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import NORMALISATION, fast_rcnn, fold_normalisation
 from jaxdet.models.rpn import rpn_detector
 from jaxdet.ops.propose import propose
-from jaxdet.proposals.cache import ProposalTable
 from jaxdet.rpn_proposals import rpn_proposals
 from jaxdet.sections import stage_config
 from jaxdet.training.checkpoints import has_checkpoint, save_params
 from jaxdet.training.state import flatten
+from jaxdet.types import Params, ProposalTable
 
 RPN = ("rpn_",)
 HEAD = ("fc6", "fc7", "cls_score", "bbox_pred")

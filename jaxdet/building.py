@@ -12,11 +12,11 @@ from ml_collections import ConfigDict
 
 from jaxdet.checks import InputError, bind, nearest
 from jaxdet.data.dataset import Dataset, open_split
+from jaxdet.data.datasets.shapes import prepare_shapes
+from jaxdet.data.datasets.voc_folder import prepare_devkit
+from jaxdet.data.datasets.voc_splits import open_voc
 from jaxdet.data.pipeline import eval_batches, photo_batch, train_batches
-from jaxdet.data.shapes import prepare_shapes
-from jaxdet.data.voc import prepare_devkit
-from jaxdet.data.voc_splits import open_voc
-from jaxdet.models.detector import Detector, Params
+from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import fast_rcnn
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.models.rcnn import rcnn
@@ -24,12 +24,11 @@ from jaxdet.models.rpn import Rpn, region_proposal_network
 from jaxdet.nets.crop_net import CropNet, crop_net
 from jaxdet.nets.region_net import STRIDE, RegionNet, region_net
 from jaxdet.ops.anchors import base_anchors
-from jaxdet.proposals.cache import ProposalTable
 from jaxdet.proposals.search import search_split
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.training import state
 from jaxdet.training.sharding import check_batch_size, data_mesh
-from jaxdet.types import Batch
+from jaxdet.types import Batch, Params, ProposalTable
 
 DATASETS = {"shapes": prepare_shapes, "devkit": prepare_devkit, "voc": open_voc}
 NO_SVD = (0, 0)

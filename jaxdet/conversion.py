@@ -12,13 +12,13 @@ from jaxdet import sections
 from jaxdet import workdir as workdirs
 from jaxdet.building import build_detector, check_fit
 from jaxdet.checks import InputError, bind
-from jaxdet.data.voc_official import CLASS_NAMES
+from jaxdet.data.datasets.voc import CLASS_NAMES
 from jaxdet.experiment import start
-from jaxdet.models.detector import Params
+from jaxdet.io.lock import locked
 from jaxdet.training import state
 from jaxdet.training.checkpoints import Checkpoints, has_checkpoint
-from jaxdet.training.lock import locked
 from jaxdet.training.optimizer import make_optimizer
+from jaxdet.types import Params
 from jaxdet.weights.torch import identify, simple_faster_rcnn, state_dict, torchvision_faster_rcnn
 from jaxdet.weights.torch_file import read_torch_file
 

@@ -26,18 +26,19 @@ from jaxdet.building import (
 from jaxdet.checks import InputError
 from jaxdet.data.dataset import Dataset
 from jaxdet.evaluation.coco_json import write_coco
-from jaxdet.evaluation.predict import detect_split, ground_truth_table
+from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.recall import proposal_recall
 from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
 from jaxdet.evaluation.tables import DetectionTable, best_of_each_class
 from jaxdet.fitting import Split, check_training, learning, normalised, run_stage, starting_from
-from jaxdet.models.detector import Detector, Params
+from jaxdet.io.lock import locked
+from jaxdet.models.detector import Detector
 from jaxdet.nets.svd import compress
 from jaxdet.rcnn_stages import train_rcnn
 from jaxdet.starting import settle
 from jaxdet.training.checkpoints import find_checkpoint, restore_params
-from jaxdet.training.lock import locked
 from jaxdet.training.sharding import data_mesh, replicate, shard_batch
+from jaxdet.types import Params
 
 log = logging.getLogger(__name__)
 

@@ -13,20 +13,19 @@ from ml_collections import ConfigDict
 from jaxdet.building import batches_of, eval_batches_of, shapes
 from jaxdet.checks import InputError, bind, nearest
 from jaxdet.data.dataset import Dataset
-from jaxdet.evaluation.predict import detect_split, ground_truth_table
+from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
-from jaxdet.models.detector import Detector, Params
+from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import NORMALISATION, with_normalisation
-from jaxdet.proposals.cache import ProposalTable
-from jaxdet.proposals.statistics import delta_statistics
+from jaxdet.proposals.delta_statistics import delta_statistics
 from jaxdet.starting import starting_params
 from jaxdet.training import loop, state
 from jaxdet.training.checkpoints import find_checkpoint, finished_params, has_checkpoint
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
-from jaxdet.training.stages import Stage, check_fits, start_from
 from jaxdet.training.step import make_train_step
-from jaxdet.types import Batch, Detections
+from jaxdet.training.transfer import Stage, check_fits, start_from
+from jaxdet.types import Batch, Detections, Params, ProposalTable
 from jaxdet.workdir import is_trained
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxdet import visualize
 from jaxdet.checks import InputError
-from jaxdet.data import photo
+from jaxdet.data import image_file
 from jaxdet.types import Detections
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,9 @@ def find(paths: Sequence[str]) -> list[Path]:
       InputError: a path does not exist, a folder holds no photo, or nothing was named.
     """
     if not paths:
-        raise InputError("photos: none given; name files or folders, as in: predict.py --workdir=... photo.jpg folder/")
+        raise InputError(
+            "photos: none given; name files or folders, as in: predict.py --workdir=... image_file.jpg folder/"
+        )
     found = []
     for path in map(Path, paths):
         if not path.exists():
@@ -56,7 +58,7 @@ def annotate(
     listed, names = {}, _output_names(files)
     for file, name in zip(files, names, strict=True):
         try:
-            image = photo.decode(file, name=str(file))
+            image = image_file.decode(file, name=str(file))
         except InputError as error:
             log.warning("skipped: %s", error)
             continue

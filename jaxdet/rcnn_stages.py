@@ -17,16 +17,16 @@ from jaxdet.building import build_crop_net, build_detector, search_parameters
 from jaxdet.data.dataset import Dataset
 from jaxdet.data.pipeline import photo_batch
 from jaxdet.fitting import Split, learning, run_stage, starting_from
+from jaxdet.io.keyed_folder import claim_folder, load_arrays, save_arrays
+from jaxdet.io.progress import progress
 from jaxdet.linear.bbox_ridge import fit_bbox_ridge
 from jaxdet.linear.features import FeatureFolder, mean_norm
-from jaxdet.linear.kept import claim_folder, load_arrays, save_arrays
 from jaxdet.linear.regions import Regions, box_examples, regions_of
 from jaxdet.linear.svm import fit_svms
-from jaxdet.models.detector import Params
 from jaxdet.models.rcnn import rcnn_features
-from jaxdet.progress_bar import progress
 from jaxdet.training.checkpoints import has_checkpoint, save_params
 from jaxdet.training.state import digest
+from jaxdet.types import Params
 
 log = logging.getLogger(__name__)
 

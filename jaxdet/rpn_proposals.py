@@ -12,14 +12,14 @@ from ml_collections import ConfigDict
 
 from jaxdet.building import eval_batches_of
 from jaxdet.data.dataset import Dataset
-from jaxdet.evaluation.predict import detect_split
-from jaxdet.models.detector import Detector, Params
-from jaxdet.progress_bar import progress
-from jaxdet.proposals.cache import ProposalTable, open_proposals
+from jaxdet.evaluation.detect import detect_split
+from jaxdet.io.progress import progress
+from jaxdet.models.detector import Detector
+from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.writer import ProposalWriter
 from jaxdet.training.sharding import data_mesh, replicate, shard_batch
 from jaxdet.training.state import digest
-from jaxdet.types import Record
+from jaxdet.types import Params, ProposalTable, Record
 
 log = logging.getLogger(__name__)
 

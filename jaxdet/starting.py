@@ -6,8 +6,8 @@ from ml_collections import ConfigDict
 
 from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
-from jaxdet.models.detector import Params
 from jaxdet.training.checkpoints import restore_params
+from jaxdet.types import Params
 from jaxdet.weights.pretrained import PRETRAINED, is_published, load_pretrained, origin
 
 FROM_SCRATCH = {"normalisation": "torchvision", "pooling": "ceil"}

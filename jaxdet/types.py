@@ -9,20 +9,74 @@ valid result.
 """
 
 import dataclasses
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
+Params = dict[str, Any]  # nested dict: layer name -> {"kernel", "bias"} -> f32 array
+Metrics = dict[str, jax.Array]  # metric name -> scalar
+
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-    """One annotated image as a data set gives it: host arrays, unpadded, in original pixels."""
+class Annotation:
+    """The objects of one image: host arrays, unpadded, in original pixels."""
 
     name: str  # file name without suffix, unique in its split
-    image: np.ndarray  # u8[H,W,3] RGB; H = W = 0 where only the annotation was read
     boxes: np.ndarray  # f32[G,4]
     labels: np.ndarray  # i32[G] 1..K
     difficult: np.ndarray  # bool[G]
+
+
+@dataclasses.dataclass(frozen=True)
+class Record(Annotation):
+    """One annotated image."""
+
+    image: np.ndarray  # u8[H,W,3] RGB
+
+
+@dataclasses.dataclass(frozen=True)
+class ProposalTable:
+    """The proposals of every image of a split; table[i] gives those of image i, f32[n,4], best first."""
+
+    boxes: np.ndarray  # f32[T,4] in original pixels, image after image
+    starts: np.ndarray  # i64[N+1] image i has boxes[starts[i]:starts[i + 1]]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        if not 0 <= i < len(self):
+            raise IndexError(f"ProposalTable: image must be in 0..{len(self) - 1}, got {i}.")
+        return self.boxes[self.starts[i] : self.starts[i + 1]]
+
+
+class Dataset(Protocol):
+    """An annotated split with random access; image i has one place in all attributes.
+
+    Attributes:
+      class_names: K names without background; label k is class_names[k - 1].
+      names: N image names, each once.
+      image_sizes: i32[N,2] original (height, width).
+      object_counts: i32[N] objects that are not difficult.
+      fingerprint: a key that changes with the names, their order, the pixels or the annotations.
+    """
+
+    class_names: tuple[str, ...]
+    names: list[str]
+    image_sizes: np.ndarray
+    object_counts: np.ndarray
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int) -> Record: ...
+
+    def annotations(self, i: int) -> Annotation:
+        """Reads the objects of image i without decoding its pixels."""
+        ...
 
 
 def _pytree(cls):

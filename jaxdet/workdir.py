@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxdet.checks import InputError
-from jaxdet.whole_file import whole_file
+from jaxdet.io.atomic import whole_file
 
 NAME = "experiment.json"
 

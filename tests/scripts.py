@@ -18,11 +18,12 @@ import numpy as np
 from PIL import Image
 
 from configs import fast_devkit
-from jaxdet.proposals.cache import ProposalTable, save_proposals
+from jaxdet.proposals.file import save_proposals
 from jaxdet.proposals.search import search_key
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.training.checkpoints import restore_params
 from jaxdet.training.state import flatten
+from jaxdet.types import ProposalTable
 from tests import xla
 
 ROOT = pathlib.Path(__file__).parents[1]

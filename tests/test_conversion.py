@@ -14,8 +14,8 @@ from PIL import Image
 from configs import faster_devkit, simple_faster_rcnn
 from jaxdet import conversion, starting, workdir
 from jaxdet.checks import InputError
-from jaxdet.data import shape_drawing
-from jaxdet.data.voc_official import CLASS_NAMES
+from jaxdet.data.datasets import shape_drawing
+from jaxdet.data.datasets.voc import CLASS_NAMES
 from jaxdet.training.checkpoints import restore_params
 from jaxdet.weights import torch
 from tests.golden.make_weights import image

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from jaxdet import rpn_proposals as module
 from jaxdet.checks import InputError
 from jaxdet.models.detector import Detector
-from jaxdet.proposals.cache import parts_folder
+from jaxdet.proposals.file import parts_folder
 from jaxdet.rpn_proposals import rpn_proposals
 from jaxdet.types import Detections, Record
 
@@ -56,7 +56,7 @@ class Photos:
             raise KeyboardInterrupt
         self.read.append(i)
         nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int32), np.zeros(0, bool)
-        return Record(str(i), np.full((*SIZES[i], 3), i, np.uint8), *nothing)
+        return Record(str(i), *nothing, image=np.full((*SIZES[i], 3), i, np.uint8))
 
 
 @pytest.fixture

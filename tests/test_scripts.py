@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from configs import faster_shapes
-from jaxdet.training.lock import locked
+from jaxdet.io.lock import locked
 from tests.scripts import TINY_SHAPES
 
 DEVKIT, VOC = "--config=configs/faster_devkit.py", "--config=configs/faster_voc.py"

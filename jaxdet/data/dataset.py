@@ -4,15 +4,16 @@ import functools
 import hashlib
 import json
 from collections import Counter
+from typing import Any
 
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxdet.checks import InputError, nearest
-from jaxdet.data.image_index import read_index
-from jaxdet.data.voc_features import continuous_boxes
-from jaxdet.types import Record
+from jaxdet.data.datasets.features import continuous_boxes
+from jaxdet.data.datasets.image_index import read_index
+from jaxdet.types import Annotation, Record
 
 DECODERS = {"image": tfds.decode.SkipDecoding()}
 
@@ -53,11 +54,14 @@ class Dataset:
 
     def __getitem__(self, i: int) -> Record:
         """Record i with its image decoded to RGB; all objects, the difficult ones flagged."""
-        return self._record(i, decode=True)
+        source, place = self._records[i]
+        example = source[place]
+        return Record(**self._objects(i, example["objects"]), image=_decode(example["image"]))
 
-    def annotations(self, i: int) -> Record:
-        """Record i with an empty image u8[0,0,3]: nothing is decoded."""
-        return self._record(i, decode=False)
+    def annotations(self, i: int) -> Annotation:
+        """The objects of image i; its pixels are not decoded."""
+        source, place = self._records[i]
+        return Annotation(**self._objects(i, source[place]["objects"]))
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -74,19 +78,14 @@ class Dataset:
                 digest.update(f"{name} {values.shape}".encode() + values.tobytes())
         return digest.hexdigest()[:16]
 
-    def _record(self, i: int, *, decode: bool) -> Record:
-        source, place = self._records[i]
-        example = source[place]
-        image = _decode(example["image"]) if decode else np.zeros((0, 0, 3), np.uint8)
-        objects = example["objects"]
+    def _objects(self, i: int, objects: dict[str, np.ndarray]) -> dict[str, Any]:
         height, width = self.image_sizes[i].tolist()
-        return Record(
-            name=self.names[i],
-            image=image,
-            boxes=continuous_boxes(np.reshape(objects["bbox"], (-1, 4)), height, width),
-            labels=np.array(objects["label"], np.int32) + np.int32(1),
-            difficult=np.array(objects["is_difficult"], bool),
-        )
+        return {
+            "name": self.names[i],
+            "boxes": continuous_boxes(np.reshape(objects["bbox"], (-1, 4)), height, width),
+            "labels": np.array(objects["label"], np.int32) + np.int32(1),
+            "difficult": np.array(objects["is_difficult"], bool),
+        }
 
 
 def open_split(builder: tfds.core.DatasetBuilder, split: str) -> Dataset:

@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.data import plan, rows
+from jaxdet.data import buckets, collate
 from jaxdet.data.dataset import Dataset
-from jaxdet.proposals.cache import ProposalTable
-from jaxdet.types import Batch
+from jaxdet.types import Batch, ProposalTable
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +57,10 @@ def train_batches(
             of another number of images, or max_proposals does not fit them.
         Whatever reading an image raised, at the step that needs it.
     """
-    plan.check_rows(batch_size, process_count)
+    buckets.check_rows(batch_size, process_count)
     _check_positive(max_gt=max_gt, workers=workers)
     _check_proposals(proposals, len(dataset), max_proposals)
-    assigned = plan.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
+    assigned = buckets.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
     crowded = int((dataset.object_counts > max_gt).sum())
     if crowded:
         logger.warning(
@@ -69,15 +68,15 @@ def train_batches(
             *(crowded, len(dataset), max_gt, dataset.object_counts.max()),
         )
 
-    def planned() -> Iterator[plan.PlannedBatch]:
-        first_epoch, position = divmod(start_step, plan.batches_per_epoch(assigned, batch_size=batch_size))
+    def planned() -> Iterator[buckets.PlannedBatch]:
+        first_epoch, position = divmod(start_step, buckets.batches_per_epoch(assigned, batch_size=batch_size))
         for epoch in itertools.count(first_epoch):
-            yield from plan.train_plan(assigned, batch_size=batch_size, seed=seed, epoch=epoch)[position:]
+            yield from buckets.train_plan(assigned, batch_size=batch_size, seed=seed, epoch=epoch)[position:]
             position = 0
 
     mine = (batch.rows(process_index, process_count) for batch in planned())
     sides = {"short_side": short_side, "long_side": long_side}
-    fill = functools.partial(rows.fill, dataset=dataset, proposals=proposals, use_difficult=use_difficult, **sides)
+    fill = functools.partial(collate.fill, dataset=dataset, proposals=proposals, use_difficult=use_difficult, **sides)
     return _prefetch(mine, fill, workers=workers, flip=flip, max_gt=max_gt, max_proposals=max_proposals)
 
 
@@ -99,14 +98,14 @@ def eval_batches(
 
     Args as in train_batches. All processes yield the same number of batches, with the same buckets.
     """
-    plan.check_rows(batch_size, process_count)
+    buckets.check_rows(batch_size, process_count)
     _check_positive(max_gt=max_gt, workers=workers)
     _check_proposals(proposals, len(dataset), max_proposals)
-    assigned = plan.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
-    planned = plan.eval_plan(assigned, batch_size=batch_size)
+    assigned = buckets.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
+    planned = buckets.eval_plan(assigned, batch_size=batch_size)
     mine = (batch.rows(process_index, process_count) for batch in planned)
     sides = {"short_side": short_side, "long_side": long_side}
-    fill = functools.partial(rows.fill, dataset=dataset, proposals=proposals, use_difficult=use_difficult, **sides)
+    fill = functools.partial(collate.fill, dataset=dataset, proposals=proposals, use_difficult=use_difficult, **sides)
     return _prefetch(mine, fill, workers=workers, flip=False, max_gt=max_gt, max_proposals=max_proposals)
 
 
@@ -124,12 +123,12 @@ def photo_batch(
         proposals: f32[n,4] best first, in pixels of the photo; max_proposals: as in train_batches.
     """
     _check_slots(proposals, max_proposals)
-    (bucket,) = plan.assign_buckets(np.array([image.shape[:2]]), short_side=short_side, long_side=long_side)
-    batch = rows.empty_batch(bucket, 1, max_gt=1, max_proposals=max_proposals)
+    (bucket,) = buckets.assign_buckets(np.array([image.shape[:2]]), short_side=short_side, long_side=long_side)
+    batch = collate.empty_batch(bucket, 1, max_gt=1, max_proposals=max_proposals)
     batch.image_valid[0] = True
-    rows.place_image(batch, 0, image, short_side=short_side, long_side=long_side)
+    collate.place_image(batch, 0, image, short_side=short_side, long_side=long_side)
     if proposals is not None:
-        rows.attach_proposals(batch, 0, proposals)
+        collate.attach_proposals(batch, 0, proposals)
     return batch
 
 
@@ -155,7 +154,7 @@ def _check_proposals(proposals: ProposalTable | None, images: int, max_proposals
 
 
 def _prefetch(
-    planned: Iterable[plan.PlannedBatch],
+    planned: Iterable[buckets.PlannedBatch],
     fill: Callable[..., None],
     *,
     workers: int,
@@ -171,8 +170,8 @@ def _prefetch(
     pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="input")
     making: collections.deque[tuple[Batch, list[concurrent.futures.Future]]] = collections.deque()
 
-    def start(part: plan.PlannedBatch) -> None:
-        batch = rows.empty_batch(part.bucket, len(part.image_id), max_gt=max_gt, max_proposals=max_proposals)
+    def start(part: buckets.PlannedBatch) -> None:
+        batch = collate.empty_batch(part.bucket, len(part.image_id), max_gt=max_gt, max_proposals=max_proposals)
         batch.image_id[:], batch.image_valid[:] = part.image_id, part.valid
         mirrored = part.flip & flip
         tasks = [pool.submit(fill, batch, i, mirrored=mirrored[i]) for i in range(len(mirrored))]

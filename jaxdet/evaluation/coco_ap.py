@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from jaxdet.evaluation.overlap import box_area, box_iou
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable, check_labels
+from jaxdet.ops.boxes_np import box_area, box_iou
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # T
 RECALL_THRESHOLDS = np.linspace(0.0, 1.0, 101)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
-from jaxdet.whole_file import whole_file
+from jaxdet.io.atomic import whole_file
 
 
 def write_coco(

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from jaxdet.evaluation.overlap import box_iou
-from jaxdet.types import Record
+from jaxdet.ops.boxes_np import box_iou
+from jaxdet.types import Annotation
 
 
 def proposal_recall(
-    proposals: Sequence[np.ndarray], annotations: Iterable[Record], *, ious: Sequence[float] = (0.5, 0.7)
+    proposals: Sequence[np.ndarray], annotations: Iterable[Annotation], *, ious: Sequence[float] = (0.5, 0.7)
 ) -> dict[str, float]:
     """The share of objects with a proposal of IoU >= t for each t, of any class (Hosang et al. 2016, section 4).
 

@@ -17,7 +17,7 @@ from jaxdet.checks import InputError
 from jaxdet.evaluation.coco_ap import coco_statistics
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
-from jaxdet.whole_file import whole_file
+from jaxdet.io.atomic import whole_file
 
 VOC_SCORES = {  # name in metrics.json -> arguments of average_precision
     "voc07@0.5": {"metric": "voc07", "iou_threshold": 0.5},

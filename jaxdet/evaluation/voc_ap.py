@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from jaxdet.evaluation.overlap import box_iou
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable, check_labels
+from jaxdet.ops.boxes_np import box_iou
 
 
 def average_precision(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.linear.kept import claim_folder
+from jaxdet.io.keyed_folder import claim_folder
 
 INDEX = "images.bin"
 

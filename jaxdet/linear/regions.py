@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from jaxdet.evaluation.overlap import box_deltas, box_iou
-from jaxdet.types import Record
+from jaxdet.ops.boxes_np import box_deltas, box_iou
+from jaxdet.types import Annotation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Regions:
     overlaps: np.ndarray  # f32[n,K] IoU with the best ground truth box of each class; 0 where there is none
 
 
-def regions_of(record: Record, proposals: np.ndarray, *, num_classes: int) -> Regions:
+def regions_of(record: Annotation, proposals: np.ndarray, *, num_classes: int) -> Regions:
     """Puts the ground truth of an image before its proposals f32[P,4], both in original pixels.
 
     Difficult objects count like the others, as in the original (roidb_from_voc).

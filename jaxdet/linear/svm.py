@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxdet.io.keyed_folder import load_arrays, save_arrays
+from jaxdet.io.progress import progress
 from jaxdet.linear.features import mean_norm
-from jaxdet.linear.kept import load_arrays, save_arrays
 from jaxdet.linear.regions import Regions
-from jaxdet.progress_bar import progress
 
 logger = logging.getLogger(__name__)
 

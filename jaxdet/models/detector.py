@@ -2,15 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxdet.types import Batch, Detections
-
-Params = dict[str, Any]  # nested dict, layer name -> {"kernel", "bias"} -> f32 array
-Metrics = dict[str, jax.Array]  # scalars
+from jaxdet.types import Batch, Detections, Metrics, Params
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdet.checks import bind
-from jaxdet.models.detector import Detector, Params, image_mean, keys_of
+from jaxdet.models.detector import Detector, image_mean, keys_of
 from jaxdet.models.roi_pooling import roi_pooling_of
 from jaxdet.nets.region_net import RegionNet
 from jaxdet.ops import targets
 from jaxdet.ops.detect import detect
 from jaxdet.ops.losses import roi_loss
-from jaxdet.types import Batch, Proposals, RoiTargets
+from jaxdet.types import Batch, Params, Proposals, RoiTargets
 
 NORMALISATION = "bbox_targets"  # the parameters that no gradient changes: mean and std of the deltas
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jaxdet.checks import InputError, nearest
 from jaxdet.nets.alexnet import AlexNet
-from jaxdet.nets.normalise import NORMALISATIONS
+from jaxdet.nets.preprocessing import NORMALISATIONS
 from jaxdet.nets.vgg16 import VGG16
 from jaxdet.nets.zf import ZF
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxdet.checks import InputError
 from jaxdet.nets.backbones import STRIDE, make_backbone
 from jaxdet.nets.heads import HiddenLayers
-from jaxdet.nets.masking import max_pool_2x2, max_pool_3x3
-from jaxdet.nets.normalise import NORMALISATIONS
+from jaxdet.nets.layers.pooling import max_pool_2x2, max_pool_3x3
+from jaxdet.nets.preprocessing import NORMALISATIONS
 
 INPUT_SIZES = {"alexnet": 227, "vgg16": 224}
 

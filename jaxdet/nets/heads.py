@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdet.nets.conv import conv_general_dilated
-from jaxdet.nets.initial import behind_relu
+from jaxdet.nets.layers.fast_conv import conv_general_dilated
+from jaxdet.nets.layers.initializers import behind_relu
 
 
 class RpnHead(nn.Module):

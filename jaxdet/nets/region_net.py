@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxdet.nets.backbones import STRIDE, make_backbone
 from jaxdet.nets.heads import BoxHead, HiddenLayers, RpnHead
-from jaxdet.nets.normalise import NORMALISATIONS
+from jaxdet.nets.preprocessing import NORMALISATIONS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdet.nets.conv_relu import conv_relu
-from jaxdet.nets.initial import behind_relu, first_layer
-from jaxdet.nets.masking import max_pool_2x2, zero_outside
+from jaxdet.nets.layers.conv_relu import conv_relu
+from jaxdet.nets.layers.initializers import behind_relu, first_layer
+from jaxdet.nets.layers.pooling import max_pool_2x2, zero_outside
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions)
 LAYERS = tuple(f"conv{block}_{i}" for block, (_, n) in enumerate(BLOCKS, 1) for i in range(1, n + 1))

@@ -6,10 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdet.nets.conv_relu import conv_relu
-from jaxdet.nets.initial import first_layer
-from jaxdet.nets.lrn import lrn_within_channel
-from jaxdet.nets.masking import max_pool_3x3, zero_outside
+from jaxdet.nets.layers.conv_relu import conv_relu
+from jaxdet.nets.layers.initializers import first_layer
+from jaxdet.nets.layers.lrn import lrn_within_channel
+from jaxdet.nets.layers.pooling import max_pool_3x3, zero_outside
 
 
 class ZF(nn.Module):

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.progress_bar import progress
-from jaxdet.proposals.cache import ProposalTable, open_proposals
+from jaxdet.io.progress import progress
+from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.proposals.writer import ProposalWriter
-from jaxdet.types import Record
+from jaxdet.types import ProposalTable, Record
 
 logger = logging.getLogger(__name__)
 

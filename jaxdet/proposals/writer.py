@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.proposals.cache import KEY, ProposalTable, check_folder, parts_folder, save_proposals
+from jaxdet.proposals.file import KEY, check_folder, parts_folder, save_proposals
+from jaxdet.types import ProposalTable
 
 logger = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from jaxdet.checks import InputError
-from jaxdet.models.detector import Params
 from jaxdet.training import manifest
 from jaxdet.training.sharding import data_mesh, replicate
 from jaxdet.training.state import TrainState, flatten, unflatten
+from jaxdet.types import Params
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 
-from jaxdet.models.detector import Metrics, Params
 from jaxdet.training.checkpoints import Checkpoints
-from jaxdet.training.interrupt import Interrupted, StopRequest, stop_request
-from jaxdet.training.metrics import MetricsWriter
+from jaxdet.training.metrics_writer import MetricsWriter
+from jaxdet.training.preemption import Interrupted, StopRequest, stop_request
 from jaxdet.training.progress import Progress
 from jaxdet.training.recorder import Recorder
-from jaxdet.training.stages import Stage
 from jaxdet.training.state import TrainState, params
-from jaxdet.types import Batch
+from jaxdet.training.transfer import Stage
+from jaxdet.types import Batch, Metrics, Params
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 Evaluate = Callable[[Params, int], dict[str, float]]

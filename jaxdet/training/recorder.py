@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.models.detector import Metrics
-from jaxdet.training.metrics import MetricsWriter
+from jaxdet.training.metrics_writer import MetricsWriter
 from jaxdet.training.optimizer import LearningRate
 from jaxdet.training.progress import Progress
+from jaxdet.types import Metrics
 
 AHEAD = 2  # steps left on the device while the host goes on: more would delay the answer to Ctrl-C, by 32 on a CPU
 

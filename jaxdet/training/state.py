@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxdet.models.detector import Params
+from jaxdet.types import Params
 
 FlatParams = dict[str, jax.Array]  # "conv1_1/kernel" -> array
 

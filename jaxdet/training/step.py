@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from jaxdet.models.detector import Metrics, Params
 from jaxdet.training.sharding import check_batch_size, copied, split
 from jaxdet.training.state import TrainState, unflatten
-from jaxdet.types import Batch
+from jaxdet.types import Batch, Metrics, Params
 
 Loss = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]
 

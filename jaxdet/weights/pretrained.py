@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxdet.checks import InputError, nearest
-from jaxdet.fetch import Unavailable, fetch, matches
+from jaxdet.io.download import Unavailable, fetch, matches
 from jaxdet.weights.keras import keras_vgg16
 from jaxdet.weights.layers import Params
 from jaxdet.weights.torch import classifier, state_dict

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdet.data import voc_archives
-from jaxdet.data.shapes import prepare_shapes
+from jaxdet.data.datasets import voc_archives
+from jaxdet.data.datasets.shapes import prepare_shapes
 
 
 @dataclasses.dataclass

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
+from jaxdet.data.buckets import buckets
 from jaxdet.data.dataset import open_split
 from jaxdet.data.pipeline import eval_batches, photo_batch, train_batches
-from jaxdet.data.plan import buckets
 from jaxdet.data.transforms import resize
 from jaxdet.types import Record
 

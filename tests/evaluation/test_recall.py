@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdet.evaluation.recall import proposal_recall
-from jaxdet.types import Record
+from jaxdet.types import Annotation
 
 EMPTY = np.zeros((0, 4), np.float32)
 
@@ -12,7 +12,7 @@ EMPTY = np.zeros((0, 4), np.float32)
 def record(*boxes, difficult=()):
     hard = np.isin(np.arange(len(boxes)), difficult)
     boxes = np.float32(boxes).reshape(-1, 4)
-    return Record("a", np.zeros((0, 0, 3), np.uint8), boxes, np.ones(len(boxes), np.int32), hard)
+    return Annotation("a", boxes, np.ones(len(boxes), np.int32), hard)
 
 
 def test_recall_by_hand():

@@ -4,14 +4,14 @@ import numpy as np
 
 from jaxdet.linear.regions import Regions, box_examples, regions_of
 from jaxdet.ops.boxes import encode
-from jaxdet.types import Record
+from jaxdet.types import Annotation
 
 NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
 
 
 def record(boxes, labels, difficult=None):
     difficult = np.zeros(len(labels), bool) if difficult is None else np.array(difficult)
-    return Record("a", NO_IMAGE, np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int32), difficult)
+    return Annotation("a", np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int32), difficult)
 
 
 def test_ground_truth_comes_first_difficult_too_with_the_best_overlap_of_each_class():

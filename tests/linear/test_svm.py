@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
+from jaxdet.io.keyed_folder import save_arrays
 from jaxdet.linear import svm
-from jaxdet.linear.kept import save_arrays
 from jaxdet.linear.regions import Regions
 from jaxdet.linear.svm import fit_svms
 

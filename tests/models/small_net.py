@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxdet.nets.masking import zero_outside
+from jaxdet.nets.layers.pooling import zero_outside
 from jaxdet.nets.region_net import RegionNet
 
 STRIDE, CHANNELS, POOL, ANCHORS, CLASSES = 16, 8, 3, 6, 3

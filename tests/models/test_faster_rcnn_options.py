@@ -61,7 +61,7 @@ class Photo:
 
     def __getitem__(self, i):
         image = np.zeros((16 * ROWS, 16 * COLUMNS, 3), np.uint8)
-        return Record("photo", image, np.float32([OBJECT]), np.int32([1]), np.array([True]))
+        return Record("photo", np.float32([OBJECT]), np.int32([1]), np.array([True]), image)
 
 
 def batch(*, use_difficult=True):

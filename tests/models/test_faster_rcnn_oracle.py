@@ -15,7 +15,7 @@ import optax
 import pytest
 
 from jaxdet.models.faster_rcnn import faster_rcnn
-from jaxdet.nets.masking import max_pool_2x2
+from jaxdet.nets.layers.pooling import max_pool_2x2
 from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from jaxdet.ops.boxes import inside

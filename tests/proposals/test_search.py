@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.proposals.cache import open_proposals
+from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.search import search_key, search_split
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.proposals.writer import ProposalWriter
@@ -34,7 +34,7 @@ class Photos:
         image = np.random.default_rng(i).integers(0, 256, (6, 8, 3), np.uint8)
         image = cv2.resize(image, (100, 4 if i == 1 else 75), interpolation=cv2.INTER_NEAREST)
         empty = np.zeros(0)
-        return Record(self.names[i], image, empty.reshape(0, 4), empty.astype(int), empty.astype(bool))
+        return Record(self.names[i], empty.reshape(0, 4), empty.astype(int), empty.astype(bool), image)
 
 
 def test_a_search_by_other_processes_goes_on_where_it_was_and_equals_this_process(tmp_path, caplog):

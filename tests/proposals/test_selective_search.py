@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.evaluation.overlap import box_iou
+from jaxdet.ops.boxes_np import box_iou
 from jaxdet.proposals import selective_search as module
 from jaxdet.proposals.selective_search import selective_search
 

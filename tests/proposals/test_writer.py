@@ -3,7 +3,7 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.proposals import writer as module
-from jaxdet.proposals.cache import open_proposals, parts_folder
+from jaxdet.proposals.file import open_proposals, parts_folder
 from jaxdet.proposals.writer import ProposalWriter
 
 KEY = {"dataset": "ab12", "images": 4}

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdet.io.lock import locked
 from jaxdet.models.detector import Detector
 from jaxdet.training import loop, sharding, state
-from jaxdet.training.lock import locked
 from jaxdet.training.optimizer import make_optimizer
-from jaxdet.training.stages import Stage
 from jaxdet.training.step import make_train_step
+from jaxdet.training.transfer import Stage
 from jaxdet.types import Batch
 
 SIDE = 4

@@ -18,7 +18,7 @@ from jaxdet.nets.region_net import region_net
 from jaxdet.weights import pretrained
 from jaxdet.weights.pretrained import PRETRAINED, load_pretrained, origin
 from tests.golden.make_weights import image
-from tests.test_fetch import serving
+from tests.io.test_download import serving
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 FILES = {

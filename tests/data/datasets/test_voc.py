@@ -1,0 +1,151 @@
+import functools
+import logging
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from jaxdet.checks import InputError
+from jaxdet.data.dataset import open_split
+from jaxdet.data.datasets import features
+from jaxdet.data.datasets.voc import CLASS_NAMES, Voc, prepare_voc
+
+BOXES = np.array([[8, 10, 31, 47], [0, 0, 80, 60]], np.float32)  # of every image that the fixture makes
+
+
+@pytest.fixture
+def prepare(official, tmp_path):
+    return functools.partial(prepare_voc, data_dir=str(tmp_path / "data"), archives=str(official.archives))
+
+
+def assert_as_annotated(dataset, home):
+    """Every box, label and flag is the XML's, the boxes by the pixel."""
+    assert len(dataset) > 0
+    for i in range(len(dataset)):
+        record, root = dataset.annotations(i), ElementTree.parse(home / f"Annotations/{dataset.names[i]}.xml").getroot()
+        things = root.findall("object")
+        corners = [
+            [float(thing.find("bndbox").findtext(k)) for k in ("xmin", "ymin", "xmax", "ymax")] for thing in things
+        ]
+        np.testing.assert_array_equal(record.boxes, np.array(corners, np.float32) - np.float32([1, 1, 0, 0]))
+        assert [CLASS_NAMES[label - 1] for label in record.labels] == [thing.findtext("name") for thing in things]
+        assert record.difficult.tolist() == [thing.findtext("difficult") == "1" for thing in things]
+        assert dataset.object_counts[i] == (~record.difficult).sum()
+
+
+def test_the_archives_become_three_splits(official, prepare, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    builder = prepare(year="2007")
+    assert builder.data_path == tmp_path / "data/voc/2007/1.0.0"
+    names = {split: open_split(builder, split).names for split in builder.info.splits}
+    assert names == {"train": ["000005", "000007"], "validation": ["000009"], "test": ["000001", "000002"]}
+    for split in names:
+        assert_as_annotated(open_split(builder, split), official.devkit / "VOC2007")
+    train = open_split(builder, "train")
+    np.testing.assert_array_equal(train[0].boxes, BOXES)
+    assert train[0].labels.tolist() == [12, 15]
+    assert train[0].difficult.tolist() == [False, True]
+    assert train.image_sizes.tolist() == [[60, 80]] * 2
+    assert train.class_names == CLASS_NAMES == tuple(sorted(CLASS_NAMES))
+    assert len(CLASS_NAMES) == 20
+    assert "VOC 2007, train: 2 images" in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_images_are_stored_byte_for_byte_with_the_features_of_tfds_voc(official, prepare):
+    builder = prepare(year="2012")
+    assert builder.info.features.get_tensor_info() == features.features(CLASS_NAMES).get_tensor_info()
+    example = builder.as_data_source("train", decoders={"image": tfds.decode.SkipDecoding()})[0]
+    assert example["image"] == (official.devkit / "VOC2012/JPEGImages/2008_000008.jpg").read_bytes()
+    assert example["image/filename"] == b"2008_000008.jpg"
+    objects = {key: np.array(value).tolist() for key, value in example["objects"].items()}
+    assert (objects["is_truncated"], objects["pose"]) == ([False, True], [4, 2])
+    assert (list(example["labels"]), list(example["labels_no_difficult"])) == ([11, 14], [11])
+    assert list(builder.info.splits) == ["train", "validation"]
+
+
+def test_a_prepared_copy_needs_no_archives(official, prepare):
+    first = prepare(year="2012")
+    for file in official.archives.glob("*.tar"):
+        file.unlink()
+    assert prepare(year="2012").data_path == first.data_path
+
+
+def test_an_extracted_devkit_gives_the_same_records(official, prepare, tmp_path):
+    home = official.devkit / "VOC2007"
+    whole = prepare(year="2007")
+    for given in (official.devkit, official.devkit.parent, home):
+        builder = prepare(year="2007", devkit=str(given))
+        assert builder.data_path.parent.parent == tmp_path / "data/voc"
+        assert builder.data_path != whole.data_path
+        for split in ("train", "validation", "test"):
+            assert open_split(builder, split).fingerprint == open_split(whole, split).fingerprint
+            assert_as_annotated(open_split(builder, split), home)
+
+
+def test_a_devkit_has_the_splits_it_has_and_is_read_again_when_it_changes(official, prepare):
+    lists = official.devkit / "VOC2007/ImageSets/Main"
+    (lists / "test.txt").rename(lists / "kept")
+    assert list(prepare(year="2007", devkit=str(official.devkit)).info.splits) == ["train", "validation"]
+    (lists / "kept").rename(lists / "test.txt")
+    assert list(prepare(year="2007", devkit=str(official.devkit)).info.splits) == ["train", "validation", "test"]
+    for split in ("train", "val", "test"):
+        (lists / f"{split}.txt").unlink()
+    with pytest.raises(InputError, match="has none of train.txt, val.txt, test.txt"):
+        prepare(year="2007", devkit=str(official.devkit))
+
+
+def test_a_devkit_of_the_other_year_is_refused(official, prepare):
+    with pytest.raises(InputError, match="VOC2012 must be of the year 2007"):
+        prepare(year="2007", devkit=str(official.devkit / "VOC2012"))
+    with pytest.raises(InputError, match="no year '2006'; did you mean '2007'"):
+        prepare(year="2006")
+
+
+@pytest.mark.parametrize(
+    "member", ["JPEGImages/2008_000015.jpg", "Annotations/2008_000015.xml", "ImageSets/Main/val.txt"]
+)
+def test_a_missing_member_is_named_and_nothing_stays(official, prepare, tmp_path, member):
+    official.pack("VOCtrainval_11-May-2012.tar", "2012", "train", "val", without=member)
+    with pytest.raises(InputError, match=f"VOCdevkit/VOC2012/{member} must be in VOCtrainval_11-May-2012.tar"):
+        prepare(year="2012")
+    assert not list((tmp_path / "data").rglob("*.array_record*"))
+
+
+@pytest.mark.parametrize("file", ["JPEGImages/000009.jpg", "Annotations/000009.xml"])
+def test_a_devkit_lacking_a_listed_file_is_refused(official, prepare, file):
+    (official.devkit / "VOC2007" / file).unlink()
+    with pytest.raises(InputError, match=f"{file} must be readable, got No such file"):
+        prepare(year="2007", devkit=str(official.devkit))
+
+
+@pytest.mark.parametrize(("file", "content"), [("Annotations/000009.xml", "<"), ("JPEGImages/000009.jpg", "no image")])
+def test_a_damaged_file_of_a_devkit_is_named(official, prepare, tmp_path, file, content):
+    (official.devkit / "VOC2007" / file).write_text(content)
+    with pytest.raises(InputError, match=file.rpartition("/")[2]):
+        prepare(year="2007", devkit=str(official.devkit))
+    assert not list((tmp_path / "data").rglob("*.array_record*"))
+
+
+def test_a_wrong_checksum_is_told_and_nothing_stays(official, prepare, tmp_path):
+    archive = official.archives / "VOCtest_06-Nov-2007.tar"
+    content = bytearray(archive.read_bytes())
+    content[5000] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(InputError, match="archive VOCtest_06-Nov-2007.tar must have its official size and sha256"):
+        prepare(year="2007")
+    archive.write_bytes(content[:-1])
+    with pytest.raises(InputError, match="archive VOCtest_06-Nov-2007.tar must have its official size and sha256"):
+        prepare(year="2007")
+    assert not list((tmp_path / "data").rglob("*.array_record*"))
+
+
+def test_the_builder_alone_takes_archives_from_tfds_manual_folder(official, tmp_path):
+    """As any TFDS builder: Voc(...).download_and_prepare()."""
+    manual = tmp_path / "tfds/downloads/manual"
+    manual.parent.mkdir(parents=True)
+    official.archives.rename(manual)
+    builder = Voc(data_dir=str(tmp_path / "tfds"), config="2012")
+    builder.download_and_prepare(file_format="array_record")
+    assert open_split(builder, "validation").names == ["2008_000015"]

@@ -1,0 +1,216 @@
+import json
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxdet.checks import InputError
+from jaxdet.data.dataset import open_split
+from jaxdet.data.datasets.voc_folder import prepare_devkit
+
+CAT = ("cat", 11, 6, 30, 40)
+
+
+def prepare(devkit, tmp_path, *splits, **options):
+    return prepare_devkit(devkit=str(devkit.folder), splits=splits, data_dir=str(tmp_path / "data"), **options)
+
+
+def faults(builder, split="train"):
+    return json.loads((builder.data_path / "skipped.json").read_text())[split]
+
+
+def test_a_devkit_becomes_records(devkit, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    for name, suffix in (("b", ".jpg"), ("a", ".JPG"), ("c", ".png")):
+        devkit.image(name, suffix=suffix)
+    devkit.annotation("b", ("zebra", 1, 1, 80, 60), (*CAT, {"difficult": 1}))
+    devkit.annotation("a", CAT)
+    devkit.annotation("c")
+    devkit.split("train", "b", "a")
+    devkit.split("held-out_1", "c")
+    builder = prepare(devkit, tmp_path, "train", "held-out_1")
+    train = open_split(builder, "train")
+    assert train.class_names == ("cat", "zebra")
+    assert train.names == ["b", "a"]
+    assert train.image_sizes.tolist() == [[60, 80], [60, 80]]
+    assert train.object_counts.tolist() == [1, 1]
+    record = train[0]
+    np.testing.assert_array_equal(record.boxes, np.array([[0, 0, 80, 60], [10, 5, 30, 40]], np.float32))
+    assert record.labels.tolist() == [2, 1]
+    assert record.difficult.tolist() == [False, True]
+    empty = open_split(builder, "held-out_1")[0]  # an image without objects is an image
+    assert (empty.boxes.shape, empty.labels.shape, empty.difficult.shape) == ((0, 4), (0,), (0,))
+    assert "train: 2 images kept, 0 skipped" in caplog.text
+    assert faults(builder) == {"images": {}, "objects": {}}
+
+
+def test_stored_features_are_those_of_tfds_voc(devkit, tmp_path):
+    file = devkit.image("a")
+    devkit.annotation("a", CAT)
+    devkit.split("train", "a")
+    builder = prepare(devkit, tmp_path, "train")
+    example = builder.as_data_source("train")[0]
+    assert set(example) == {"image", "image/filename", "objects", "labels", "labels_no_difficult"}
+    assert set(example["objects"]) == {"label", "bbox", "pose", "is_truncated", "is_difficult"}
+    np.testing.assert_allclose(example["objects"]["bbox"][0], [6 / 60, 11 / 80, 40 / 60, 30 / 80], rtol=1e-6)
+    np.testing.assert_array_equal(example["image"], np.array(Image.open(file)))
+
+
+def test_faulty_files_are_skipped_and_listed(devkit, tmp_path, caplog, capsys):
+    for name in ("good", "cut", "nobox", "broken", "entity", "huge", "other"):
+        devkit.image(name)
+        devkit.annotation(name, CAT)
+    cut = devkit.folder / "JPEGImages/cut.jpg"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    devkit.annotation("noimage", CAT)
+    (devkit.folder / "Annotations/nobox.xml").unlink()
+    (devkit.folder / "Annotations/broken.xml").write_text("<annotation>")
+    (devkit.folder / "Annotations/entity.xml").write_text('<!DOCTYPE a [<!ENTITY b "x">]><annotation>&b;</annotation>')
+    devkit.image("huge", Image.new("RGB", (200, 100)))
+    devkit.annotation("other", CAT, size=(600, 800))
+    devkit.split("train", "good", "good", "cut", "noimage", "nobox", "broken", "entity", "huge", "other")
+    builder = prepare(devkit, tmp_path, "train", max_pixels=10_000)
+    assert open_split(builder, "train").names == ["good"]
+    images = {names[0]: reason for reason, names in faults(builder)["images"].items()}
+    for name, reason in {
+        "good": "listed twice",
+        "cut": "cannot be read",
+        "noimage": "image missing",
+        "nobox": "annotation missing",
+        "broken": "does not parse",
+        "entity": "entities",
+        "huge": "200 x 100 pixels, more than max_pixels",
+        "other": "is 80 x 60, but its annotation says 800 x 600",
+    }.items():
+        assert reason in images[name]
+    assert "1 images kept, 8 skipped" in caplog.text
+    assert all(f": {name}" in caplog.text for name in images) and ".:" not in caplog.text
+    assert not capsys.readouterr().out  # TFDS would speak of downloads
+
+
+def test_what_is_no_readable_file_is_skipped_and_named(devkit, tmp_path, caplog):
+    devkit.image("good")
+    (devkit.folder / "JPEGImages/folder.jpg").mkdir()
+    (devkit.folder / "JPEGImages/moved.jpg").symlink_to(tmp_path / "gone.jpg")
+    devkit.image("unsaid")
+    for name in ("good", "folder", "moved"):
+        devkit.annotation(name, CAT)
+    (devkit.folder / "Annotations/unsaid.xml").symlink_to(tmp_path / "gone.xml")
+    devkit.split("train", "good", "folder", "moved", "unsaid")
+    builder = prepare(devkit, tmp_path, "train")
+    assert open_split(builder, "train").names == ["good"]
+    assert faults(builder)["images"] == {
+        "cannot be read (Is a directory)": ["folder"],
+        "cannot be read (No such file or directory)": ["moved"],
+        "annotation missing": ["unsaid"],
+    }
+    assert "1 images kept, 3 skipped" in caplog.text
+    assert prepare(devkit, tmp_path, "train").data_path == builder.data_path
+
+
+def test_faulty_objects_are_left_out_and_listed(devkit, tmp_path):
+    devkit.image("a")
+    devkit.annotation("a", CAT, ("cat", 5, 5, 5, 5), ("dog", 1, 1, 9, 9), ("cat", -3, 1, 9, 9), ("cat", 90, 1, 99, 9))
+    devkit.split("train", "a")
+    builder = prepare(devkit, tmp_path, "train", class_names=("cat",))
+    assert len(open_split(builder, "train").annotations(0).boxes) == 2
+    assert faults(builder)["objects"] == {
+        "zero-area or inverted box": ["a"],
+        "object of unknown class 'dog'": ["a"],
+        "box clipped to the image": ["a"],
+        "box outside the image": ["a"],
+    }
+
+
+def test_given_class_names_set_the_labels(devkit, tmp_path):
+    devkit.image("a")
+    devkit.annotation("a", CAT, ("ant", 1, 1, 9, 9))
+    devkit.split("train", "a")
+    opened = open_split(prepare(devkit, tmp_path, "train", class_names=("zebra", "cat", "ant")), "train")
+    assert opened.class_names == ("zebra", "cat", "ant")
+    assert opened.annotations(0).labels.tolist() == [2, 3]
+    with pytest.raises(InputError, match="class_names must differ"):
+        prepare(devkit, tmp_path, "train", class_names=("cat", "cat"))
+
+
+def rotated(devkit, name, orientation, size, shape=(60, 80)):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    devkit.image(name, Image.fromarray(pixels), suffix=".png", exif=exif)
+    devkit.annotation(name, ("cat", 2, 3, 20, 30), size=size)
+    return pixels
+
+
+def test_exif_rotation_follows_the_annotation(devkit, tmp_path):
+    pixels = rotated(devkit, "upright", 6, (80, 60))
+    rotated(devkit, "stored", 6, (60, 80))
+    rotated(devkit, "neither", 6, (61, 80))
+    rotated(devkit, "unsaid", 6, None)
+    square = rotated(devkit, "square", 8, (50, 50), shape=(50, 50))
+    rotated(devkit, "halfturn", 3, (60, 80))
+    devkit.split("train", "upright", "stored", "neither", "unsaid", "square", "halfturn")
+    builder = prepare(devkit, tmp_path, "train")
+    opened = open_split(builder, "train")
+    assert opened.names == ["upright", "stored", "square", "halfturn"]
+    assert opened.image_sizes.tolist() == [[80, 60], [60, 80], [50, 50], [60, 80]]
+    for i, want in enumerate([np.rot90(pixels, -1), pixels, np.rot90(square), pixels[::-1, ::-1]]):
+        np.testing.assert_array_equal(opened[i].image, want)
+    reasons = {names[0]: reason for reason, names in faults(builder)["images"].items()}
+    assert reasons["neither"] == "is 80 x 60, but its annotation says 80 x 61"
+    assert "no <size>" in reasons["unsaid"]
+
+
+@pytest.mark.parametrize("kind", ["grey", "cmyk", "sixteen", "alpha", "palette"])
+def test_odd_colour_modes_are_stored_as_seen(devkit, tmp_path, kind):
+    base = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)).resize((80, 60))
+    if kind == "sixteen":
+        picture = Image.fromarray(np.array(base.convert("L")).astype(np.uint16) * 257)
+        want = np.array(base.convert("L").convert("RGB"))
+    else:
+        picture = base.convert({"grey": "L", "cmyk": "CMYK", "alpha": "RGBA", "palette": "P"}[kind])
+        want = np.array(picture.convert("RGB"))
+    jpeg = kind in ("grey", "cmyk")
+    devkit.image("a", picture, suffix=".jpg" if jpeg else ".png")
+    devkit.annotation("a", CAT)
+    devkit.split("train", "a")
+    image = open_split(prepare(devkit, tmp_path, "train"), "train")[0].image
+    assert np.abs(image.astype(int) - want).mean() <= (4 if jpeg else 0)
+
+
+def test_a_changed_devkit_is_prepared_afresh(devkit, tmp_path):
+    devkit.image("a")
+    devkit.annotation("a", CAT)
+    devkit.split("train", "a")
+    first = prepare(devkit, tmp_path, "train")
+    assert prepare(devkit, tmp_path, "train").data_path == first.data_path
+    devkit.annotation("a", CAT, ("dog", 1, 1, 9, 9))
+    second = prepare(devkit, tmp_path, "train")
+    assert second.data_path != first.data_path
+    assert open_split(second, "train").class_names == ("cat", "dog")
+
+
+def test_nothing_usable_is_an_error(devkit, tmp_path):
+    devkit.annotation("b", CAT)
+    devkit.split("train", "a", "b")
+    with pytest.raises(InputError, match="no image can be used.*2 skipped") as error:
+        prepare(devkit, tmp_path, "train")
+    assert "annotation missing" not in str(error.value)  # the image is missed first
+    assert "image missing from JPEGImages: a, b" in str(error.value)
+    assert not list((tmp_path / "data").rglob("*.array_record*"))
+
+
+def test_missing_split_and_folder(devkit, tmp_path):
+    devkit.split("train", "a")
+    with pytest.raises(InputError, match=r"no split file .*validation.txt"):
+        prepare(devkit, tmp_path, "train", "validation")
+    with pytest.raises(InputError, match="there is no folder"):
+        prepare_devkit(devkit=str(tmp_path / "gone"), splits=("train",), data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("split", ["all", "train.v2"])
+def test_split_names_tfds_cannot_take(devkit, tmp_path, split):
+    devkit.split(split, "a")
+    with pytest.raises(InputError, match=f"cannot name a split '{split}'; rename the file"):
+        prepare(devkit, tmp_path, split)

@@ -1,0 +1,115 @@
+import os
+
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.data.datasets.voc_layout import (
+    find_class_names,
+    find_devkit,
+    find_images,
+    find_splits,
+    fingerprint,
+    read_split,
+)
+
+
+def test_the_folder_or_one_above_it(devkit):
+    for path in (devkit.folder, devkit.folder.parent, devkit.folder.parents[1]):
+        assert find_devkit(str(path)) == devkit.folder
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(InputError, match="there is no folder .*VOC2012.*VOC layout"):
+        find_devkit(str(tmp_path / "VOC2012"))
+    with pytest.raises(InputError, match="none is named"):
+        find_devkit("")
+
+
+def test_folder_of_another_layout(tmp_path):
+    with pytest.raises(InputError, match="one folder with ImageSets/Main, found none"):
+        find_devkit(str(tmp_path))
+
+
+def test_two_devkits_must_be_told_apart(devkit):
+    (devkit.folder.parent / "VOC2031" / "ImageSets/Main").mkdir(parents=True)
+    with pytest.raises(InputError, match="VOC2030, .*VOC2031; name the one you mean"):
+        find_devkit(str(devkit.folder.parent))
+
+
+def test_missing_part_of_the_layout(devkit):
+    (devkit.folder / "JPEGImages").rmdir()
+    with pytest.raises(InputError, match="has no folder JPEGImages"):
+        find_devkit(str(devkit.folder))
+
+
+def test_splits(devkit):
+    for split in ("train", "val", "my_split", "aeroplane_train", "dining_table_val"):
+        devkit.split(split, "a")
+    assert find_splits(devkit.folder) == ("my_split", "train", "val")
+
+
+def test_split_files_are_read_in_order(devkit):
+    (devkit.folder / "ImageSets/Main/train.txt").write_bytes(b"\xef\xbb\xbfb\r\na 1\r\n\r\n")
+    assert read_split(devkit.folder, "train") == ["b", "a 1"]
+
+
+def test_a_split_may_be_named_like_the_list_of_a_class(devkit):
+    devkit.split("train", "a")
+    devkit.split("small_train", "b")
+    assert read_split(devkit.folder, "small_train") == ["b"]
+
+
+def test_split_file_of_another_encoding(devkit):
+    (devkit.folder / "ImageSets/Main/train.txt").write_bytes("caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"train\.txt must be UTF-8 text, .*0xe9.*; save it as UTF-8"):
+        read_split(devkit.folder, "train")
+
+
+def test_missing_split_names_the_nearest(devkit):
+    devkit.split("train", "a")
+    devkit.split("val", "b")
+    with pytest.raises(InputError, match="no split file .*trian.txt; did you mean 'train'"):
+        read_split(devkit.folder, "trian")
+
+
+def test_empty_split(devkit):
+    devkit.split("train")
+    with pytest.raises(InputError, match="train.txt lists no image"):
+        read_split(devkit.folder, "train")
+
+
+def test_image_suffixes(devkit):
+    for name, suffix in (("a", ".jpg"), ("b", ".JPG"), ("c", ".jpeg"), ("d", ".png")):
+        (devkit.folder / "JPEGImages" / f"{name}{suffix}").touch()
+    (devkit.folder / "JPEGImages" / "notes.txt").touch()
+    assert sorted(find_images(devkit.folder)) == ["a", "b", "c", "d"]
+
+
+def test_class_names_come_from_all_annotations(devkit):
+    devkit.annotation("a", ("dog", 1, 1, 9, 9), ("Cat", 1, 1, 9, 9))
+    devkit.annotation("b", ("dog", 1, 1, 9, 9), ("red cell", 1, 1, 9, 9))
+    (devkit.folder / "Annotations" / "broken.xml").write_text("<")
+    assert find_class_names(devkit.folder) == ("Cat", "dog", "red cell")
+
+
+def test_no_class_at_all(devkit):
+    devkit.annotation("a")
+    with pytest.raises(InputError, match="no annotation in .* names an object"):
+        find_class_names(devkit.folder)
+
+
+def test_fingerprint_sees_every_change(devkit):
+    annotation = devkit.annotation("a", ("dog", 1, 1, 9, 9))
+    keys = [fingerprint(devkit.folder, "x"), fingerprint(devkit.folder, "y")]
+    assert fingerprint(devkit.folder, "x") == keys[0]
+    annotation.write_text(annotation.read_text().replace("dog", "cat"))  # of the same length
+    os.utime(annotation, ns=(0, annotation.stat().st_mtime_ns + 1))
+    keys.append(fingerprint(devkit.folder, "x"))
+    devkit.image("a")
+    keys.append(fingerprint(devkit.folder, "x"))
+    link = devkit.folder / "JPEGImages/b.jpg"
+    link.symlink_to(devkit.folder / "later.jpg")
+    keys.append(fingerprint(devkit.folder, "x"))
+    (devkit.folder / "later.jpg").touch()  # what the link leads to appears
+    keys.append(fingerprint(devkit.folder, "x"))
+    assert len(set(keys)) == 6

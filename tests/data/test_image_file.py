@@ -1,0 +1,118 @@
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxdet.checks import InputError
+from jaxdet.data.image_file import decode, read
+
+RNG = np.random.default_rng(0)
+PICTURE = Image.fromarray(RNG.integers(0, 256, (3, 4, 3), np.uint8)).resize((40, 30))
+PIXELS = np.array(PICTURE)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def test_colour_image_is_left_as_it_is(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(PICTURE))
+    np.testing.assert_array_equal(decode(tmp_path / "a.png", name="a.png"), PIXELS)
+    assert read(encoded(PICTURE), name="a").plain
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P"])
+def test_grey_and_palette(mode):
+    image = PICTURE.convert(mode)
+    np.testing.assert_array_equal(decode(encoded(image), name="a"), np.array(image.convert("RGB")))
+
+
+def test_cmyk_jpeg_looks_like_its_rgb():
+    smooth = PICTURE.resize((160, 120))
+    got = decode(encoded(smooth.convert("CMYK"), "JPEG", quality=95), name="a")
+    assert np.abs(got.astype(int) - np.array(smooth)).mean() < 6
+    assert not read(encoded(smooth.convert("CMYK"), "JPEG"), name="a").plain
+
+
+def test_16_bit_grey_spans_black_to_white():
+    levels = np.array([[0, 257, 128 * 257, 65535]], np.uint16)
+    got = decode(cv2.imencode(".png", levels)[1].tobytes(), name="a")
+    np.testing.assert_array_equal(got, np.repeat(np.array([[0, 1, 128, 255]], np.uint8)[..., None], 3, axis=2))
+
+
+def test_16_bit_colour_keeps_its_high_bytes():
+    wide = PIXELS.astype(np.uint16) * 257
+    np.testing.assert_array_equal(decode(cv2.imencode(".png", wide[..., ::-1])[1].tobytes(), name="a"), PIXELS)
+
+
+def test_transparency_shows_white():
+    image = PICTURE.convert("RGBA")
+    image.putalpha(0)
+    assert (decode(encoded(image), name="a") == 255).all()
+    image.putalpha(255)
+    np.testing.assert_array_equal(decode(encoded(image), name="a"), PIXELS)
+    palette = PICTURE.convert("P")
+    transparent = encoded(palette, transparency=palette.getpixel((0, 0)))
+    assert (decode(transparent, name="a")[0, 0] == 255).all()
+
+
+def test_32_bit_images_are_refused():
+    with pytest.raises(InputError, match="image deep.tif: has 32-bit pixels"):
+        decode(encoded(Image.fromarray(np.ones((3, 4), np.float32)), "TIFF"), name="deep.tif")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientations(orientation):
+    """Rotating the upright picture as a camera of that orientation stores it, and back."""
+    stored = {
+        1: PIXELS,
+        2: PIXELS[:, ::-1],
+        3: PIXELS[::-1, ::-1],
+        4: PIXELS[::-1],
+        5: PIXELS.transpose(1, 0, 2),
+        6: np.rot90(PIXELS),  # shown by a clockwise quarter turn
+        7: PIXELS[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(PIXELS, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
+    np.testing.assert_array_equal(decode(data, name="a"), PIXELS)
+    np.testing.assert_array_equal(read(data, name="a").pixels, stored)
+
+
+def header_only(width: int, height: int) -> bytes:
+    """A PNG that says it is large and holds no pixels: decoding it could only fail."""
+    chunks = b""
+    for kind, body in ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b"")):
+        chunks += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize("width", [30_000, 9_000, 60_000])  # Pillow itself would warn, say nothing, refuse
+def test_size_is_checked_before_decoding(width):
+    with pytest.raises(InputError, match=r"image big.png: .*pixels.*make it smaller"):
+        decode(header_only(width, 6_000), name="big.png")
+
+
+def test_max_pixels_is_the_callers():
+    with pytest.raises(InputError, match="image a: has 40 x 30 pixels, more than max_pixels = 1199; make"):
+        decode(encoded(PICTURE), name="a", max_pixels=1199)
+    assert decode(encoded(PICTURE), name="a", max_pixels=1200).shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"not an image", encoded(PICTURE.resize((400, 300)), "JPEG")[:-200]])
+def test_unreadable_and_truncated_files_are_named(data):
+    with pytest.raises(InputError, match="image bad.jpg: cannot be read"):
+        decode(data, name="bad.jpg")
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="image gone.jpg: there is no such file"):
+        decode(tmp_path / "gone.jpg", name="gone.jpg")

@@ -1,0 +1,37 @@
+import pytest
+
+from jaxdet.io.atomic import whole_file
+
+
+def test_the_file_is_replaced_at_the_end_of_the_block(tmp_path):
+    path = tmp_path / "new" / "a.bin"
+    for content in (b"first", b"2nd"):
+        with whole_file(path) as file:
+            file.write(content)
+            assert not path.exists() or path.read_bytes() == b"first"
+        assert path.read_bytes() == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_in_the_block_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"before")
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_kill_left_is_written_over(tmp_path):
+    (tmp_path / ".a.bin").write_bytes(b"half of something long")
+    with whole_file(tmp_path / "a.bin") as file:
+        file.write(b"short")
+    assert (tmp_path / "a.bin").read_bytes() == b"short"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_an_oserror(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"), whole_file(tmp_path / "file" / "a.bin"):
+        pass

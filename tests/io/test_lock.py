@@ -1,0 +1,69 @@
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.io.lock import locked
+
+HOLDER = """
+import sys, time
+from jaxdet.io.lock import locked
+with locked(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workdir_is_made_and_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with locked("runs/voc") as workdir:
+        assert workdir == tmp_path / "runs" / "voc"
+        assert workdir.is_dir()
+
+
+def test_second_trainer_is_refused_at_once_and_a_killed_one_is_no_obstacle(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        began = time.monotonic()
+        with pytest.raises(InputError, match=f"host {socket.gethostname()}, pid {holder.pid}"), locked(tmp_path):
+            pass
+        assert time.monotonic() - began < 1
+    finally:
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.communicate()
+    with locked(tmp_path):
+        assert f"pid {os.getpid()}" in (tmp_path / "lock").read_text()
+
+
+def test_nothing_is_left_behind_also_after_a_failure(tmp_path):
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_its_holder_removed_between_opening_and_locking_is_opened_again(tmp_path, monkeypatch):
+    flock, opened = fcntl.flock, []
+
+    def late(file, operation):
+        if not opened:
+            (tmp_path / "lock").unlink()
+        opened.append(file)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(tmp_path), pytest.raises(InputError, match=f"pid {os.getpid()}"), locked(tmp_path):
+        pass
+    assert len(opened) == 3
+
+
+def test_unwritable_workdir_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="must be writable, got Not a directory"), locked(tmp_path / "file" / "run"):
+        pass
