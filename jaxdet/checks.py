@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
 
 
 class InputError(ValueError):
     """A mistake in what the user gave (flag, config, file, folder). Scripts print it without a traceback."""
 
 
-def check_array(what: str, array, *, shape: tuple, dtype, cure: str) -> None:
-    """Raises ValueError unless `array` has the dtype and shape; strings in `shape` stand for any length.
+def check_array(what: str, array: ArrayLike, *, shape: tuple[int | str, ...], dtype: DTypeLike, cure: str) -> None:
+    """Raise ValueError unless `array` has the dtype and shape; strings in `shape` stand for any length.
 
     check_array("match: iou", iou, shape=("N", "G"), dtype=jnp.float32, cure="pass pairwise_iou(anchors, gt_boxes)")
     """
@@ -28,14 +29,30 @@ def check_array(what: str, array, *, shape: tuple, dtype, cure: str) -> None:
 
 
 def nearest(name: str, valid: Iterable[str], *, prefix: str = "") -> str:
-    """Names the valid spelling closest to a wrong one, after the prefix that both have, for the cure of an error."""
+    """Return the cure of a misspelling: the closest valid name, after the prefix that both share."""
     valid = sorted(valid)
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.4)
     return f"did you mean {prefix + close[0]!r}?" if close else f"valid names: {', '.join(valid)}"
 
 
+def one_of(what: str, value: str, names: Iterable[str]) -> None:
+    """Raise InputError unless `value` is one of `names`.
+
+    one_of("net.backbone", backbone, BACKBONES)
+    """
+    names = list(names)
+    if value not in names:
+        raise InputError(f"{what} must be one of {', '.join(names)}, got {value!r}; {nearest(str(value), names)}")
+
+
+def at_least(what: str, value: float, least: float, cure: str = "") -> None:
+    """Raise InputError where a number is below `least`; `cure` is a clause such as "2000 is usual"."""
+    if not value >= least:  # NaN fails too
+        raise InputError(f"{what} must be at least {least}, got {value}{cure and f'; {cure}'}.")
+
+
 def bind(function: Callable, values: Mapping[str, Any], *, section: str, **more: Any) -> Callable:
-    """The function with the config section `values` (and `more`) as its keyword arguments.
+    """Return the function with the config section `values` (and `more`) as its keyword arguments.
 
     Raises InputError for a name that the function does not take and for one that it needs and does not get.
     """

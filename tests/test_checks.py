@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from jaxdet.checks import InputError, bind, check_array, nearest
+from jaxdet.checks import InputError, at_least, bind, check_array, nearest, one_of
 
 
 def scale(x, *, factor, offset=0):
@@ -40,3 +40,18 @@ def test_check_array_names_what_got_and_cure():
 def test_nearest():
     assert nearest("lerning_rate", ["learning_rate", "momentum"]) == "did you mean 'learning_rate'?"
     assert nearest("xyz", ["b", "a"]) == "valid names: a, b"
+
+
+def test_one_of_names_the_nearest():
+    one_of("net.backbone", "zf", ("vgg16", "zf"))
+    with pytest.raises(InputError) as error:
+        one_of("net.backbone", "vgg", ("vgg16", "zf"))
+    assert str(error.value) == "net.backbone must be one of vgg16, zf, got 'vgg'; did you mean 'vgg16'?"
+
+
+def test_at_least_gives_the_cure():
+    at_least("steps", 1, 1)
+    with pytest.raises(InputError, match=r"^steps must be at least 1, got 0\.$"):
+        at_least("steps", 0, 1)
+    with pytest.raises(InputError, match=r"^steps must be at least 1, got nan; 2000 is usual\.$"):
+        at_least("steps", float("nan"), 1, "2000 is usual")
