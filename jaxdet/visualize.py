@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+GAP = 8  # pixels between the images of a grid
 LEGIBLE_SIDE = 480  # smaller pictures are enlarged by a whole number until their longer side has this many pixels
 
 
@@ -66,14 +67,14 @@ def draw(
     return np.asarray(picture)
 
 
-def grid(images: Sequence[np.ndarray], columns: int, *, gap: int = 8) -> np.ndarray:
+def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Puts pictures u8[H,W,3] of any sizes side by side on white, row by row, each in the middle of an equal cell."""
     height, width = np.max([image.shape[:2] for image in images], axis=0)
     rows = -(-len(images) // columns)
-    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
+    sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
     for i, image in enumerate(images):
-        top = gap + (i // columns) * (height + gap) + (height - image.shape[0]) // 2
-        left = gap + (i % columns) * (width + gap) + (width - image.shape[1]) // 2
+        top = GAP + (i // columns) * (height + GAP) + (height - image.shape[0]) // 2
+        left = GAP + (i % columns) * (width + GAP) + (width - image.shape[1]) // 2
         sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
     return sheet
 

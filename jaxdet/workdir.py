@@ -7,7 +7,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxdet.checks import InputError
-from jaxdet.io.atomic import whole_file
+from jaxdet.io.atomic import atomic_write
+from jaxdet.io.folder import make_writable
 
 NAME = "experiment.json"
 
@@ -29,7 +30,7 @@ def claim(workdir: Path, config: ConfigDict, class_names: tuple[str, ...], image
                 f"(to start from its weights: --config.training.init_from={workdir})."
             )
         return
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(f"{json.dumps(ours, indent=1)}\n".encode())
 
 
@@ -58,13 +59,7 @@ def differences(workdir: Path, config: ConfigDict) -> list[str]:
 
 def make_folder(path: Path) -> Path:
     """Makes a folder to write results into, before the work that leads to them; InputError where that cannot be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        (path / ".writable").touch()
-        (path / ".writable").unlink(missing_ok=True)  # several processes may be trying
-    except OSError as error:
-        raise InputError(f"{path} must be writable, got {error.strerror}; free it, or work on a copy.") from error
-    return path
+    return make_writable(path, cure="free it, or work on a copy")
 
 
 def _load(path: Path) -> dict[str, Any]:

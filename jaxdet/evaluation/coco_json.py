@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
-from jaxdet.io.atomic import whole_file
+from jaxdet.io.atomic import atomic_write
 
 
 def write_coco(
@@ -45,7 +45,7 @@ def write_coco(
             strict=True,
         )
     )
-    with whole_file(pathlib.Path(folder) / "coco_detections.json") as file:
+    with atomic_write(pathlib.Path(folder) / "coco_detections.json") as file:
         file.write(f"{_array(found)}\n".encode())
 
     images = (
@@ -74,7 +74,7 @@ def write_coco(
     categories = ({"id": k, "name": name, "supercategory": "none"} for k, name in enumerate(class_names, 1))
     parts = {"images": images, "annotations": annotations, "categories": categories}
     text = ",\n".join(['"info": {}', *(f'"{name}": {_array(items)}' for name, items in parts.items())])
-    with whole_file(pathlib.Path(folder) / "coco_ground_truth.json") as file:
+    with atomic_write(pathlib.Path(folder) / "coco_ground_truth.json") as file:
         file.write(f"{{\n{text}\n}}\n".encode())
 
 

@@ -17,7 +17,7 @@ from jaxdet.checks import InputError
 from jaxdet.evaluation.coco_ap import coco_statistics
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
-from jaxdet.io.atomic import whole_file
+from jaxdet.io.atomic import atomic_write
 
 VOC_SCORES = {  # name in metrics.json -> arguments of average_precision
     "voc07@0.5": {"metric": "voc07", "iou_threshold": 0.5},
@@ -81,7 +81,7 @@ def print_table(summary: dict, stream=None) -> None:
 
 def write_metrics(path: str | os.PathLike, summary: dict) -> None:
     """Writes `summarize`'s result as JSON, whole or not at all; NaN becomes null."""
-    with whole_file(pathlib.Path(path)) as file:
+    with atomic_write(pathlib.Path(path)) as file:
         file.write(f"{json.dumps(_without_nan(summary), indent=1, ensure_ascii=False)}\n".encode())
 
 
@@ -110,7 +110,7 @@ def write_comp4(
             f"{image_names[image]} {score:.3f} " + " ".join(f"{edge:.1f}" for edge in box) + "\n"
             for image, score, box in columns
         ]
-        with whole_file(pathlib.Path(folder) / f"comp4_det_{split}_{name}.txt") as file:
+        with atomic_write(pathlib.Path(folder) / f"comp4_det_{split}_{name}.txt") as file:
             file.write("".join(lines).encode())
 
 

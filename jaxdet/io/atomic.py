@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the process or the machine stops."""
+"""Atomic file writes: temporary file, fsync, rename."""
 
 import contextlib
 import os
@@ -8,13 +8,14 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file to write, which takes the place of `path` when the block ends without an error.
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that replaces `path` when the block ends without an error.
 
-    The folder of `path` is made.
+    A killed process or a power cut leaves the old content or the new one, never a mixture. The folder of `path` is
+    created.
 
     Raises:
-      OSError: it cannot be written. What `path` held before stays, and nothing else is left behind.
+      OSError: the file cannot be written. The old content of `path` stays, and no other file is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}")
@@ -22,7 +23,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         with draft.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # or its name could reach the disk before its content does
+            os.fsync(file.fileno())  # the rename could reach the disk before the content does
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

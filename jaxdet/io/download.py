@@ -1,143 +1,135 @@
-"""Downloading a large file once: resumed where it was interrupted, checked before it gets its name.
+"""Downloads of large files: resumable, from several addresses, verified by a digest before the file gets its name.
 
-TFDS's download manager starts an interrupted file afresh and takes minutes (204 s measured) to say that a host is down.
+Written by hand because TFDS's download manager restarts an interrupted file from the beginning and needs minutes
+(204 s measured) to report that a host is down.
 """
 
-import fcntl
 import hashlib
 import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
-import tqdm
+from jaxdet.io.lock import open_locked
+from jaxdet.io.progress import download_progress
 
 TIMEOUT = 30  # seconds without a byte
-BLOCK = 1 << 20
+BLOCK = 1 << 20  # bytes
+
+Show = Callable[[int, int | None], None]  # (bytes received, bytes in total) -> progress bar
 
 
 class Unavailable(Exception):
-    """Why a file could not be downloaded: the reason a person reads."""
+    """A file could not be downloaded. The message is the reason, for the user."""
 
 
-def fetch(addresses: Sequence[str], file: Path, *, digest: str, size: int | None = None) -> None:
-    """Downloads `file` from the first address that has it; where one breaks off, it or the next goes on from there.
+def download(addresses: Sequence[str], file: Path, *, digest: str, size: int | None = None) -> None:
+    """Download `file` from the first address that has it.
 
-    What has arrived waits in `<file>.part`, also for the next call; of two processes the second waits for the first.
+    Where a download breaks off, the same or the next address resumes it. The bytes received wait in `<file>.part`,
+    also for the next call. Of two processes the second one waits for the first.
 
     Args:
-        addresses: of the same file; http, https, ftp or file.
-        file: where it shall lie; its folder must exist.
-        digest: see `matches`.
-        size: in bytes; None believes the server.
+      addresses: of the same file; http, https, ftp or file.
+      file: destination.
+      digest: see `matches`.
+      size: in bytes; None takes the server's word.
 
     Raises:
-        Unavailable: no address gives the whole file, or what arrived has another digest (it is deleted).
-        OSError: the folder cannot be written, or the disk is full.
+      Unavailable: no address sends the whole file, or the file has another digest (it is deleted).
+      OSError: the folder cannot be written, or the disk is full.
     """
     part = file.with_name(f"{file.name}.part")
-    with _alone(part) as out:
-        if file.exists():  # another process has fetched it meanwhile
+    with open_locked(part, wait=True) as out:
+        if file.exists():  # downloaded by another process meanwhile
             part.unlink()
             return
         reasons = []
         for address in addresses:
-            fault = _complete(address, out, size, file.name)
-            if not fault:
+            reason = _complete(address, out, size, file.name)
+            if not reason:
                 out.flush()
                 if matches(part, digest):
                     os.replace(part, file)
                     return
                 out.truncate(0)
-                fault = f"the file does not have {digest}"
-            reasons.append(f"{address}: {fault}")
+                reason = f"the file does not have {digest}"
+            reasons.append(f"{address}: {reason}")
         if not _length(out):
             part.unlink()
         raise Unavailable("; ".join(reasons))
 
 
-def _alone(part: Path) -> BinaryIO:
-    """Opens and locks a file, or the one now of its name where another process has renamed or removed it meanwhile."""
-    while True:
-        out = part.open("ab")
-        fcntl.flock(out, fcntl.LOCK_EX)
-        if part.exists() and os.path.samestat(os.fstat(out.fileno()), part.stat()):
-            return out
-        out.close()
-
-
 def matches(file: Path, digest: str) -> bool:
-    """Tells whether a file has a digest such as 'sha256:1f2e...' or 'md5:...', of which the beginning suffices."""
+    """Return whether a file has a digest such as 'sha256:1f2e...' or 'md5:...'; its first characters suffice."""
     algorithm, _, start = digest.partition(":")
     with file.open("rb") as contents:
         return hashlib.file_digest(contents, algorithm).hexdigest().startswith(start)
 
 
-def _complete(address: str, out: BinaryIO, size: int | None, name: str) -> str:
-    """Appends what is missing, connecting again as long as each connection brings some of it; '' or the reason why not.
+def _complete(address: str, out: IO[bytes], size: int | None, name: str) -> str:
+    """Append the missing bytes, connecting again as long as each connection sends some of them.
 
-    Errors of `out` itself are raised.
+    Returns '', or the reason why the file is incomplete. Errors of `out` itself are raised.
     """
-    have = _length(out)
-    with tqdm.tqdm(
-        total=size, initial=have, desc=f"downloading {name}", unit="B", unit_scale=True, leave=False, disable=None
-    ) as bar:
-        while size is None or have < size:
+    received = _length(out)
+    with download_progress(f"downloading {name}") as show:
+        show(received, size)
+        while size is None or received < size:
             try:
-                reason, size = _append(address, out, size, bar)
+                reason, size = _append(address, out, size, show)
             except Unavailable as fault:
                 return str(fault)
-            before, have = have, _length(out)
-            if have <= before < size:
-                return f"{reason} at byte {have} of {size}"
+            before, received = received, _length(out)
+            if received <= before < size:
+                return f"{reason} at byte {received} of {size}"
     return ""
 
 
-def _append(address: str, out: BinaryIO, size: int | None, bar: tqdm.tqdm) -> tuple[str, int]:
-    """One connection: appends what it brings and says why it ended and how large the whole file is.
+def _append(address: str, out: IO[bytes], size: int | None, show: Show) -> tuple[str, int]:
+    """Append what one connection sends. Returns why it ended, and the size of the whole file.
 
     Raises:
-        Unavailable: this address cannot help.
+      Unavailable: this address does not have the file.
     """
-    have = _length(out)
+    received = _length(out)
     try:
-        request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
+        request = urllib.request.Request(address, headers={"Range": f"bytes={received}-"} if received else {})
         reply = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:  # which is an open reply, too
+    except urllib.error.HTTPError as error:  # also an open reply
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and size is None:
-            return "", have  # all of it had arrived; the digest will tell
+            return "", received  # all of it was received before; the digest decides
         raise Unavailable(str(error)) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise Unavailable(str(getattr(error, "reason", error))) from error
     with reply:
-        again = reply.status != http.HTTPStatus.PARTIAL_CONTENT  # it sends all of it
-        have = 0 if again else have
+        restarts = reply.status != http.HTTPStatus.PARTIAL_CONTENT  # it sends the whole file
+        received = 0 if restarts else received
         announced = reply.headers.get("Content-Length")
         if size is None:
             if announced is None:
                 raise Unavailable("does not say how large the file is")
-            bar.total = size = have + int(announced)
-        elif announced is not None and have + int(announced) != size:
-            raise Unavailable(f"offers {have + int(announced)} bytes, not {size}")
-        if again:  # not before it is clear that this is the file
+            size = received + int(announced)
+        elif announced is not None and received + int(announced) != size:
+            raise Unavailable(f"offers {received + int(announced)} bytes, not {size}")
+        if restarts:  # only now that its size is right
             out.truncate(0)
-            bar.reset()
-        while have < size:
+        while received < size:
+            show(received, size)
             try:
-                block = reply.read(min(BLOCK, size - have))
+                block = reply.read(min(BLOCK, size - received))
             except (OSError, http.client.HTTPException) as error:
                 return f"broke off ({error})", size
             if not block:
                 break
             out.write(block)
-            bar.update(len(block))
-            have += len(block)
+            received += len(block)
     return "broke off", size
 
 
-def _length(out: BinaryIO) -> int:
+def _length(out: IO[bytes]) -> int:
     return out.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""One trainer a workdir: an advisory lock that dies with its process."""
+"""File locks: an advisory flock that ends with its process, and the lock of a workdir."""
 
 import contextlib
 import fcntl
@@ -6,60 +6,87 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 import jax
 
 from jaxdet.checks import InputError
+from jaxdet.io.folder import unwritable
+
+
+class Locked(Exception):
+    """Another process holds the lock."""
+
+
+def open_locked(path: Path, *, wait: bool, buffering: int = -1) -> IO[bytes]:
+    """Open a file for appending and lock it until it is closed. Its folder is created.
+
+    The holder may rename or remove the file before it lets go: then the file that has the name now is opened and
+    locked instead.
+
+    Args:
+      path: the file to lock.
+      wait: wait for the lock as long as another process holds it.
+      buffering: as in `open`.
+
+    Raises:
+      Locked: another process holds the lock, and `wait` is False.
+      OSError: the file cannot be opened.
+    """
+    operation = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab", buffering)
+        try:
+            fcntl.flock(file, operation)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return file
+        except BlockingIOError:
+            file.close()
+            raise Locked from None
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 @contextlib.contextmanager
-def locked(workdir: str | os.PathLike) -> Iterator[Path]:
-    """Holds `workdir`, made if missing, for this process and gives its absolute path.
+def locked(workdir: str | os.PathLike[str]) -> Iterator[Path]:
+    """Hold `workdir` for this process and yield its absolute path. The folder is created.
 
-    In a run of several processes the first one locks for all; the others only get the path. The lock is the kernel's
-    (flock on the file `lock`, which is removed in the end), so a file left behind by a killed process is no obstacle.
+    In a run of several processes the first one locks for all; the others only get the path. The lock file
+    (`workdir/lock`) is removed at the end; one left behind by a killed process is no obstacle.
 
     Raises:
-      InputError: where another process holds it (names host and pid), or the folder cannot be written.
+      InputError: another process holds it (the error names host and pid), or the folder cannot be written.
     """
     workdir = Path(workdir).expanduser().resolve()
     if jax.process_index() > 0:
         yield workdir
         return
-    with _held(workdir) as file:
+    with _hold(workdir / "lock") as file:
         try:
             file.truncate(0)
-            file.write(f"host {socket.gethostname()}, pid {os.getpid()}\n")
+            file.write(f"host {socket.gethostname()}, pid {os.getpid()}\n".encode())
             file.flush()
             yield workdir
         finally:
             with contextlib.suppress(OSError):
-                (workdir / "lock").unlink()  # while it is held: whoever has opened it meanwhile opens again
+                (workdir / "lock").unlink()  # before the lock ends: whoever waits for this file opens a new one
 
 
-def _held(workdir: Path) -> TextIO:
-    """Opens and locks the file `lock`, or the one now of its name where the last holder has removed it meanwhile."""
-    path = workdir / "lock"
-    while True:
-        try:
-            workdir.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+")
-        except OSError as error:
-            raise InputError(
-                f"workdir {workdir} must be writable, got {error.strerror}; give another --workdir."
-            ) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with file:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-            raise InputError(
-                f"workdir {workdir} must be free, got one in use by {holder}; "
-                "wait for it, stop it, or give another --workdir."
-            ) from None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        file.close()
+def _hold(path: Path) -> IO[bytes]:
+    workdir = path.parent
+    try:
+        return open_locked(path, wait=False)
+    except Locked:
+        holder = ""
+        with contextlib.suppress(OSError):
+            holder = path.read_text().strip()
+        raise InputError(
+            f"workdir {workdir} must be free, got one in use by {holder or 'another process'}; "
+            "wait for it, stop it, or give another --workdir."
+        ) from None
+    except OSError as error:
+        raise unwritable(f"workdir {workdir}", error, cure="give another --workdir") from error

@@ -10,7 +10,6 @@ box_examples names, some tens an image. Writing holds one image in memory; readi
 read.
 """
 
-import errno
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdet.checks import InputError
+from jaxdet.io.folder import cannot_write, unwritable
 from jaxdet.io.keyed_folder import claim_folder
 
 INDEX = "images.bin"
@@ -64,12 +63,10 @@ class FeatureFolder:
                 self._write_at(f"{name}.f32", start * self._row_bytes(name), np.asarray(features[name], np.float32))
             self._write_at(INDEX, self._ends[1:].nbytes, end)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not cannot_write(error):
                 raise
-            raise InputError(
-                f"{self._folder}: the disk must hold the features of every image, got full after {len(self)}; "
-                "free some space and start again: these are kept."
-            ) from error
+            cure = f"free some space and run again: the features of {len(self)} images are saved"
+            raise unwritable(self._folder, error, cure=cure) from error
         self._ends = np.concatenate([self._ends, end[None]])
 
     def read(self, name: str) -> "FeatureRows":

@@ -7,6 +7,8 @@ import numpy as np
 from jaxdet.ops.boxes_np import box_deltas, box_iou
 from jaxdet.types import Annotation
 
+MIN_IOU = 0.6  # with the best ground truth box of any class: a region of at least this IoU is an example
+
 
 @dataclasses.dataclass(frozen=True)
 class Regions:
@@ -31,12 +33,11 @@ def regions_of(record: Annotation, proposals: np.ndarray, *, num_classes: int) -
     return Regions(boxes, labels, overlaps)
 
 
-def box_examples(regions: Regions, *, min_iou: float = 0.6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def box_examples(regions: Regions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The regions near enough to an object to learn its box from (R-CNN, appendix C).
 
     Args:
       regions: of one image.
-      min_iou: IoU with the best ground truth box of any class from which on a region is an example.
 
     Returns:
       (rows i64[m], labels i32[m] 1..K, deltas f64[m,4]): which regions, the class of their best ground truth box, and
@@ -44,6 +45,6 @@ def box_examples(regions: Regions, *, min_iou: float = 0.6) -> tuple[np.ndarray,
     """
     truth = regions.labels > 0
     iou = box_iou(regions.boxes[:, None], regions.boxes[truth][None])
-    rows = np.flatnonzero(iou.max(axis=1, initial=0.0) >= min_iou)
+    rows = np.flatnonzero(iou.max(axis=1, initial=0.0) >= MIN_IOU)
     best = iou[rows].argmax(axis=1) if len(rows) else rows
     return rows, regions.labels[truth][best], box_deltas(regions.boxes[rows], regions.boxes[truth][best])

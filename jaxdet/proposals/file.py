@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.io.atomic import whole_file
+from jaxdet.io.atomic import atomic_write
+from jaxdet.io.keyed_folder import check_key
 from jaxdet.types import ProposalTable
-
-KEY = "key.json"  # in a folder, says what the others of its files are made of
 
 
 def open_proposals(path: str | os.PathLike, key: Mapping[str, Any]) -> ProposalTable:
@@ -36,13 +35,13 @@ def open_proposals(path: str | os.PathLike, key: Mapping[str, Any]) -> ProposalT
             found = dict(json.loads(str(file["key"])))
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"proposals: {path} must be a file of proposals, got {error}; delete it to have it made anew."
+            f"proposals: {path} must be a file of proposals, got {error}; delete it and run again."
         ) from error
     check_key(path, found, key)
     if len(table) != key["images"] or table.starts[0] != 0 or table.starts[-1] != len(table.boxes):
         raise InputError(
             f"proposals: {path} must cover {key['images']} images, got {len(table)} images and {len(table.boxes)} "
-            "boxes that do not fit; delete it to have it made anew."
+            "boxes that do not fit; delete it and run again."
         )
     return table
 
@@ -56,28 +55,8 @@ def save_proposals(path: str | os.PathLike, table: ProposalTable, key: Mapping[s
     """
     if key["images"] != len(table):
         raise ValueError(f"save_proposals: table must cover {key['images']} images, got {len(table)}; see the key.")
-    with whole_file(Path(path)) as file:
+    with atomic_write(Path(path)) as file:
         np.savez(file, boxes=table.boxes, starts=table.starts, key=json.dumps(dict(key)))
-
-
-def check_key(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raises InputError with every entry in which the key found at `path` is not the one wanted."""
-    found, wanted = (json.loads(json.dumps(dict(key))) for key in (found, wanted))  # a tuple is a list in JSON
-    names = [n for n in {**wanted, **found} if n not in found or n not in wanted or found[n] != wanted[n]]
-    if names:
-        differ = "; ".join(f"{n} must be {wanted.get(n)!r}, got {found.get(n)!r}" for n in names)
-        raise InputError(f"{path} is of other data or parameters: {differ}; delete it to have it made anew.")
-
-
-def check_folder(folder: Path, wanted: Mapping[str, Any]) -> None:
-    """check_key with the key that lies in a folder; InputError, too, where that is missing or damaged."""
-    try:
-        found = dict(json.loads((folder / KEY).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{folder / KEY} must say what the folder is made of, got {error}; delete the folder to have it made anew."
-        ) from error
-    check_key(folder, found, wanted)
 
 
 def parts_folder(path: Path) -> Path:

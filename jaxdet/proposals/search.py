@@ -11,40 +11,29 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, at_least
 from jaxdet.io.progress import progress
 from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.proposals.writer import ProposalWriter
-from jaxdet.types import ProposalTable, Record
+from jaxdet.types import Dataset, ProposalTable
 
 logger = logging.getLogger(__name__)
 
 
-class Split(Protocol):
-    """What is searched, as data.dataset.Dataset has it."""
-
-    names: list[str]
-    fingerprint: str
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, i: int) -> Record: ...
-
-
-def search_key(dataset: Split, *, max_boxes: int, min_side: float, width: int) -> dict[str, Any]:
+def search_key(dataset: Dataset, *, max_boxes: int, min_side: float, width: int) -> dict[str, Any]:
     """What the proposals of search_split depend on; open_proposals compares it."""
     parameters = {"max_boxes": max_boxes, "min_side": min_side, "width": width}
     return {"method": "selective_search", "dataset": dataset.fingerprint, "images": len(dataset), **parameters}
 
 
 def search_split(
-    dataset: Split,
+    dataset: Dataset,
     path: str | os.PathLike,
     *,
     workers: int,
@@ -85,17 +74,13 @@ def search_split(
 
 
 def _check_numbers(workers: int, max_boxes: int, min_side: float, width: int) -> None:
-    for name, got, least, cure in (
-        ("workers", workers, 1, "give each process a core"),
-        ("max_boxes", max_boxes, 1, "2000 is usual"),
-        ("min_side", min_side, 0, "20 is usual"),
-        ("width", width, 1, "500 is usual"),
-    ):
-        if got < least:
-            raise InputError(f"proposals: {name} must be at least {least}, got {got}; {cure}.")
+    at_least("proposals.workers", workers, 1, cure="give each process a core")
+    at_least("proposals.max_boxes", max_boxes, 1, cure="2000 is usual")
+    at_least("proposals.min_side", min_side, 0, cure="20 is usual")
+    at_least("proposals.width", width, 1, cure="500 is usual")
 
 
-def _found(dataset: Split, images: range, workers: int, parameters: dict[str, Any]) -> Iterator[np.ndarray]:
+def _found(dataset: Dataset, images: range, workers: int, parameters: dict[str, Any]) -> Iterator[np.ndarray]:
     """The boxes of the images in their order. Images are decoded here: that takes a hundredth of the search's time."""
     # Not fork: this process may run threads (JAX, the input pipeline), whose locks a fork would copy as they are.
     context = multiprocessing.get_context("spawn")
@@ -124,7 +109,7 @@ def _found(dataset: Split, images: range, workers: int, parameters: dict[str, An
         logger.warning("proposals: %d images cannot be decoded, first %s", len(unreadable), unreadable[0])
 
 
-def _image(dataset: Split, i: int) -> np.ndarray | None:
+def _image(dataset: Dataset, i: int) -> np.ndarray | None:
     """The image, None where its bytes are none. Errors of the disk are raised: they would pass for missing objects."""
     try:
         return dataset[i].image

@@ -1,58 +1,65 @@
-"""Writing the proposals of a split image after image, so that a killed run goes on where it was.
+"""Resumable writing of a split's proposals, image by image.
 
-Beside the file to be, the folder FILE.parts holds `boxes` (f32, 4 a box) and `counts` (i64, one an image), which only
-grow, and `key.json`. An image is done when its count is written, after its boxes: what a kill left behind that, or
-half of an entry, is cut off on the next start.
+Beside the final file the folder FILE.parts holds `boxes` (f32, 4 per box) and `counts` (i64, one per image), which only
+grow, and `key.json`. An image is done when its count is written, after its boxes. Whatever a kill leaves beyond that,
+such as half an entry, is truncated at the next start.
 """
 
 import contextlib
-import errno
-import fcntl
-import json
 import logging
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.proposals.file import KEY, check_folder, parts_folder, save_proposals
+from jaxdet.io.folder import cannot_write, unwritable
+from jaxdet.io.keyed_folder import check_folder, write_key
+from jaxdet.io.lock import Locked, open_locked
+from jaxdet.proposals.file import parts_folder, save_proposals
 from jaxdet.types import ProposalTable
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-CANNOT_WRITE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS)
-BOX, COUNT = np.dtype((np.float32, 4)).itemsize, np.dtype(np.int64).itemsize
+BOX_BYTES, COUNT_BYTES = np.dtype((np.float32, 4)).itemsize, np.dtype(np.int64).itemsize
 
 
 class ProposalWriter:
-    """Collects the proposals of images 0, 1, ... in their order; used as a context, one process at a time.
+    """Writes the proposals of images 0, 1, ... in this order. A context manager; one process at a time.
 
     Attributes:
-        done: how many images have theirs, those of earlier runs included: the next `add` is image `done`.
+      done: number of images done, those of earlier runs included: the next `add` is image `done`.
     """
 
-    def __init__(self, path: str | os.PathLike, key: Mapping[str, Any]):
-        """Takes up the unfinished work at `path`, or begins it.
+    def __init__(self, path: str | os.PathLike[str], key: Mapping[str, Any]):
+        """Start the file at `path`, or resume the unfinished one.
+
+        Args:
+          path: the final file.
+          key: everything the proposals depend on; see proposals.file.
 
         Raises:
-            InputError: the unfinished work has another key (with what differs), another process is at it, or the
-                folder cannot be written.
+          InputError: the unfinished file has another key (the error lists the differences), another process is writing
+            it, or the folder cannot be written.
         """
         self.path, self.key = Path(path), key
         self._folder = parts_folder(self.path)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             with contextlib.ExitStack() as files:
-                self._counts = files.enter_context((self._folder / "counts").open("ab", buffering=0))
+                # Unbuffered, so that the boxes of an image reach the disk before its count.
+                self._counts = files.enter_context(open_locked(self._folder / "counts", wait=False, buffering=0))
                 self._boxes = files.enter_context((self._folder / "boxes").open("ab", buffering=0))
-                self._take_up()
+                self.done = self._resume()
                 self._files = files.pop_all()
+        except Locked:
+            raise InputError(
+                f"proposals: {self.path} must be free, got one that another process is writing; wait for it or stop it."
+            ) from None
         except OSError as error:
-            raise _explained(error, self.path) from error
+            raise _write_error(error, self.path) from error
 
     def __enter__(self) -> "ProposalWriter":
         return self
@@ -61,23 +68,24 @@ class ProposalWriter:
         self._files.close()
 
     def add(self, boxes: np.ndarray) -> None:
-        """Writes the proposals f32[n,4] of the next image, best first, in original pixels.
+        """Write the proposals f32[n,4] of the next image, best first, in original pixels.
 
-        Raises InputError where the disk is full; what was written before stays.
+        Raises:
+          InputError: the disk is full. The images before stay.
         """
         try:
             _append(self._boxes, np.ascontiguousarray(boxes, np.float32).tobytes())
             _append(self._counts, np.int64(len(boxes)).tobytes())
         except OSError as error:
-            raise _explained(error, self.path) from error
+            raise _write_error(error, self.path) from error
         self.done += 1
 
     def finish(self) -> ProposalTable:
-        """Writes the file and removes the parts.
+        """Write the final file and remove the parts.
 
         Raises:
-            ValueError: not every image has had its `add`.
-            InputError: the file cannot be written; the parts stay.
+          ValueError: some images were not added.
+          InputError: the file cannot be written. The parts stay.
         """
         if self.done != self.key["images"]:
             raise ValueError(f"finish: {self.key['images']} images must be added, got {self.done}; add the others.")
@@ -87,40 +95,38 @@ class ProposalWriter:
         try:
             save_proposals(self.path, table, self.key)
         except OSError as error:
-            raise _explained(error, self.path) from error
+            raise _write_error(error, self.path) from error
         shutil.rmtree(self._folder)
         return table
 
-    def _take_up(self) -> None:
-        try:
-            fcntl.flock(self._counts, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"proposals: {self.path} must be free, got one that another process is making; wait for it or stop it."
-            ) from None
+    def _resume(self) -> int:
+        """Truncate the parts to whole images and return how many there are."""
         counts = np.fromfile(self._folder / "counts", np.int64)
         if len(counts):
             check_folder(self._folder, self.key)
-            logger.info("proposals: %d of %d images of %s were done", len(counts), self.key["images"], self.path)
+            log.info("proposals: %d of %d images of %s were done", len(counts), self.key["images"], self.path)
         else:  # nothing is lost, whatever the key was
-            (self._folder / KEY).write_text(json.dumps(dict(self.key)), encoding="utf-8")
-        # A crash of the whole machine may have lost boxes whose count was kept: their images are done again.
-        self.done = int(np.searchsorted(np.cumsum(counts) * BOX, os.fstat(self._boxes.fileno()).st_size, side="right"))
-        self._counts.truncate(self.done * COUNT)
-        self._boxes.truncate(int(counts[: self.done].sum()) * BOX)
+            write_key(self._folder, self.key)
+        # A power cut may have lost boxes whose count reached the disk: those images are done again.
+        size = os.fstat(self._boxes.fileno()).st_size
+        done = int(np.searchsorted(np.cumsum(counts) * BOX_BYTES, size, side="right"))
+        self._counts.truncate(done * COUNT_BYTES)
+        self._boxes.truncate(int(counts[:done].sum()) * BOX_BYTES)
+        return done
 
 
-def _append(file: Any, content: bytes) -> None:
-    """Writes all of it: an unbuffered write stops short on a disk that fills up, and the next one says so."""
+def _append(file: IO[bytes], content: bytes) -> None:
+    """Write all of `content`. An unbuffered write may be partial on a disk that fills up; the next one then raises."""
     view = memoryview(content)
     while view:
         view = view[file.write(view) :]
 
 
-def _explained(error: OSError, path: Path) -> Exception:
-    if error.errno not in CANNOT_WRITE:
+def _write_error(error: OSError, path: Path) -> Exception:
+    if not cannot_write(error):
         return error
-    return InputError(
-        f"proposals: {path} must be writable, got {error.strerror}; free space or name another file. "
-        "What was done stays: the same command goes on from there."
+    return unwritable(
+        f"proposals: {path}",
+        error,
+        cure="free space or name another file. The images done are saved: the same command resumes",
     )

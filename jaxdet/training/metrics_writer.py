@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import tensorboardX
 
-from jaxdet.io.atomic import whole_file
+from jaxdet.io.atomic import atomic_write
 
 
 class MetricsWriter:
@@ -56,7 +56,7 @@ def _remove_lines_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = [line for line in path.read_text().splitlines(keepends=True) if _step(line) <= step]
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write("".join(kept).encode())
 
 

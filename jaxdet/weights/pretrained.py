@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxdet.checks import InputError, nearest
-from jaxdet.io.download import Unavailable, fetch, matches
+from jaxdet.io.download import Unavailable, download, matches
 from jaxdet.weights.keras import keras_vgg16
 from jaxdet.weights.layers import Params
 from jaxdet.weights.torch import classifier, state_dict
@@ -105,7 +105,7 @@ def _downloaded(pretrained: Pretrained, address: str, cache: Path) -> Path:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            fetch([address], path, digest=pretrained.digest)
+            download([address], path, digest=pretrained.digest)
         elif not matches(path, pretrained.digest):
             raise InputError(f"{path} must have {pretrained.digest}, got another file; delete it, or {by_hand}.")
     except Unavailable as fault:

@@ -1,12 +1,12 @@
 import pytest
 
-from jaxdet.io.atomic import whole_file
+from jaxdet.io.atomic import atomic_write
 
 
 def test_the_file_is_replaced_at_the_end_of_the_block(tmp_path):
     path = tmp_path / "new" / "a.bin"
     for content in (b"first", b"2nd"):
-        with whole_file(path) as file:
+        with atomic_write(path) as file:
             file.write(content)
             assert not path.exists() or path.read_bytes() == b"first"
         assert path.read_bytes() == content
@@ -16,7 +16,7 @@ def test_the_file_is_replaced_at_the_end_of_the_block(tmp_path):
 def test_an_error_in_the_block_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"before")
-    with pytest.raises(KeyboardInterrupt), whole_file(path) as file:
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as file:
         file.write(b"half")
         raise KeyboardInterrupt
     assert path.read_bytes() == b"before"
@@ -25,7 +25,7 @@ def test_an_error_in_the_block_leaves_what_was_there(tmp_path):
 
 def test_what_a_kill_left_is_written_over(tmp_path):
     (tmp_path / ".a.bin").write_bytes(b"half of something long")
-    with whole_file(tmp_path / "a.bin") as file:
+    with atomic_write(tmp_path / "a.bin") as file:
         file.write(b"short")
     assert (tmp_path / "a.bin").read_bytes() == b"short"
     assert len(list(tmp_path.iterdir())) == 1
@@ -33,5 +33,5 @@ def test_what_a_kill_left_is_written_over(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_an_oserror(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"), whole_file(tmp_path / "file" / "a.bin"):
+    with pytest.raises(OSError, match="file"), atomic_write(tmp_path / "file" / "a.bin"):
         pass

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from jaxdet.io.download import Unavailable, fetch, matches
+from jaxdet.io.download import Unavailable, download, matches
 
 CONTENT = np.random.default_rng(0).bytes(100_000)
 KNOWN = {"size": len(CONTENT), "digest": f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"}
@@ -63,7 +63,7 @@ def nobodys_address() -> str:
 
 def test_a_file_arrives_whole(tmp_path):
     with serving() as (address, asked):
-        fetch([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert (tmp_path / "a.tar").read_bytes() == CONTENT
     assert asked == [("/a.tar", None)]
     assert [file.name for file in tmp_path.iterdir()] == ["a.tar"]
@@ -72,7 +72,7 @@ def test_a_file_arrives_whole(tmp_path):
 def test_an_interrupted_download_goes_on_where_it_was(tmp_path):
     (tmp_path / "a.tar.part").write_bytes(CONTENT[:30_000])
     with serving(cut=40_000) as (address, asked):
-        fetch([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert (tmp_path / "a.tar").read_bytes() == CONTENT
     assert [wanted for _, wanted in asked] == ["bytes=30000-", "bytes=70000-"]
     assert [file.name for file in tmp_path.iterdir()] == ["a.tar"]
@@ -80,38 +80,38 @@ def test_an_interrupted_download_goes_on_where_it_was(tmp_path):
 
 def test_the_next_address_goes_on_with_what_the_first_brought(tmp_path):
     with serving(cut=60_000, ranges=False) as (first, _), serving() as (second, asked):
-        fetch([f"{first}/a.tar", f"{second}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{first}/a.tar", f"{second}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert asked == [("/a.tar", "bytes=60000-")]
     assert (tmp_path / "a.tar").read_bytes() == CONTENT
 
 
 def test_what_has_arrived_is_kept_under_another_name(tmp_path):
     with serving(cut=60_000, ranges=False) as (address, _), pytest.raises(Unavailable, match="broke off.* byte 60000"):
-        fetch([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert {file.name: file.stat().st_size for file in tmp_path.iterdir()} == {"a.tar.part": 60_000}
 
 
 def test_a_site_that_cannot_resume_sends_all_again(tmp_path):
     (tmp_path / "a.tar.part").write_bytes(b"x" * 30_000)
     with serving(ranges=False) as (address, _):
-        fetch([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert (tmp_path / "a.tar").read_bytes() == CONTENT
 
 
 def test_without_a_size_the_server_is_believed(tmp_path):
     start, digest = CONTENT[:30_000], KNOWN["digest"]
     with serving(cut=40_000) as (address, asked):
-        fetch([f"{address}/a.pth"], tmp_path / "a.pth", digest=digest)
+        download([f"{address}/a.pth"], tmp_path / "a.pth", digest=digest)
     assert [wanted for _, wanted in asked] == [None, "bytes=40000-", "bytes=80000-"]
     assert (tmp_path / "a.pth").read_bytes() == CONTENT
     for arrived in (start, CONTENT):  # also where all of it had arrived before
         (tmp_path / "b.pth.part").write_bytes(arrived)
         with serving() as (address, _):
-            fetch([f"{address}/b.pth"], tmp_path / "b.pth", digest=digest)
+            download([f"{address}/b.pth"], tmp_path / "b.pth", digest=digest)
         assert (tmp_path / "b.pth").read_bytes() == CONTENT
         (tmp_path / "b.pth").unlink()
     with serving(cut=0) as (address, _), pytest.raises(Unavailable, match="broke off at byte 0 of 100000"):
-        fetch([f"{address}/c.pth"], tmp_path / "c.pth", digest=digest)
+        download([f"{address}/c.pth"], tmp_path / "c.pth", digest=digest)
 
 
 def test_a_digest_and_its_beginning(tmp_path):
@@ -130,23 +130,23 @@ def test_a_wrong_sum_leaves_nothing(tmp_path, start):
         serving(content=CONTENT[:-1] + b"?") as (address, _),
         pytest.raises(Unavailable, match="does not have sha256:"),
     ):
-        fetch([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert not list(tmp_path.iterdir())
 
 
 def test_another_file_is_refused_before_it_spoils_what_has_arrived(tmp_path):
     (tmp_path / "a.tar.part").write_bytes(CONTENT[:30_000])
     with serving(content=CONTENT + b"?") as (address, _), pytest.raises(Unavailable, match="offers 100001 bytes, not"):
-        fetch([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert (tmp_path / "a.tar.part").read_bytes() == CONTENT[:30_000]
     with serving(content=b"we are moving", ranges=False) as (address, _), pytest.raises(Unavailable, match="13 bytes"):
-        fetch([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert (tmp_path / "a.tar.part").read_bytes() == CONTENT[:30_000]
 
 
 def test_every_address_that_fails_is_named(tmp_path):
     with serving() as (address, _), pytest.raises(Unavailable) as error:
-        fetch([f"{address}/gone", nobodys_address(), "not an address"], tmp_path / "a.tar", **KNOWN)
+        download([f"{address}/gone", nobodys_address(), "not an address"], tmp_path / "a.tar", **KNOWN)
     for reason in ("/gone: HTTP Error 404: Not Found", "Connection refused", "unknown url type"):
         assert reason in str(error.value)
     assert not list(tmp_path.iterdir())
@@ -154,7 +154,7 @@ def test_every_address_that_fails_is_named(tmp_path):
 
 def test_the_next_address_may_have_the_right_file(tmp_path):
     with serving(content=CONTENT[:-1] + b"?") as (bad, _), serving() as (good, _):
-        fetch([f"{bad}/a.tar", f"{good}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{bad}/a.tar", f"{good}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert (tmp_path / "a.tar").read_bytes() == CONTENT
 
 
@@ -170,7 +170,7 @@ def test_one_that_waited_for_one_that_failed_keeps_what_it_downloads(tmp_path, m
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with serving() as (address, _):
-        fetch([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
+        download([f"{address}/a.tar"], tmp_path / "a.tar", **KNOWN)
     assert len(waits) == 2
     assert (tmp_path / "a.tar").read_bytes() == CONTENT
 
@@ -178,7 +178,7 @@ def test_one_that_waited_for_one_that_failed_keeps_what_it_downloads(tmp_path, m
 def test_two_at_once_download_once(tmp_path):
     with serving() as (address, asked):
         together = [f"{address}/a.tar"], tmp_path / "a.tar"
-        threads = [threading.Thread(target=fetch, args=together, kwargs=KNOWN) for _ in range(4)]
+        threads = [threading.Thread(target=download, args=together, kwargs=KNOWN) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -35,7 +35,7 @@ def test_what_is_saved_is_read_and_replaced_whole(tmp_path):
 def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path, monkeypatch):
     path = tmp_path / "svms.npz"
     save_arrays(path, ARRAYS)
-    with monkeypatch.context() as patch, pytest.raises(InputError, match="must be written, got No space.*make room"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="must be writable, got No space.*make room"):
         patch.setattr("os.fsync", full)
         save_arrays(path, {"bias": np.zeros(1)})
     check(path, ARRAYS)
@@ -53,7 +53,7 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
     if damage == "array":
         with path.open("wb") as file:
             np.save(file, ARRAYS["bias"])
-    with pytest.raises(InputError, match=r"svms.npz must be whole, got .+; delete it to have it made anew"):
+    with pytest.raises(InputError, match=r"svms.npz must be whole, got .+; delete it and run again"):
         load_arrays(path)
 
 
@@ -84,7 +84,7 @@ def test_results_of_which_the_key_is_lost_are_refused(tmp_path, content):
     save_arrays(tmp_path / "svms.npz", ARRAYS)
     if content is not None:
         (tmp_path / "key.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"key.json must say what the folder is made of, got .+; delete the folder"):
+    with pytest.raises(InputError, match=r"key.json must say what the folder depends on, got .+; delete the folder"):
         claim_folder(tmp_path, KEY)
 
 

@@ -67,7 +67,7 @@ def test_a_full_disk_keeps_what_was_done(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(InputError, match="got full after 1; free some space"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="got No space left on device; free some space.* 1 images are saved"):
         patch.setattr(features.os, "fsync", full)
         folder.append(image(1))
     check(folder, [image(0)])
@@ -102,7 +102,7 @@ def test_foreign_features_are_refused_with_what_differs(tmp_path):
     with pytest.raises(InputError, match="widths must be {'pool5': 5, 'fc7': 4}, got {'pool5': 5, 'fc7': 3}"):
         FeatureFolder(tmp_path, KEY, WIDTHS | {"fc7": 4})
     (tmp_path / "key.json").write_bytes(b"")
-    with pytest.raises(InputError, match="key.json must say what the folder is made of.*delete the folder"):
+    with pytest.raises(InputError, match="key.json must say what the folder depends on.*delete the folder"):
         FeatureFolder(tmp_path, KEY, WIDTHS)
 
 

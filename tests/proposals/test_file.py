@@ -66,7 +66,7 @@ def test_damaged_files_are_refused(path, damage):
     else:
         flipped = content[:middle] + b"\x55" + content[middle + 1 :]
         path.write_bytes({"empty": b"", "cut": content[:-50], "flipped": flipped, "text": b"boxes\n"}[damage])
-    with pytest.raises(InputError, match="must be a file of proposals.*delete it to have it made anew"):
+    with pytest.raises(InputError, match="must be a file of proposals.*delete it and run again"):
         open_proposals(path, KEY)
 
 

