@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdet import commands
+from jaxdet.cli.app import run
 from jaxdet.data import buckets
 from jaxdet.data.datasets import voc_layout
 from jaxdet.data.datasets.voc_xml import annotated_size, read_objects, read_xml
@@ -230,7 +230,7 @@ def real_epochs(photos, assigned):
     )
 
 
-def main(folders):
+def main(_, folders):
     rng = np.random.default_rng(0)
     proposed = proposals(rng)
     scaled_truth()
@@ -248,4 +248,4 @@ def main(folders):
 
 
 if __name__ == "__main__":
-    commands.run(main, takes_files=True)
+    run(main, takes_files=True)

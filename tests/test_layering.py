@@ -29,10 +29,9 @@ MAY_IMPORT = {
     "weights": set(),
     "visualize": set(),
     "export": {"models"},
-    "commands": set(),
+    "cli": {"workdir", "train", "evaluate", "predict", "convert"},
     "workdir": set(),
     "sections": set(),
-    "stored_config": {"workdir"},
     "starting": {"workdir", "weights.pretrained", "training.checkpoints", "models.detector"},
     "photos": {"data.photo", "visualize"},
 }
@@ -40,7 +39,7 @@ ANYONE = {"types", "checks", "fetch", "progress_bar", "whole_file"}
 WIRING = {"experiment", "conversion", "building", "fitting", "alternating", "rcnn_stages", "rpn_proposals"}
 ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data", "sklearn": "linear"}
 NOWHERE = {"tensorflow", "torch", "torchvision"}
-JAXDET = {f"jaxdet.{name}" for name in ("experiment", "conversion", "commands", "checks")}
+JAXDET = {f"jaxdet.{name}" for name in ("cli", "checks")}
 SCRIPT_IMPORTS = {*JAXDET, "absl", "ml_collections"}
 
 

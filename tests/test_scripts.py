@@ -29,7 +29,7 @@ def refused(scripts):
 
 @pytest.mark.parametrize("module", ["numpy", "jax.numpy"])
 def test_too_little_memory(refused, tmp_path, module):
-    script = "import {0}\nfrom jaxdet import commands\n\ncommands.run(lambda _: {0}.ones((1 << 45,)) + 1)\n"
+    script = "import {0}\nfrom jaxdet.cli.app import run\n\nrun(lambda *_: {0}.ones((1 << 45,)) + 1)\n"
     (tmp_path / "greedy.py").write_text(script.format(module))
     (line,) = refused(str(tmp_path / "greedy.py"))
     assert line.startswith("error: memory must hold what is computed, got ")
@@ -60,7 +60,13 @@ def run_folder(tmp_path):
         ("train.py --config.input.flip=maybe", "--config.input.flip must be bool, got 'maybe'; the config file shows"),
         ("train.py --config.anchors.scales=a", "--config.anchors.scales must be like (1.5, 2.5, 4.5), got 'a'; write"),
         ("train.py --config=configs/faster_sheps.py", "no file 'configs/faster_sheps.py'; did you mean 'configs/faste"),
-        ("train.py --config", "--config: there is no file ''; valid names: configs/fast_devkit.py, configs/fast_voc"),
+        (
+            "train.py --config=faster_sheps",
+            "--config: there is no config 'faster_sheps'; did you mean 'faster_shapes'?",
+        ),
+        ("train.py --config=", "--config: there is no config ''; valid names: fast_devkit, fast_voc, faster_devkit, "),
+        ("train.py --config", "Missing value for flag --config"),
+        ("train.py --config.seed 3", "'3' is not a flag; flags are written --name=value."),
         ("train.py steps=3", "'steps=3' is not a flag; flags are written --name=value."),
         ("train.py --wrokdir=x", "Unknown command line flag 'wrokdir'. Did you mean: workdir ?"),
         (
@@ -71,12 +77,12 @@ def run_folder(tmp_path):
         ("evaluate.py", "--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes."),
         (
             "evaluate.py --config.seed=3",
-            "--config.seed=3 changes a config, and none is given; give --config=",
+            "--config.seed=3 changes a config, and none is given; add --config=NAME.",
         ),
         ("evaluate.py --split=tset", "flag --split=tset: value should be one of <train|validation|test>"),
         (
             "predict.py --workdir=x photo.jpg --config.seed=3",
-            "--config.seed=3 changes a config, and this script takes none; leave it away.",
+            "--config.seed=3 changes a config, and this command takes none; remove it.",
         ),
         ("predict.py photo.jpg", "--workdir is missing; give the folder that train.py wrote"),
     ],
@@ -90,7 +96,7 @@ def test_flags(refused, command, error):
     ("text", "error"),
     [
         ("def get_config(:\n", "line 1: SyntaxError: invalid syntax"),
-        ("import nonesuch\n", "line 1: ModuleNotFoundError: No module named 'nonesuch'; mend that line."),
+        ("import nonesuch\n", "line 1: ModuleNotFoundError: No module named 'nonesuch'; fix that line."),
         ("def get_config():\n    return int('a')\n", "line 2: ValueError: invalid literal for int()"),
         ("def get_config():\n    pass\n", "must have a function get_config() that returns a ConfigDict."),
         (
@@ -164,7 +170,7 @@ def test_a_workdir_in_use(refused, tmp_path):
 
 def test_a_mistake_claims_no_workdir(refused, scripts, tmp_path):
     run = ("train.py", f"--workdir={tmp_path}", f"--config.dataset.data_dir={scripts.folder / 'data'}", *TINY_SHAPES)
-    assert "optim.name must be 'sgd' or 'adamw', got 'adm'" in refused(*run, "--config.optim.name=adm")[-1]
+    assert "optim.name must be one of sgd, adamw, got 'adm'" in refused(*run, "--config.optim.name=adm")[-1]
     assert "optim.learning_rate must be above 0, got -1.0" in refused(*run, "--config.optim.learning_rate=-1")[-1]
     assert "training.log_every must be at least 1, got 0" in refused(*run, "--config.training.log_every=0")[-1]
     nowhere = refused(*run, "--config.training.init_from=/nowhere")[-1]

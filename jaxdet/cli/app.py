@@ -1,0 +1,92 @@
+"""The frame of every command: flags, logging, and errors as one line instead of a traceback."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+from absl import app, flags
+from ml_collections import ConfigDict
+
+from jaxdet.checks import InputError
+from jaxdet.cli.config_file import load_config, stored_config
+from jaxdet.cli.overrides import override, split_overrides
+
+
+def run(
+    main: Callable[[ConfigDict | None, list[str]], None],
+    *,
+    takes_files: bool = False,
+    default_config: str | None = None,
+    changes_stored: bool = False,
+) -> None:
+    """Parse the flags and call `main(config, files)`; config is None without --config and a default.
+
+    Exits with code 2 after a mistake in the flags, the config or the data, and when memory runs out; with 130 after
+    Ctrl-C.
+
+    Args:
+      takes_files: arguments that are not flags are files; otherwise they are mistakes.
+      default_config: the config if --config is missing.
+      changes_stored: --config.field=value without --config changes the config stored in --workdir.
+    """
+
+    def parse(arguments: list[str]) -> tuple[ConfigDict | None, list[str]]:
+        arguments, overrides = split_overrides(arguments)
+        try:
+            _, *files = flags.FLAGS(arguments)
+        except flags.Error as error:
+            raise InputError(str(error)) from error
+        if files and not takes_files:
+            raise InputError(f"{files[0]!r} is not a flag; flags are written --name=value.")
+        return _config(overrides, default_config, changes_stored), files
+
+    def call(parsed: tuple[ConfigDict | None, list[str]]) -> None:
+        setup_logging()
+        main(*parsed)
+
+    try:
+        app.run(call, flags_parser=parse)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print(f"error: {_out_of_memory(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as interrupt:
+        print(" ".join(["stopped by SIGINT", *map(str, interrupt.args)]), file=sys.stderr)
+        sys.exit(130)
+
+
+def setup_logging() -> None:
+    """Log to the terminal and cache compiled programs between runs."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    for noisy in ("absl", "jax", "orbax"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(Path("~/.cache/jaxdet/xla").expanduser()))
+
+
+def _config(overrides: list[str], default: str | None, changes_stored: bool) -> ConfigDict | None:
+    """Return the config that the flags name, with the overrides applied."""
+    values = flags.FLAGS.flag_values_dict()
+    name = default if values.get("config") is None else values["config"]
+    if name is not None:
+        config = load_config(name)
+    elif overrides and changes_stored and values["workdir"]:
+        config = stored_config(values["workdir"])
+    elif not overrides:
+        return None
+    elif "config" in values:
+        raise InputError(f"{overrides[0]} changes a config, and none is given; add --config=NAME.")
+    else:
+        raise InputError(f"{overrides[0]} changes a config, and this command takes none; remove it.")
+    return override(config, overrides)
+
+
+def _out_of_memory(error: Exception) -> str:
+    got = str(error).partition("\n")[0].rstrip(".") or "too little"
+    return f"memory must hold what is computed, got {got}; lower the batch sizes or the images' sides, or give it more."

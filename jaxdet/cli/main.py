@@ -1,0 +1,126 @@
+"""R-CNN, Fast R-CNN and Faster R-CNN in JAX.
+
+    jaxdet train     train a detector
+    jaxdet evaluate  score a trained detector on a split
+    jaxdet predict   draw detections on images
+    jaxdet convert   make a workdir of another project's detector
+
+`jaxdet COMMAND --help` lists the flags of a command, `jaxdet --version` prints the version.
+"""
+
+import sys
+
+from absl import flags
+from ml_collections import ConfigDict
+
+import jaxdet
+from jaxdet.checks import nearest
+from jaxdet.cli.app import run
+from jaxdet.cli.distributed import init_distributed
+
+flags.disclaim_key_flags()  # --help lists the flags below under the running script
+
+# Commands import their work when they start it: that takes seconds, and mistakes in flags are reported before.
+
+
+def train() -> None:
+    """Trains a detector: jaxdet train --config=faster_shapes [--workdir=...] [--config.any.field=value]
+
+    --config is a file or the name of a shipped config. The same command resumes a run that was stopped.
+    """
+    flags.DEFINE_string("config", None, "The experiment: a file or a shipped config; faster_shapes if not given.")
+    workdir = flags.DEFINE_string("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
+    distributed = _define_distributed()
+
+    def main(config: ConfigDict | None, _: list[str]) -> None:
+        from jaxdet.train import train
+
+        init_distributed(distributed.value)
+        train(config, workdir.value)
+
+    run(main, default_config="faster_shapes")
+
+
+def evaluate() -> None:
+    """Scores a trained detector on the test split: jaxdet evaluate --workdir=runs/faster_shapes [--split=...]
+
+    --config.field=value changes the config that the workdir was trained with.
+    """
+    flags.DEFINE_string("config", None, "Overrides the config that the workdir was trained with: a file or a name.")
+    workdir = flags.DEFINE_string("workdir", None, "Workdir of a training; runs/<name of the config> if not given.")
+    split = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split of the config's data set.")
+    checkpoint = _define_checkpoint()
+    distributed = _define_distributed()
+
+    def main(config: ConfigDict | None, _: list[str]) -> None:
+        from jaxdet.evaluate import evaluate
+
+        init_distributed(distributed.value)
+        evaluate(config, workdir.value, split=split.value, checkpoint=checkpoint.value)
+
+    run(main, changes_stored=True)
+
+
+def predict() -> None:
+    """Draws detections on images: jaxdet predict --workdir=runs/faster_shapes photo.jpg folder/ --output=detections"""
+    workdir = flags.DEFINE_string("workdir", None, "Workdir of a training.")
+    output = flags.DEFINE_string("output", "detections", "Folder for the drawn images and detections.json.")
+    threshold = flags.DEFINE_float("threshold", None, "Least score of a detection; if not given 0.5, for SVMs 0.")
+    checkpoint = _define_checkpoint()
+
+    def main(_: ConfigDict | None, files: list[str]) -> None:
+        from jaxdet.predict import predict
+
+        predict(workdir.value, files, output=output.value, threshold=threshold.value, checkpoint=checkpoint.value)
+
+    run(main, takes_files=True)
+
+
+def convert() -> None:
+    """Makes a workdir of another project's detector: jaxdet convert --file=model.pth --workdir=... [--config=...]"""
+    flags.DEFINE_string("config", None, "How it was trained: a file or a name; simple_faster_rcnn if not given.")
+    file = flags.DEFINE_string(
+        "file", None, "The .pth file: simple-faster-rcnn-pytorch's, or torchvision's FasterRCNN with VGG16."
+    )
+    workdir = flags.DEFINE_string("workdir", None, "Folder to write; evaluate and predict take it.")
+    classes = flags.DEFINE_list(
+        "classes", None, "Names of the head's classes in its order, without background; VOC's if not given."
+    )
+
+    def main(config: ConfigDict | None, _: list[str]) -> None:
+        from jaxdet.convert import convert
+
+        convert(config, file.value, workdir.value, classes.value)
+
+    run(main, default_config="simple_faster_rcnn")
+
+
+COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "convert": convert}
+
+
+def main() -> None:
+    """Run the command that is the first argument."""
+    command, *arguments = sys.argv[1:] or [""]
+    if command in ("-h", "--help", "--helpfull", "--helpshort"):
+        print(__doc__.strip())
+    elif command == "--version":
+        print(f"jaxdet {jaxdet.__version__}")
+    elif command in COMMANDS:
+        sys.argv = [f"jaxdet {command}", *arguments]
+        sys.modules["__main__"].__doc__ = COMMANDS[command].__doc__  # what --help prints over the flags
+        COMMANDS[command]()
+    else:
+        names = "train, evaluate, predict or convert"
+        close = f"; {nearest(command, COMMANDS)}" if command else ""
+        print(f"error: jaxdet: the command must be {names}, got {command!r}{close}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _define_checkpoint() -> flags.FlagHolder[str]:
+    return flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Best by validation mAP, or the last one.")
+
+
+def _define_distributed() -> flags.FlagHolder[str]:
+    return flags.DEFINE_string(
+        "distributed", "", "For several processes: auto, or HOST:PORT,COUNT,NUMBER of this one; see the documentation."
+    )

@@ -1,0 +1,95 @@
+"""Overrides of config fields on the command line: --config.section.field=value."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+from ml_collections.config_flags import config_flags
+
+from jaxdet.checks import InputError, nearest
+
+OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
+
+
+def split_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments without the overrides, and the overrides."""
+    others: list[str] = []
+    overrides: list[str] = []
+    for argument in arguments:
+        (overrides if OVERRIDE.match(argument) else others).append(argument)
+    return others, overrides
+
+
+def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
+    """Return the config, locked, with the overrides applied.
+
+    Raises:
+      InputError: a field that the config does not have, a section, or a value of another type.
+    """
+    for argument in overrides:
+        _check_field(config, argument)
+    before = dict(_fields(config))
+    values = flags.FlagValues()
+    arguments = ["config", *overrides]  # the first is the program's name
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
+        values(arguments)
+    except flags.Error as error:
+        raise InputError(_wrong_value(str(error), values)) from error
+    overridden = values["config"].value
+    _check_elements(before, dict(_fields(overridden)))
+    return overridden
+
+
+def _check_field(config: ConfigDict, argument: str) -> None:
+    """Raise InputError unless the override names a field of the config."""
+    match = OVERRIDE.match(argument)
+    names = match[1].split(".") if match else []
+    section: Any = config
+    for depth, name in enumerate(names):
+        path = ".".join(names[:depth])
+        if not isinstance(section, ConfigDict):
+            raise InputError(f"config: {path} has no fields; write --config.{path}=value.")
+        if name not in section:
+            prefix = f"{path}." if path else ""
+            raise InputError(f"config: no field {prefix + name!r}; {_suggestion(config, name, section, prefix)}")
+        section = section[name]
+    if isinstance(section, ConfigDict):
+        path = ".".join(names)
+        raise InputError(f"config: {path} is a section; set its fields: --config.{path}.{min(section)}=...")
+
+
+def _suggestion(config: ConfigDict, name: str, section: ConfigDict, prefix: str) -> str:
+    """Return the fields of this name in other sections, else the nearest name in this section."""
+    elsewhere = [repr(path) for path, _ in _fields(config) if path.rpartition(".")[2] == name]
+    return f"did you mean {' or '.join(elsewhere)}?" if elsewhere else nearest(name, section, prefix=prefix)
+
+
+def _fields(section: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield all fields as (path, value), such as ("training.steps", 100)."""
+    for name, value in section.items():
+        if isinstance(value, ConfigDict):
+            yield from _fields(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _check_elements(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Raise InputError for a tuple overridden with elements of another type, which config_flags accepts."""
+    for path, value in before.items():
+        if isinstance(value, tuple) and value:
+            element_type = (int, float) if isinstance(value[0], float) else type(value[0])
+            wrong = [element for element in after[path] if not isinstance(element, element_type)]
+            if wrong:
+                raise InputError(f"--config.{path} must be like {value}, got {wrong[0]!r}; write it as in '(1, 2)'.")
+
+
+def _wrong_value(message: str, values: flags.FlagValues) -> str:
+    """Return an error of absl in the wording of the others, where it is about the value of a field."""
+    wrong = re.match(r"flag --(config\.[\w.]+)=(.*?): ", message, re.DOTALL)
+    if wrong is None:
+        return message
+    value_type = values[wrong[1]].parser.flag_type()
+    return f"--{wrong[1]} must be {value_type}, got {wrong[2]!r}; the config file shows such a value."

@@ -1,0 +1,66 @@
+"""The command jaxdet; the root scripts run the same functions."""
+
+import pytest
+
+import jaxdet
+from jaxdet.cli import main
+
+
+@pytest.fixture
+def command(scripts, tmp_path):
+    """Runs the console command in a process of its own; returns its exit code and what it printed."""
+    script = tmp_path / "jaxdet"
+    script.write_text("import sys\nfrom jaxdet.cli.main import main\n\nsys.exit(main())\n")
+    return lambda *arguments: scripts.run(str(script), *arguments)
+
+
+@pytest.mark.parametrize(
+    ("argv", "error"),
+    [
+        (["jaxdet"], "error: jaxdet: the command must be train, evaluate, predict or convert, got ''\n"),
+        (["jaxdet", "--workdir=x"], "must be train, evaluate, predict or convert, got '--workdir=x'; valid names: "),
+        (["jaxdet", "trian"], "must be train, evaluate, predict or convert, got 'trian'; did you mean 'train'?\n"),
+    ],
+)
+def test_no_or_an_unknown_command(monkeypatch, capsys, argv, error):
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert error in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_help_and_version(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["jaxdet", "--help"])
+    main.main()
+    printed, _ = capsys.readouterr()
+    assert all(f"\n    jaxdet {name} " in printed for name in main.COMMANDS)
+    monkeypatch.setattr("sys.argv", ["jaxdet", "--version"])
+    main.main()
+    assert capsys.readouterr()[0] == f"jaxdet {jaxdet.__version__}\n"
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_help_of_a_command(command, scripts, name):
+    code, printed = command(name, "--help")
+    assert code == 1  # absl's exit code
+    assert printed.startswith(main.COMMANDS[name].__doc__)
+    assert "--workdir: " in printed
+    code, by_script = scripts.run(f"{name}.py", "--help")
+    assert code == 1
+    assert f"python {name}.py --" in by_script
+    flags_of = [text.partition("\nflags:\n")[2].split("\n", 2)[2] for text in (printed, by_script)]
+    assert flags_of[0] == flags_of[1]  # but for the line with the name of the script
+
+
+def test_mistakes_are_one_line(command):
+    assert command("train", "--config.seed=a") == (
+        2,
+        "error: --config.seed must be int, got 'a'; the config file shows such a value.\n",
+    )
+    assert command("predict", "--workdri=x") == (
+        2,
+        "error: Unknown command line flag 'workdri'. Did you mean: workdir ?\n",
+    )
