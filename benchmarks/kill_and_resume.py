@@ -83,7 +83,7 @@ def trial(folder, flags, n: int, while_saving: bool, seconds: float, rng: random
     caught = saving(workdir)
     at, lines = f"{time.monotonic() - began:.1f} s" + ", saving" * caught, len(figures(workdir))
     _, printed = run(workdir, flags)
-    resumed = re.search(r"going on from the checkpoint of step (\d+)", printed)
+    resumed = re.search(r"resuming from the checkpoint of step (\d+)", printed)
     try:
         assert_same_run(workdir, folder / "whole")
         same = True

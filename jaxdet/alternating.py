@@ -12,17 +12,17 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxdet.building import build_region_net, build_rpn, shapes
-from jaxdet.checks import InputError, bind
-from jaxdet.data.dataset import Dataset
+from jaxdet.building import _roi_targets, build_region_net, build_rpn, shapes
+from jaxdet.checks import InputError
+from jaxdet.data.dataset import PreparedDataset as Dataset
 from jaxdet.fitting import learning, normalised, run_stage, starting_from
 from jaxdet.models.detector import Detector
-from jaxdet.models.fast_rcnn import NORMALISATION, fast_rcnn, fold_normalisation
+from jaxdet.models.fast_rcnn import TARGET_STATISTICS, fast_rcnn, fold_target_statistics
 from jaxdet.models.rpn import rpn_detector
-from jaxdet.ops.propose import propose
 from jaxdet.rpn_proposals import rpn_proposals
 from jaxdet.sections import stage_config
-from jaxdet.training.checkpoints import has_checkpoint, save_params
+from jaxdet.training.checkpoints import save_params
+from jaxdet.training.restore import has_checkpoint
 from jaxdet.training.state import flatten
 from jaxdet.types import Params, ProposalTable
 
@@ -43,7 +43,7 @@ def train_alternating(config: ConfigDict, workdir: Path, dataset: Dataset, valid
     first = steps.train_rpn(1, from_imagenet, lambda path: free(path) and not path.startswith(HEAD))
     proposals = steps.proposals(1, first)
     second = steps.train_fast(2, from_imagenet, lambda path: free(path) and not path.startswith(RPN), proposals)
-    shared = {name: layer for name, layer in second.items() if name != NORMALISATION}
+    shared = {name: layer for name, layer in second.items() if name != TARGET_STATISTICS}
     third = steps.train_rpn(
         3, lambda fresh: _anew(shared, fresh, RPN), lambda path: free(path) and path.startswith(RPN)
     )
@@ -52,7 +52,7 @@ def train_alternating(config: ConfigDict, workdir: Path, dataset: Dataset, valid
         4, lambda fresh: _anew(third, fresh, HEAD_OUTPUTS), lambda path: free(path) and path.startswith(HEAD), proposals
     )
     length = 2 * sum(stage.steps for stage in config.stages.values())
-    save_params(workdir, fold_normalisation(fourth, config.model.delta_std), step=length)
+    save_params(workdir, fold_target_statistics(fourth, config.model.delta_std), step=length)
 
 
 class _Steps:
@@ -97,10 +97,10 @@ def _detectors(config: ConfigDict, classes: int) -> tuple[Detector, Detector]:
     """The RPN alone, whose predictions are the proposals that Fast R-CNN trains on, and Fast R-CNN."""
     net, anchors = build_region_net(config, classes)
     model = config.model
-    best = bind(propose, model.train_proposals, section="train_proposals", max_log_scale=model.max_log_scale)
-    names = "roi_targets", "detections", "roi_sigma", "roi_pooling", "max_log_scale"
-    fast = fast_rcnn(net, num_classes=classes, **{name: model[name] for name in names})
-    return rpn_detector(net, build_rpn(config, net, anchors), best), fast
+    names = "detections", "roi_pooling", "max_log_scale"
+    options = {"sigma": model.roi_sigma, "roi_targets": _roi_targets(config)} | {name: model[name] for name in names}
+    fast = fast_rcnn(net, num_classes=classes, **options)
+    return rpn_detector(net, build_rpn(config, net, anchors)), fast
 
 
 def _learning(config: ConfigDict, detector: Detector) -> Callable[[str], bool]:

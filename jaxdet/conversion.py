@@ -16,8 +16,9 @@ from jaxdet.data.datasets.voc import CLASS_NAMES
 from jaxdet.experiment import start
 from jaxdet.io.lock import locked
 from jaxdet.training import state
-from jaxdet.training.checkpoints import Checkpoints, has_checkpoint
+from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.optimizer import make_optimizer
+from jaxdet.training.restore import has_checkpoint
 from jaxdet.types import Params
 from jaxdet.weights.torch import identify, simple_faster_rcnn, state_dict, torchvision_faster_rcnn
 from jaxdet.weights.torch_file import read_torch_file

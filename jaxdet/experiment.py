@@ -24,7 +24,7 @@ from jaxdet.building import (
     score_threshold,
 )
 from jaxdet.checks import InputError
-from jaxdet.data.dataset import Dataset
+from jaxdet.data.dataset import PreparedDataset as Dataset
 from jaxdet.evaluation.coco_json import write_coco
 from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.recall import proposal_recall
@@ -36,7 +36,7 @@ from jaxdet.models.detector import Detector
 from jaxdet.nets.svd import compress
 from jaxdet.rcnn_stages import train_rcnn
 from jaxdet.starting import settle
-from jaxdet.training.checkpoints import find_checkpoint, restore_params
+from jaxdet.training.restore import find_checkpoint, restore_params
 from jaxdet.training.sharding import data_mesh, replicate, shard_batch
 from jaxdet.types import Params
 

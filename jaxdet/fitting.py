@@ -12,19 +12,20 @@ from ml_collections import ConfigDict
 
 from jaxdet.building import batches_of, eval_batches_of, shapes
 from jaxdet.checks import InputError, bind, nearest
-from jaxdet.data.dataset import Dataset
+from jaxdet.data.dataset import PreparedDataset as Dataset
 from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
 from jaxdet.models.detector import Detector
-from jaxdet.models.fast_rcnn import NORMALISATION, with_normalisation
+from jaxdet.models.fast_rcnn import TARGET_STATISTICS, with_target_statistics
 from jaxdet.proposals.delta_statistics import delta_statistics
 from jaxdet.starting import starting_params
 from jaxdet.training import loop, state
-from jaxdet.training.checkpoints import find_checkpoint, finished_params, has_checkpoint
 from jaxdet.training.optimizer import make_optimizer
+from jaxdet.training.restore import find_checkpoint, finished_params, has_checkpoint
 from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
+from jaxdet.training.stage import Stage
 from jaxdet.training.step import make_train_step
-from jaxdet.training.transfer import Stage, check_fits, start_from
+from jaxdet.training.transfer import check_fits, init_from
 from jaxdet.types import Batch, Detections, Params, ProposalTable
 from jaxdet.workdir import is_trained
 
@@ -63,7 +64,11 @@ def run_stage(
     dataset, proposals = data
     batches = batches_of(config, dataset, proposals)
     tx, learning_rate = _optimizer(config)
-    stage = Stage(name=name, trainable=learns, steps=training.steps, learning_rate=learning_rate)
+    often = {field: training[field] for field in ("accumulate", "log_every", "eval_every", "checkpoint_every", "keep")}
+    stage = Stage(
+        name=name, number=number, seed=config.seed, detector=detector, trainable=learns, optimizer=tx,
+        learning_rate=learning_rate, steps=training.steps, **often,
+    )  # fmt: skip
     validate = None if validation is None else _validation(config, detector, validation, mesh)
     key = jax.random.key(config.seed)
     key = jax.random.fold_in(key, number) if number else key
@@ -80,10 +85,6 @@ def run_stage(
         workdir=folder,
         image_names=dataset.names,
         evaluate=validate,
-        log_every=training.log_every,
-        eval_every=training.eval_every,
-        checkpoint_every=training.checkpoint_every,
-        keep=training.keep,
     )
     return jax.device_get(state.params(last))
 
@@ -93,7 +94,7 @@ def starting_from(config: ConfigDict, fresh: Params) -> Params:
     if config.training.init_from:
         log.info("training starts from %s", find_checkpoint(config.training.init_from, "best"))
     source = starting_params(config)
-    return fresh if source is None else start_from(source, fresh)
+    return fresh if source is None else init_from(source, fresh)
 
 
 def check_training(config: ConfigDict, detector: Detector, dataset: Dataset, workdir: Path) -> None:
@@ -115,7 +116,7 @@ def learning(frozen: Sequence[str], detector: Detector) -> Callable[[str], bool]
     for name in frozen:
         if not any(path.startswith(name) for path in state.flatten(layers)):
             raise InputError(f"training.frozen: no layer {name!r}; {nearest(name, layers)}")
-    return lambda path: not path.startswith((*frozen, NORMALISATION))
+    return lambda path: not path.startswith((*frozen, TARGET_STATISTICS))
 
 
 def normalised(params: Params, config: ConfigDict, data: Split) -> Params:
@@ -128,7 +129,7 @@ def normalised(params: Params, config: ConfigDict, data: Split) -> Params:
         mirrored=config.input.flip,
         use_difficult=config.input.use_difficult,
     )
-    return with_normalisation(params, *statistics)
+    return with_target_statistics(params, *statistics)
 
 
 def _once() -> dict[str, int | bool]:

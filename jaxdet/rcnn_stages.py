@@ -14,8 +14,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxdet.building import build_crop_net, build_detector, search_parameters
-from jaxdet.data.dataset import Dataset
-from jaxdet.data.pipeline import photo_batch
+from jaxdet.data.dataset import PreparedDataset as Dataset
+from jaxdet.data.pipeline import image_batch as photo_batch
 from jaxdet.fitting import Split, learning, run_stage, starting_from
 from jaxdet.io.keyed_folder import claim_folder, load_arrays, save_arrays
 from jaxdet.io.progress import progress
@@ -24,7 +24,8 @@ from jaxdet.linear.features import FeatureFolder, mean_norm
 from jaxdet.linear.regions import Regions, box_examples, regions_of
 from jaxdet.linear.svm import fit_svms
 from jaxdet.models.rcnn import rcnn_features
-from jaxdet.training.checkpoints import has_checkpoint, save_params
+from jaxdet.training.checkpoints import save_params
+from jaxdet.training.restore import has_checkpoint
 from jaxdet.training.state import digest
 from jaxdet.types import Params
 

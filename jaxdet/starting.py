@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
-from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.restore import restore_params
 from jaxdet.types import Params
 from jaxdet.weights.pretrained import PRETRAINED, is_published, load_pretrained, origin
 

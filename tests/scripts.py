@@ -21,7 +21,7 @@ from configs import fast_devkit
 from jaxdet.proposals.file import save_proposals
 from jaxdet.proposals.search import search_key
 from jaxdet.proposals.selective_search import selective_search
-from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
 from jaxdet.types import ProposalTable
 from tests import xla

@@ -14,7 +14,7 @@ from configs import faster_devkit_alternating
 from jaxdet import alternating, building, sections
 from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
-from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
 from tests.scripts import TINY_PHOTOS, assert_same_run, figures
 
@@ -84,7 +84,7 @@ def test_every_layer_comes_from_where_the_paper_has_it(monkeypatch, tmp_path):
     monkeypatch.setattr(alternating, "run_stage", run_stage)
     monkeypatch.setattr(alternating, "starting_from", starting_from)
     monkeypatch.setattr(alternating, "normalised", lambda params, *_: params | {"bbox_targets": "measured in {}"})
-    monkeypatch.setattr(alternating, "fold_normalisation", lambda params, delta_std: params)
+    monkeypatch.setattr(alternating, "fold_target_statistics", lambda params, delta_std: params)
     monkeypatch.setattr(alternating, "save_params", lambda workdir, params, step: seen.append(params))
     monkeypatch.setattr(alternating, "_detectors", lambda *_: (detector, detector))
     monkeypatch.setattr(alternating._Steps, "proposals", lambda *_: (None, None))
@@ -175,7 +175,7 @@ def test_killed_in_the_second_step_it_goes_on_there_and_ends_the_same(scripts, f
     code, printed = scripts.run(*command)
     assert code == 0, printed
     assert "1_rpn: finished before, at step 2" in printed
-    assert "2_fast_rcnn: going on from the checkpoint of step" in printed
+    assert "2_fast_rcnn: resuming from the checkpoint of step" in printed
     assert "proposals of 1_rpn" not in printed and "proposals of 3_rpn for 5 images" in printed
     assert_same_run(tmp_path, finished[0])
     for name in STAGES:

@@ -9,7 +9,7 @@ from multiprocessing import forkserver
 
 import pytest
 
-from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.restore import restore_params
 from tests.scripts import ROOT, TINY_NET, TINY_SHAPES, Scripts, figures
 
 NOTEBOOK = json.loads((ROOT / "colab.ipynb").read_text(encoding="utf-8"))
@@ -75,7 +75,7 @@ def test_it_runs_from_top_to_bottom(scripts, shown, tmp_path, capsys):
     printed = capsys.readouterr().out
     killed, resumed = printed.split("ended with code -9")
     assert "joint 24/24" not in killed
-    assert "joint: going on from the checkpoint of step" in resumed
+    assert "joint: resuming from the checkpoint of step" in resumed
     assert "Average precision" in resumed
     runs = tmp_path / "runs/colab"
     assert figures(runs / "shapes")[-1]["step"] == 24

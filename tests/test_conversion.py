@@ -16,7 +16,7 @@ from jaxdet import conversion, starting, workdir
 from jaxdet.checks import InputError
 from jaxdet.data.datasets import shape_drawing
 from jaxdet.data.datasets.voc import CLASS_NAMES
-from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.restore import restore_params
 from jaxdet.weights import torch
 from tests.golden.make_weights import image
 from tests.scripts import TINY_SHAPES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdet.training.checkpoints import best_step
+from jaxdet.training.restore import best_step
 from tests.scripts import TINY_NET, TINY_SHAPES, assert_same_run, figures, saving
 
 
@@ -39,11 +39,11 @@ def test_killed_and_restarted_it_ends_the_same(scripts, trained, tmp_path):
     seen = len(figures(tmp_path))
     code, printed = stopped(signal.SIGTERM, lambda: len(figures(tmp_path)) > seen)
     assert code == 128 + signal.SIGTERM
-    saved = int(re.search(r"stopped by SIGTERM, step (\d+) saved; start again to go on", printed)[1])
+    saved = int(re.search(r"stopped by SIGTERM, step (\d+) saved; run the same command again to resume", printed)[1])
     assert (tmp_path / "checkpoints" / str(saved)).exists()
     code, printed = scripts.train(tmp_path).end()
     assert code == 0
-    assert f"going on from the checkpoint of step {saved}" in printed
+    assert f"resuming from the checkpoint of step {saved}" in printed
     assert_same_run(tmp_path, trained[0])
 
 

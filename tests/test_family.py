@@ -12,7 +12,7 @@ from configs import fast_devkit, rcnn_devkit
 from jaxdet import building, experiment
 from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
-from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
 from tests.scripts import SEARCH, TINY_PHOTOS, TINY_SEARCH, figures
 

@@ -12,7 +12,7 @@ from jaxdet import building, experiment, rcnn_stages
 from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
 from jaxdet.models.rcnn import rcnn
-from jaxdet.training.checkpoints import restore_params
+from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
 from tests.scripts import TINY_PHOTOS, TINY_SEARCH
 

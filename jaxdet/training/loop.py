@@ -1,4 +1,4 @@
-"""The loop that runs any stage: steps, figures, validation, checkpoints, and leaving in good order."""
+"""The training loop of any stage: steps, metrics, validation, checkpoints and graceful shutdown."""
 
 import contextlib
 import math
@@ -11,15 +11,15 @@ import jax
 
 from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.metrics_writer import MetricsWriter
-from jaxdet.training.preemption import Interrupted, StopRequest, stop_request
-from jaxdet.training.progress import Progress
+from jaxdet.training.preemption import Interrupted, stop_request
+from jaxdet.training.progress import Progress, metrics_text
 from jaxdet.training.recorder import Recorder
+from jaxdet.training.stage import Stage
 from jaxdet.training.state import TrainState, params
-from jaxdet.training.transfer import Stage
-from jaxdet.types import Batch, Metrics, Params
+from jaxdet.training.step import TrainStep
+from jaxdet.types import Batch, Params
 
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-Evaluate = Callable[[Params, int], dict[str, float]]
+Evaluate = Callable[[Params, int], dict[str, float]]  # (parameters, step) -> validation metrics
 
 
 def run(
@@ -32,120 +32,146 @@ def run(
     workdir: str | os.PathLike,
     image_names: Sequence[str],
     evaluate: Evaluate | None,
-    log_every: int,
-    eval_every: int,
-    checkpoint_every: int,
-    keep: int,
 ) -> TrainState:
-    """Trains a stage to its last step, from its newest checkpoint in `workdir` if there is one; returns the last state.
+    """Train a stage to its last step, from the newest checkpoint in `workdir` if there is one; return the last state.
 
-    A run interrupted at any moment and started again ends with the same parameters, and the same metrics.jsonl but for
-    times, as one never interrupted, if `batches` and `train_step` depend on nothing but step and state.
+    A run that is interrupted at any moment and started again ends with the same parameters, and the same metrics.jsonl
+    except for times, as a run without interruption, if `batches` and `train_step` depend only on step and state.
 
     Args:
-      state: the fresh state, placed on the mesh; donated, so use it no more.
-      train_step: made by step.make_train_step.
-      batches: finished steps -> the host batches of all steps after them.
+      state: the initial state, placed on the mesh; donated, so do not use it afterwards.
+      train_step: the result of step.make_train_step.
+      batches: finished steps -> iterator over the host batches of all steps after them.
       put: host batch -> batch on the devices.
       workdir: the stage's own folder; the caller holds its lock.
       image_names: the name of each image_id, for errors.
-      evaluate: (parameters, step) -> figures of the validation split, "val_map" among them, every `eval_every` steps
-        and after the last; the checkpoint of best val_map is kept. None for never.
-      keep: how many of the newest checkpoints stay.
+      evaluate: (parameters, step) -> metrics of the validation split, "val_map" among them; called every
+        stage.eval_every steps and after the last. The checkpoint of best val_map is kept. None for no validation.
 
     Raises:
-      InputError: where the workdir is not writable or too small, or holds checkpoints of something else.
-      TrainingError: at the first step with a figure that is not finite.
+      InputError: the workdir is not writable or too small, or holds checkpoints of another model.
+      TrainingError: at the first step with a metric that is not finite.
       SystemExit: 128 + signal, after SIGTERM or Ctrl-C, once everything is saved.
     """
-    checkpoints = Checkpoints(workdir, keep=keep)
-    checkpoints.check_space(state)
-    fresh, saved = state, {}
-    if restored := checkpoints.restore(fresh):
-        state, saved = restored
-        for leaf in jax.tree.leaves(fresh):  # the caller may still hold it, and memory is short
-            leaf.delete()
-    start = int(state.step)
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(contextlib.closing(MetricsWriter(workdir, stage=stage.name, start=start)))
-        progress = stack.enter_context(contextlib.closing(Progress(stage.name, start=start, steps=stage.steps)))
-        if start:
-            progress.say(f"{stage.name}: going on from the checkpoint of step {start}")
-        recorder = Recorder(
-            writer,
-            progress,
-            log_every=log_every,
-            learning_rate=stage.learning_rate,
-            image_names=image_names,
-            window=saved.get("window", {}),
-        )
-        stop = stack.enter_context(stop_request())
-        loop = _Loop(stage, checkpoints, writer, progress, recorder, stop, evaluate)
-        if evaluate is not None and saved.get("evaluation_due"):
-            loop.finish_step(state, start, evaluation=True, checkpoint=True)
-        if start == stage.steps:
-            return state
-        stream = stack.enter_context(contextlib.closing(batches(start)))  # ends its threads
-        for step in range(start + 1, stage.steps + 1):
-            batch = next(stream)
-            state = loop.train(train_step, state, step, batch, put(batch))
-            last = step == stage.steps
-            loop.finish_step(
-                state,
-                step,
-                evaluation=evaluate is not None and (last or step % eval_every == 0),
-                checkpoint=last or step % checkpoint_every == 0,
-            )
-    return state
+        loop = _Loop(stage, state, stack, workdir=workdir, image_names=image_names, evaluate=evaluate)
+        return loop.run(train_step, batches, put)
 
 
 class _Loop:
-    def __init__(self, stage, checkpoints, writer, progress, recorder, stop: StopRequest, evaluate: Evaluate | None):
-        self.stage, self.checkpoints, self.writer, self.progress = stage, checkpoints, writer, progress
-        self.recorder, self.stop, self.evaluate = recorder, stop, evaluate
+    """A stage in training: its state on the device and the files that record it."""
 
-    def train(self, train_step, state: TrainState, step: int, batch: Batch, on_device: Batch) -> TrainState:
-        """Hands a step to the device and says so when it had to be compiled."""
-        compiled, began = train_step._cache_size(), time.monotonic()
-        state, metrics = train_step(state, on_device)
-        if train_step._cache_size() > compiled:
-            seconds = time.monotonic() - began
+    def __init__(
+        self,
+        stage: Stage,
+        state: TrainState,
+        stack: contextlib.ExitStack,
+        *,
+        workdir: str | os.PathLike,
+        image_names: Sequence[str],
+        evaluate: Evaluate | None,
+    ):
+        """Restore the newest checkpoint, if any, and open the files; `stack` closes them."""
+        self._stage, self._stack, self._evaluate = stage, stack, evaluate
+
+        # Restore the newest checkpoint.
+        self._checkpoints = Checkpoints(workdir, keep=stage.keep)
+        self._checkpoints.check_space(state)
+        self._state, metadata = self._checkpoints.restore(state) or (state, {})
+        if self._state is not state:
+            for leaf in jax.tree.leaves(state):  # the caller may still refer to it, and memory is short
+                leaf.delete()
+        self._start = start = int(self._state.step)
+        self._evaluation_due = evaluate is not None and bool(metadata.get("evaluation_due"))
+
+        # Open the outputs.
+        self._writer = MetricsWriter(workdir, stage=stage.name, start=start)
+        stack.callback(self._writer.close)
+        self._progress = Progress(stage.name, start=start, steps=stage.steps)
+        stack.callback(self._progress.close)
+        if start:
+            self._progress.say(f"{stage.name}: resuming from the checkpoint of step {start}")
+        self._recorder = Recorder(
+            self._writer,
+            self._progress,
+            log_every=stage.log_every,
+            learning_rate=stage.learning_rate,
+            image_names=image_names,
+            window=metadata.get("window", {}),
+        )
+        self._stop = stack.enter_context(stop_request())
+        self._compiled_shapes: set[tuple[int, ...]] = set()
+
+    def run(
+        self, train_step: TrainStep, batches: Callable[[int], Iterator[Batch]], put: Callable[[Batch], Batch]
+    ) -> TrainState:
+        """Train from the restored step to the last."""
+        stage = self._stage
+        if self._evaluation_due:  # the run was stopped during this validation
+            self._finish_step(self._start, evaluation=True, checkpoint=True)
+        if self._start == stage.steps:
+            return self._state
+        stream = self._stack.enter_context(contextlib.closing(batches(self._start)))  # closing ends its threads
+        for step in range(self._start + 1, stage.steps + 1):
+            batch = next(stream)
+            self._train(train_step, step, batch, put(batch))
+            last = step == stage.steps
+            self._finish_step(
+                step,
+                evaluation=self._evaluate is not None and (last or step % stage.eval_every == 0),
+                checkpoint=last or step % stage.checkpoint_every == 0,
+            )
+        return self._state
+
+    def _train(self, train_step: TrainStep, step: int, batch: Batch, on_device: Batch) -> None:
+        """Hand one step to the device; report the compilation time of an image shape that is new."""
+        before = time.monotonic()
+        self._state, metrics = train_step(self._state, on_device)
+        if batch.image.shape not in self._compiled_shapes:
+            self._compiled_shapes.add(batch.image.shape)
+            seconds = time.monotonic() - before
             height, width = batch.image.shape[1:3]
-            self.progress.say(f"{self.stage.name}: compiled for images of {height}x{width} in {seconds:.1f} s")
-            self.recorder.exclude(seconds)
-        self.recorder.add(step, batch.image_id, metrics)
-        return state
+            self._progress.say(f"{self._stage.name}: compiled for images of {height}x{width} in {seconds:.1f} s")
+            self._recorder.exclude(seconds)
+        self._recorder.add(step, batch.image_id, metrics)
 
-    def finish_step(self, state: TrainState, step: int, *, evaluation: bool, checkpoint: bool) -> None:
-        """Validates, saves and stops, whichever is due; a validation broken off is due again after the restart."""
-        signalled = self.stop.received(step)
+    def _finish_step(self, step: int, *, evaluation: bool, checkpoint: bool) -> None:
+        """Validate, save and stop, whichever is due; an interrupted validation is repeated after the restart."""
+        signalled = self._stop.received(step)
         if not (evaluation or checkpoint or signalled):
             return
-        self.recorder.fetch()  # nothing that is not finite gets saved
-        began = time.monotonic()
-        metadata = {"window": self.recorder.window()}
+        self._recorder.fetch()  # raises for metrics that are not finite, so such a state is never saved
+        before = time.monotonic()
+        metadata = {"window": self._recorder.window()}
+
+        # Validate; a new best score is saved.
         if evaluation and not signalled:
-            score, signalled = self._validate(state, step)
-            best = self.checkpoints.best()
+            score, signalled = self._validate(step)
+            best = self._checkpoints.best_score()
             checkpoint |= score is not None and (best is None or score > best)
             metadata["val_map"] = score
+
+        # Save.
         if checkpoint or signalled:
             metadata["evaluation_due"] = evaluation and signalled is not None
-            self.checkpoints.save(state, metadata)
-        self.recorder.exclude(time.monotonic() - began)
+            self._checkpoints.save(self._state, metadata)
+        self._recorder.exclude(time.monotonic() - before)
+
+        # Stop.
         if signalled:
             name = signal.Signals(signalled).name
-            self.progress.say(f"{self.stage.name}: stopped by {name}, step {step} saved; start again to go on")
+            self._progress.say(
+                f"{self._stage.name}: stopped by {name}, step {step} saved; run the same command again to resume"
+            )
             raise SystemExit(128 + signalled)
 
-    def _validate(self, state: TrainState, step: int) -> tuple[float | None, int | None]:
-        """Gives the mAP, None where it is not finite, or the signal that broke the validation off."""
+    def _validate(self, step: int) -> tuple[float | None, int | None]:
+        """Return the mAP (None if it is not finite) and the signal that interrupted the validation, if any."""
         try:
-            with self.stop.interruptible():
-                figures = self.evaluate(params(state), step)
+            with self._stop.interruptible():
+                metrics = self._evaluate(params(self._state), step)
         except Interrupted:
-            return None, self.stop.received(step)
-        self.writer.write(step, "val", figures)
-        text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        self.progress.say(f"{self.stage.name} {step}/{self.stage.steps}  validation: {text}")
-        return (figures["val_map"] if math.isfinite(figures["val_map"]) else None), None
+            return None, self._stop.received(step)
+        self._writer.write(step, "val", metrics)
+        self._progress.say(f"{self._stage.name} {step}/{self._stage.steps}  validation: {metrics_text(metrics)}")
+        return (metrics["val_map"] if math.isfinite(metrics["val_map"]) else None), None

@@ -1,4 +1,4 @@
-"""SGD with momentum as Caffe does it and AdamW, over the flat dict of trainable parameters."""
+"""SGD with momentum as in Caffe, and AdamW, over the flat dict of trainable parameters."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdet.checks import InputError, nearest
+from jaxdet.checks import InputError, one_of
 
 LearningRate = Callable[[jax.Array | int], jax.Array]  # finished steps -> rate of the next step
 
@@ -28,84 +28,79 @@ def make_optimizer(
     bias_learning_rate_factor: float = 1.0,
     classifier_learning_rate_factor: float = 1.0,
     rate_by_fan_in: bool = False,
-    clip_norm: float | None = None,
 ) -> tuple[optax.GradientTransformation, LearningRate]:
-    """Builds the update rule and its learning rate, `rate(finished steps)`, which is given back for the log.
+    """Return the update rule and its learning-rate schedule, the latter for the log.
 
-    "sgd" is Caffe's: v = momentum v + rate (g + weight_decay w), w = w - v. The rate stands inside the momentum, so
-    after a drop the old velocity keeps its size (optax.sgd and torch would shrink it at once). "adamw" is Loshchilov
-    and Hutter, Decoupled weight decay regularization, algorithm 2, with beta1 = momentum and beta2 = 0.999.
+    "sgd" is Caffe's: v = momentum v + rate (g + weight_decay w), w = w - v. The rate is inside the momentum, so after a
+    drop the old velocity keeps its size (optax.sgd and torch would shrink it at once). "adamw" is Loshchilov and
+    Hutter, Decoupled weight decay regularization, algorithm 2, with beta1 = momentum and beta2 = 0.999.
 
     Args:
       steps: length of the run in optimiser steps; where "cosine" ends.
+      name: "sgd" or "adamw".
+      learning_rate: rate after the warm-up, above 0.
       schedule: "step" multiplies the rate by `decay` at each of `boundaries` (finished steps, ascending); "cosine"
         falls from `learning_rate` to `final_learning_rate`.
-      warmup_steps: the rate first rises linearly, learning_rate / warmup_steps in the first step.
-      decay_biases: Caffe decays biases like kernels; False for kernels only, as is usual with AdamW.
-      bias_learning_rate_factor: the biases' rate over `learning_rate` (Caffe's models: 2).
-      classifier_learning_rate_factor: the rate of cls_score, the one new layer of R-CNN's net, over the others' (R-CNN:
-        10).
-      rate_by_fan_in: multiplies each kernel's rate by sqrt(2 / inputs), the standard deviation that He et al. 2015 draw
-        it with. A step of Adam moves every weight by about the rate: without this, layers of many inputs, whose weights
-        are small, change much faster than those of few.
-      clip_norm: largest global norm of a gradient; None leaves gradients as they are.
+      warmup_steps: steps of a linear rise, from learning_rate / warmup_steps in the first step.
+      decay_biases: True decays biases like kernels, as Caffe does; False decays kernels only, as is usual with AdamW.
+      bias_learning_rate_factor: rate of the biases over `learning_rate` (Caffe's models: 2).
+      classifier_learning_rate_factor: rate of cls_score, the one new layer of R-CNN's net, over that of the other
+        layers (R-CNN: 10).
+      rate_by_fan_in: multiplies each kernel's rate by sqrt(2 / inputs), the standard deviation of its initialisation by
+        He et al. 2015. A step of Adam moves every weight by about the rate: without this, layers of many inputs, whose
+        weights are small, change much faster than those of few.
 
     Raises:
-      InputError: on an unknown name or schedule, a rate that is not above 0, or where boundaries do not ascend.
+      InputError: unknown name or schedule, a rate that is not above 0, or boundaries that do not ascend.
     """
+    one_of("optim.name", name, ("sgd", "adamw"))
     if not learning_rate > 0:
         raise InputError(f"optim.learning_rate must be above 0, got {learning_rate}; give a positive one.")
     base = _schedule(schedule, learning_rate, steps, boundaries, decay, final_learning_rate)
-    rate = _warmed(base, warmup_steps)
-    decayed = optax.add_decayed_weights(weight_decay, mask=None if decay_biases else _kernels)
-    scaled = optax.chain(
+    rate = _warm_up(base, warmup_steps)
+    weight_decay_term = optax.add_decayed_weights(weight_decay, mask=None if decay_biases else _kernels)
+    scale_by_rate = optax.chain(
         optax.scale_by_schedule(rate),
         _scale(bias_learning_rate_factor, lambda path: path.endswith("/bias")),
         _scale(classifier_learning_rate_factor, lambda path: path.startswith("cls_score/")),
-        *([_scale_by_fan_in()] if rate_by_fan_in else []),  # a state of its own, which other runs' checkpoints lack
+        *([_scale_by_fan_in()] if rate_by_fan_in else []),  # adds a state, which checkpoints without it lack
     )
     if name == "sgd":
-        update = optax.chain(decayed, scaled, optax.trace(momentum))
-    elif name == "adamw":
-        update = optax.chain(_adam(momentum), decayed, scaled)
+        update = optax.chain(weight_decay_term, scale_by_rate, optax.trace(momentum))
     else:
-        raise InputError(f"optim.name must be 'sgd' or 'adamw', got {name!r}; {nearest(name, ('sgd', 'adamw'))}.")
-    clip = optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm)
-    return optax.chain(clip, update, optax.scale(-1.0)), rate
+        update = optax.chain(optax.scale_by_adam(b1=momentum), weight_decay_term, scale_by_rate)
+    # Checkpoints name the arrays of the optimiser by position; identity() keeps the place of a former clipping.
+    return optax.chain(optax.identity(), update, optax.scale(-1.0)), rate
 
 
-def _schedule(schedule, learning_rate, steps, boundaries, decay, final_learning_rate) -> optax.Schedule:
+# Not optax's cosine and warm-up schedules: they round differently, so runs would no longer repeat bit for bit, and
+# optax joins warm-up and schedule one after the other where this warm-up multiplies the schedule.
+def _schedule(
+    schedule: str,
+    learning_rate: float,
+    steps: int,
+    boundaries: tuple[int, ...],
+    decay: float,
+    final_learning_rate: float,
+) -> optax.Schedule:
+    one_of("optim.schedule", schedule, ("step", "cosine"))
     if schedule == "step":
         if list(boundaries) != sorted(set(boundaries)):
             raise InputError(f"optim.boundaries must ascend, got {tuple(boundaries)}; give steps as in (50000, 60000).")
         return optax.piecewise_constant_schedule(learning_rate, dict.fromkeys(boundaries, decay))
-    if schedule == "cosine":
-        fall = learning_rate - final_learning_rate
-        return lambda finished: final_learning_rate + fall * 0.5 * (1 + jnp.cos(jnp.pi * finished / steps))
-    raise InputError(
-        f"optim.schedule must be 'step' or 'cosine', got {schedule!r}; {nearest(schedule, ('step', 'cosine'))}."
-    )
+    fall = learning_rate - final_learning_rate
+    return lambda finished: final_learning_rate + fall * 0.5 * (1 + jnp.cos(jnp.pi * finished / steps))
 
 
-def _warmed(base: optax.Schedule, warmup_steps: int) -> LearningRate:
-    def rate(finished):
+def _warm_up(base: optax.Schedule, warmup_steps: int) -> LearningRate:
+    def rate(finished: jax.Array | int) -> jax.Array:
         finished = jnp.asarray(finished, jnp.float32)
         return base(finished) * jnp.minimum((finished + 1) / max(warmup_steps, 1), 1.0)
 
     return rate
 
 
-def _adam(momentum: float) -> optax.GradientTransformation:
-    adam = optax.scale_by_adam(b1=momentum)
-
-    def update(updates, state, params=None):
-        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer power
-            return adam.update(updates, state, params)
-
-    return optax.GradientTransformation(adam.init, update)
-
-
-def _kernels(params) -> dict[str, bool]:
+def _kernels(params: optax.Params) -> dict[str, bool]:
     return {path: not path.endswith("/bias") for path in params}
 
 
@@ -114,8 +109,8 @@ def _scale(factor: float, chosen: Callable[[str], bool]) -> optax.GradientTransf
 
 
 def _scale_by_fan_in() -> optax.GradientTransformation:
-    def scale(updates, _):
-        inputs = {path: math.prod(u.shape[:-1]) for path, u in updates.items() if path.endswith("/kernel")}
-        return updates | {path: math.sqrt(2 / count) * updates[path] for path, count in inputs.items()}
+    def scale(updates: optax.Updates, _) -> optax.Updates:
+        fan_in = {path: math.prod(u.shape[:-1]) for path, u in updates.items() if path.endswith("/kernel")}
+        return updates | {path: math.sqrt(2 / count) * updates[path] for path, count in fan_in.items()}
 
     return optax.stateless(scale)

@@ -1,26 +1,30 @@
-"""SIGTERM and Ctrl-C as a request that the loop answers between two steps, with everything saved."""
+"""SIGTERM and Ctrl-C as a request to stop, which the loop answers between two steps, with everything saved."""
 
 import contextlib
 import signal
 from collections.abc import Iterator
+from types import FrameType
 
 import jax
 from jax.experimental import multihost_utils
 
 
 class Interrupted(BaseException):
-    """A request to stop that arrived inside `interruptible`; no Exception, so that nobody swallows it."""
+    """A request to stop that arrived inside `interruptible`.
+
+    It is a BaseException, so that `except Exception` does not catch it.
+    """
 
 
 class StopRequest:
-    """Remembers the first signal; a second Ctrl-C stops at once, unsaved."""
+    """Remembers the first signal; a second Ctrl-C stops at once, without saving."""
 
     def __init__(self):
         self._signal: int | None = None
         self._raises = False
 
     def received(self, step: int) -> int | None:
-        """Is the number of the signal received before `step`, the same in all processes; None without one."""
+        """Return the number of the signal received before `step`, the same in all processes; None without one."""
         if jax.process_count() == 1:
             return self._signal
         # jax's own service watches SIGTERM in every process and makes them agree on the step.
@@ -28,7 +32,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Lets a signal break off what runs inside by raising Interrupted: for work that may be done again."""
+        """Let a signal raise Interrupted inside the block: for work that may be repeated."""
         self._raises = True
         try:
             if self._signal is not None:
@@ -37,7 +41,7 @@ class StopRequest:
         finally:
             self._raises = False
 
-    def _note(self, number, frame):
+    def _note(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt("a second time, so without saving the steps since the last checkpoint")
         self._signal = number
@@ -48,7 +52,10 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Catches SIGTERM and Ctrl-C inside the block (main thread); a run of several processes leaves them to jax."""
+    """Catch SIGTERM and Ctrl-C inside the block (main thread only).
+
+    In a run of several processes jax catches them.
+    """
     request = StopRequest()
     if jax.process_count() > 1:
         yield request

@@ -1,4 +1,4 @@
-"""What a person watching a run sees: a bar on a terminal, plain lines elsewhere."""
+"""Progress of training as people watch it: a bar on a terminal, plain lines elsewhere."""
 
 import datetime
 from collections.abc import Iterable
@@ -11,55 +11,56 @@ from rich.text import Text
 
 
 class Progress:
-    """Shows stage, step, losses, learning rate, images a second and time left; process 0 only."""
+    """Shows stage, step, losses, learning rate, images per second and time left; process 0 only."""
 
     def __init__(self, name: str, *, start: int, steps: int):
-        """Begins at finished step `start` of `steps`; `name` is the stage's."""
+        """Start at finished step `start` of `steps`; `name` is that of the stage."""
         self.name, self.steps = name, steps
         self._console = Console(quiet=jax.process_index() > 0, highlight=False)
-        self._console.soft_wrap = not self._console.is_terminal  # a log file has no edge to wrap at
+        self._console.soft_wrap = not self._console.is_terminal  # lines of a log file are not wrapped
         columns = (
             TextColumn("{task.description}"),
             BarColumn(20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[text]}"),
         )
-        self._bar = _BarAndFigures(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._bar = _BarWithMetrics(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._bar.add_task(name, total=steps, completed=start, text="")
         self._bar.start()
 
     def step(self, step: int) -> None:
-        """Moves the bar to a step handed to the device."""
+        """Move the bar to a step that was handed to the device."""
         self._bar.update(self._task, completed=step)
 
-    def report(self, step: int, figures: dict[str, float], images_per_second: float, seconds_left: float) -> None:
-        """Shows the figures of a finished step."""
+    def report(self, step: int, metrics: dict[str, float], images_per_second: float, seconds_left: float) -> None:
+        """Show the metrics of a finished step."""
         left = datetime.timedelta(seconds=round(seconds_left))
         speed = f"{images_per_second:.3g} images/s  {left} left"
         if self._console.is_terminal:
             self._bar.update(self._task, text=speed)
-            self._bar.figures = Text(_text(figures))
+            self._bar.metrics = Text(metrics_text(metrics))
         else:
-            self.say(f"{self.name} {step}/{self.steps}  {_text(figures)}  {speed}")
+            self.say(f"{self.name} {step}/{self.steps}  {metrics_text(metrics)}  {speed}")
 
     def say(self, text: str) -> None:
-        """Prints a line of its own, above the bar."""
+        """Print a line, above the bar."""
         self._console.print(text, markup=False)
 
     def close(self) -> None:
-        """Leaves the terminal as it was."""
+        """Stop the bar and restore the terminal."""
         self._bar.stop()
 
 
-class _BarAndFigures(Bar):
-    """rich's bar with the figures below it, where they may take as many lines as they need."""
+def metrics_text(metrics: dict[str, float]) -> str:
+    """Return the metrics on one line, as in "loss 1.235  learning_rate 0.001"."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
-    figures = Text()
+
+class _BarWithMetrics(Bar):
+    """rich's bar with the metrics below it, where they may take as many lines as they need."""
+
+    metrics = Text()
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
-        yield self.figures
-
-
-def _text(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        yield self.metrics

@@ -1,4 +1,4 @@
-"""The figures of the training steps: left on the device, fetched together a step late, checked, averaged, written."""
+"""Training metrics: fetched one step late so the device never waits, checked for NaN, averaged over log_every steps."""
 
 import math
 import time
@@ -14,15 +14,15 @@ from jaxdet.training.optimizer import LearningRate
 from jaxdet.training.progress import Progress
 from jaxdet.types import Metrics
 
-AHEAD = 2  # steps left on the device while the host goes on: more would delay the answer to Ctrl-C, by 32 on a CPU
+MAX_STEPS_AHEAD = 2  # steps queued on the device: more would delay the answer to Ctrl-C, by up to 32 steps on a CPU
 
 
 class TrainingError(InputError):
-    """Training went wrong in a way only its user can mend; scripts print it without a traceback."""
+    """A failure of training that only the user can fix; scripts print it without a traceback."""
 
 
 class Recorder:
-    """Reports the mean of every `log_every` steps, and of those left at the end, without making the device wait."""
+    """Reports the mean of every `log_every` steps, and of the last ones, without making the device wait."""
 
     def __init__(
         self,
@@ -34,61 +34,64 @@ class Recorder:
         image_names: Sequence[str],
         window: dict[str, Any],
     ):
-        """Begins with `window`, what `window()` gave when the run was last saved, or {}."""
+        """Start with `window`, the result of `window()` when the run was last saved, or {}."""
         self._writer, self._progress = writer, progress
         self._log_every, self._learning_rate, self._image_names = log_every, learning_rate, image_names
+        # The sums since the last report, which belong to the checkpoint.
         self._count, self._sums = window.get("count", 0), dict(window.get("sums", {}))
+        # The metrics still on the device: (step, image_id, metrics).
         self._waiting: list[tuple[int, np.ndarray, Metrics]] = []
+        # The clock for images per second, which does not.
         self._since, self._images, self._steps = time.monotonic(), 0, 0
 
     def add(self, step: int, image_id: np.ndarray, metrics: Metrics) -> None:
-        """Takes the metrics, on the device, of the step just handed to it; fetches a finished window of earlier ones.
+        """Take the metrics, on the device, of the step just handed to it; fetch the window before, if it is complete.
 
-        Waits for the device where it is more than AHEAD steps behind.
+        Waits for the device where it is more than MAX_STEPS_AHEAD steps behind.
 
         Raises:
           TrainingError: see `fetch`.
         """
         self._progress.step(step)
         self._waiting.append((step, image_id, metrics))
-        if len(self._waiting) > AHEAD:
-            jax.block_until_ready(self._waiting[-1 - AHEAD][2])
+        if len(self._waiting) > MAX_STEPS_AHEAD:
+            jax.block_until_ready(self._waiting[-1 - MAX_STEPS_AHEAD][2])
         if (step - 1) % self._log_every == 0:
             self.fetch(leave=1)
 
     def fetch(self, *, leave: int = 0) -> None:
-        """Fetches, checks and reports all steps but the last `leave`.
+        """Fetch, check and report all steps but the last `leave`.
 
         Raises:
-          TrainingError: at the first step whose figures are not all finite; names it and its images.
+          TrainingError: at the first step with a metric that is not finite; names it and its images.
         """
         ready, self._waiting = self._waiting[: len(self._waiting) - leave], self._waiting[len(self._waiting) - leave :]
-        values = jax.device_get([metrics for _, _, metrics in ready])
-        for (step, image_id, _), metrics in zip(ready, values, strict=True):
-            figures = {name: float(value) for name, value in metrics.items()}
-            self._check(step, image_id, figures)
+        fetched = jax.device_get([metrics for _, _, metrics in ready])
+        for (step, image_id, _), arrays in zip(ready, fetched, strict=True):
+            metrics = {name: float(value) for name, value in arrays.items()}
+            self._check(step, image_id, metrics)
             self._count += 1
             self._images += len(image_id) * jax.process_count()
             self._steps += 1
-            self._sums = {name: self._sums.get(name, 0.0) + value for name, value in figures.items()}
+            self._sums = {name: self._sums.get(name, 0.0) + value for name, value in metrics.items()}
             if step % self._log_every == 0 or step == self._progress.steps:
                 self._report(step)
 
     def window(self) -> dict[str, Any]:
-        """Gives the unreported part as JSON, for the checkpoint: so a resumed run reports the same means."""
+        """Return the sums since the last report as JSON, for the checkpoint: so a resumed run reports equal means."""
         return {"count": self._count, "sums": self._sums}
 
     def exclude(self, seconds: float) -> None:
-        """Leaves time spent on other work than steps out of the speed."""
+        """Exclude time that was not spent on steps from the speed."""
         self._since += seconds
 
-    def _check(self, step: int, image_id: np.ndarray, figures: dict[str, float]) -> None:
-        bad = [f"{name} is {value}" for name, value in figures.items() if not math.isfinite(value)]
+    def _check(self, step: int, image_id: np.ndarray, metrics: dict[str, float]) -> None:
+        bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
             names = ", ".join(self._image_names[i] for i in image_id)
             rate = float(self._learning_rate(step - 1))
             raise TrainingError(
-                f"train: figures must be finite, got {', '.join(bad)} at step {step} (images {names}; learning rate "
+                f"train: metrics must be finite, got {', '.join(bad)} at step {step} (images {names}; learning rate "
                 f"{rate:.3g}); lower the learning rate or warm up longer, and look at these images. "
                 "Checkpoints saved before are kept."
             )
@@ -96,11 +99,12 @@ class Recorder:
     def _report(self, step: int) -> None:
         now = time.monotonic()
         seconds = max(now - self._since, 1e-9)
-        figures = {name: total / self._count for name, total in sorted(self._sums.items())}
-        figures["learning_rate"] = float(f"{self._learning_rate(step - 1):.6g}")  # 0.1, not float32's 0.10000000149
+        metrics = {name: total / self._count for name, total in sorted(self._sums.items())}
+        metrics["learning_rate"] = float(f"{self._learning_rate(step - 1):.6g}")  # 0.1, not float32's 0.10000000149
         speed = self._images / seconds
-        self._writer.write(step, "train", figures, images_per_second=round(speed, 3))
+        self._writer.write(step, "train", metrics, images_per_second=round(speed, 3))
         left = (self._progress.steps - step) * seconds / self._steps
-        self._progress.report(step, figures, speed, left)
+        self._progress.report(step, metrics, speed, left)
+        # Start the next window.
         self._count, self._sums = 0, {}
         self._since, self._images, self._steps = now, 0, 0

@@ -10,7 +10,8 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.training import sharding
-from jaxdet.training.checkpoints import Checkpoints, best_step, has_checkpoint, restore_params, save_params
+from jaxdet.training.checkpoints import Checkpoints, save_params
+from jaxdet.training.restore import best_step, has_checkpoint, restore_params
 from jaxdet.training.state import flatten
 from jaxdet.training.step import make_train_step
 from tests.training import toy
@@ -64,12 +65,12 @@ def test_nothing_saved(tmp_path, states):
 
 def test_last_and_best_are_kept(tmp_path, states):
     checkpoints = Checkpoints(tmp_path, keep=1)
-    assert checkpoints.best() is None
+    assert checkpoints.best_score() is None
     for step, score in ((1, 0.3), (2, 0.5), (3, None), (4, 0.5)):
         checkpoints.save(states[step], {"val_map": score})
     assert steps(tmp_path) == ["2", "4"]
     assert best_step(tmp_path) == 2
-    assert checkpoints.best() == 0.5
+    assert checkpoints.best_score() == 0.5
 
 
 def test_parameters_alone_are_a_checkpoint(tmp_path):

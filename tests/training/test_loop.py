@@ -3,8 +3,8 @@ import signal
 import numpy as np
 import pytest
 
-from jaxdet.training.checkpoints import restore_params
 from jaxdet.training.recorder import TrainingError
+from jaxdet.training.restore import restore_params
 from tests.scripts import assert_same_run, figures, saving
 from tests.training import toy
 
@@ -57,7 +57,7 @@ def test_kill_9_while_saving_sigterm_and_kill_9_at_any_moment_change_nothing(scr
     stopped(signal.SIGKILL, lambda: len(figures(tmp_path)) >= 5)
     code, printed = scripts.run(*command)
     assert code == 0, printed
-    assert "going on from the checkpoint of step" in printed
+    assert "resuming from the checkpoint of step" in printed
     assert_same_run(tmp_path, uninterrupted)
 
 

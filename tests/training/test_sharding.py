@@ -20,7 +20,7 @@ def test_one_device():
     mesh = sharding.data_mesh()
     placed = sharding.shard_batch(toy.batch(1), mesh)
     jax.tree.map(np.testing.assert_array_equal, placed, toy.batch(1))
-    assert placed.image.sharding.is_equivalent_to(sharding.split(mesh), 4)
+    assert placed.image.sharding.is_equivalent_to(sharding.batch_sharding(mesh), 4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,8 @@ def test_a_batch_that_does_not_divide_is_refused():
 
 TWO_PROCESSES = """
 import sys, jax, numpy as np
-from jaxdet import commands, experiment
-commands.join(sys.argv[1])
+from jaxdet.cli.distributed import init_distributed
+init_distributed(sys.argv[1])
 from tests.training import toy
 state = toy.train(sys.argv[2], steps=4)
 if jax.process_index() == 0:

@@ -7,8 +7,9 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.training import sharding
-from jaxdet.training.checkpoints import Checkpoints, restore_params
-from jaxdet.training.transfer import check_fits, copy_fitting, start_from
+from jaxdet.training.checkpoints import Checkpoints
+from jaxdet.training.restore import restore_params
+from jaxdet.training.transfer import check_fits, copy_matching, init_from
 from tests.training import toy
 
 
@@ -17,15 +18,15 @@ def wider_head(key):
     return params | {"fc": {"kernel": np.zeros((5, 9), np.float32), "bias": params["fc"]["bias"] + 3}}
 
 
-def test_copy_fitting_names_what_is_left_out():
+def test_copy_matching_names_the_skipped_leaves():
     one, zero = functools.partial(np.ones, dtype=np.float32), functools.partial(np.zeros, dtype=np.float32)
     source = {"a": {"kernel": one((2, 3)), "bias": one(3)}, "old": {"bias": one(1)}}
     params = {"a": {"kernel": zero((2, 4)), "bias": zero(3)}, "new": {"bias": zero(1)}}
-    taken, left_out = copy_fitting(source, params)
-    assert left_out == ["a/kernel ([2, 3] for [2, 4])", "new/bias (not there)", "old/bias (no place for it)"]
-    np.testing.assert_array_equal(taken["a"]["bias"], one(3))
-    np.testing.assert_array_equal(taken["a"]["kernel"], zero((2, 4)))
-    assert set(taken) == {"a", "new"}
+    copied, skipped = copy_matching(source, params)
+    assert skipped == ["a/kernel ([2, 3] for [2, 4])", "new/bias (not there)", "old/bias (no place for it)"]
+    np.testing.assert_array_equal(copied["a"]["bias"], one(3))
+    np.testing.assert_array_equal(copied["a"]["kernel"], zero((2, 4)))
+    assert set(copied) == {"a", "new"}
 
 
 def test_a_run_starts_from_the_best_checkpoint_of_another_head(tmp_path, caplog):
@@ -33,7 +34,7 @@ def test_a_run_starts_from_the_best_checkpoint_of_another_head(tmp_path, caplog)
     state = toy.fresh_state(tx, sharding.data_mesh())
     Checkpoints(tmp_path, keep=1).save(state, {"val_map": 0.5})
     with caplog.at_level(logging.WARNING):
-        params = start_from(restore_params(tmp_path, "best"), wider_head(jax.random.key(7)))
+        params = init_from(restore_params(tmp_path, "best"), wider_head(jax.random.key(7)))
     assert "left out fc/kernel ([5, 4] for [5, 9])" in caplog.text
     np.testing.assert_array_equal(params["conv"]["kernel"], state.trainable["conv/kernel"])
     np.testing.assert_array_equal(params["fc"]["bias"], np.zeros(4))
@@ -44,7 +45,7 @@ def test_weights_of_which_nothing_fits_are_refused():
     source = {"conv": {"kernel": np.zeros((3, 3, 1, 1), np.float32)}, "other": {"bias": np.zeros(4, np.float32)}}
     fresh = toy.init(jax.random.key(0))
     with pytest.raises(InputError) as refused:
-        start_from(source, fresh)
+        init_from(source, fresh)
     assert str(refused.value) == (
         "the weights to start from must fit the net, got 0 of 1 kernels that do (conv/kernel is [3, 3, 1, 1], not "
         "[3, 5]); give net the width that they have, or start from others."

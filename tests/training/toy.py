@@ -1,4 +1,4 @@
-"""A least-squares "detector" small enough to train in a blink; also a script: toy.py WORKDIR [--pause=SECONDS]."""
+"""A least-squares "detector" that trains within a second; also a script: toy.py WORKDIR [--pause=SECONDS]."""
 
 import argparse
 import os
@@ -14,8 +14,8 @@ from jaxdet.io.lock import locked
 from jaxdet.models.detector import Detector
 from jaxdet.training import loop, sharding, state
 from jaxdet.training.optimizer import make_optimizer
+from jaxdet.training.stage import Stage
 from jaxdet.training.step import make_train_step
-from jaxdet.training.transfer import Stage
 from jaxdet.types import Batch
 
 SIDE = 4
@@ -23,7 +23,7 @@ NAMES = [f"photo{i}" for i in range(64)]
 
 
 def batch(step: int, size: int = 8) -> Batch:
-    """The batch of one step, a function of the step alone."""
+    """Batch of one step, a function of the step alone."""
     rng = np.random.default_rng(step)
     return Batch(
         image=rng.integers(0, 255, (size, SIDE, SIDE, 3), np.uint8),
@@ -48,7 +48,7 @@ def init(key):
 
 
 def loss(params, batch, key):
-    """Regresses the mean box from the mean colour; noise by image id, as the detectors draw theirs."""
+    """Regress the mean box from the mean colour; noise depends on the image id, as in the detectors."""
     pixels = batch.image.astype(jnp.float32).mean((1, 2)) / 255.0
     noise = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (3,)))(batch.image_id)
     hidden = jnp.tanh((pixels + 0.1 * noise) @ params["conv"]["kernel"] + params["conv"]["bias"][None])
@@ -70,23 +70,41 @@ def optimizer(**changes):
 
 
 def fresh_state(tx, mesh, trainable=lambda path: True):
-    made = state.create(jax.jit(init)(jax.random.key(0)), tx, jax.random.key(1), trainable=trainable)
-    return sharding.replicate(made, mesh)
+    fresh = state.create(jax.jit(init)(jax.random.key(0)), tx, jax.random.key(1), trainable=trainable)
+    return sharding.replicate(fresh, mesh)
+
+
+def stage(steps: int) -> Stage:
+    tx, rate = optimizer(steps=steps)
+    return Stage(
+        name="toy",
+        number=0,
+        seed=0,
+        detector=DETECTOR,
+        trainable=lambda path: path != "conv/bias",
+        optimizer=tx,
+        learning_rate=rate,
+        steps=steps,
+        accumulate=1,
+        log_every=3,
+        eval_every=5,
+        checkpoint_every=3,
+        keep=2,
+    )
 
 
 def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=None):
-    """Runs the loop on the toy; `pause` seconds a step, a batch that gives nan at `nan_at`."""
+    """Run the loop on the toy; sleep `pause` seconds per step; give a batch with NaN at step `nan_at`."""
     mesh = sharding.data_mesh()
-    tx, rate = optimizer(steps=steps)
-    stage = Stage(name="toy", trainable=lambda path: path != "conv/bias", steps=steps, learning_rate=rate)
+    toy = stage(steps)
 
     def stream(start):
         for step in range(start + 1, steps + 1):
             time.sleep(pause)
-            made = batch(step)
+            host = batch(step)
             if step == nan_at:
-                made.gt_boxes[:] = np.nan
-            yield made
+                host.gt_boxes[:] = np.nan
+            yield host
 
     def score(params, step):
         time.sleep(2 * pause)
@@ -94,18 +112,14 @@ def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=N
 
     with locked(workdir):
         return loop.run(
-            stage,
-            fresh_state(tx, mesh, stage.trainable),
-            make_train_step(DETECTOR.loss, tx, mesh),
+            toy,
+            fresh_state(toy.optimizer, mesh, toy.trainable),
+            make_train_step(DETECTOR.loss, toy.optimizer, mesh),
             batches or stream,
             put=lambda host: sharding.shard_batch(host, mesh),
             workdir=workdir,
             image_names=NAMES,
             evaluate=evaluate or score,
-            log_every=3,
-            eval_every=5,
-            checkpoint_every=3,
-            keep=2,
         )
 
 
@@ -113,5 +127,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("workdir")
     parser.add_argument("--pause", type=float, default=0.0)
-    given = parser.parse_args()
-    train(given.workdir, pause=given.pause)
+    arguments = parser.parse_args()
+    train(arguments.workdir, pause=arguments.pause)

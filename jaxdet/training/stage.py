@@ -1,0 +1,31 @@
+"""The description of one training stage."""
+
+import dataclasses
+from collections.abc import Callable
+
+import optax
+
+from jaxdet.models.detector import Detector
+from jaxdet.training.optimizer import LearningRate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One training stage: detector, trainable parameters, optimiser, schedule, and how often it logs and saves.
+
+    Joint training has one stage, the 4-step training four.
+    """
+
+    name: str  # as shown in the progress and in metrics.jsonl
+    number: int  # position among the stages of a run, from 1; 0 where there is one only
+    seed: int  # of the run
+    detector: Detector
+    trainable: Callable[[str], bool]  # predicate over parameter paths such as "conv1_1/kernel"
+    optimizer: optax.GradientTransformation
+    learning_rate: LearningRate  # schedule of the optimiser, for the log
+    steps: int  # optimiser steps
+    accumulate: int  # parts that a batch is computed in, one after the other
+    log_every: int  # steps between two reports of training metrics
+    eval_every: int  # steps between two validations
+    checkpoint_every: int  # steps between two checkpoints
+    keep: int  # number of newest checkpoints to keep; the best one is kept besides
