@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from jaxdet.data.dataset import open_split
 from jaxdet.data.datasets.shapes import draw_scene
 from jaxdet.data.datasets.voc_folder import prepare_devkit
-from jaxdet.data.pipeline import train_batches
+from jaxdet.data.pipeline import InputOptions, train_batches
 from jaxdet.data.transforms import resize
 
 IMAGES, ROUNDS, SIDES = 200, 3, {"short_side": 600, "long_side": 1000}
@@ -40,7 +40,8 @@ def draw_devkit(folder: Path) -> None:
 
 def pipeline_rate(dataset, workers: int) -> tuple[float, float]:
     """Images a CPU second, images a second of the clock."""
-    batches = train_batches(dataset, batch_size=4, seed=0, start_step=0, flip=True, max_gt=64, workers=workers, **SIDES)
+    options = InputOptions(flip=True, max_gt=64, workers=workers, **SIDES)
+    batches = train_batches(dataset, options, batch_size=4, seed=0, start_step=0)
     next(batches)
     cpu, clock = time.process_time(), time.perf_counter()
     images = sum(len(batch.image_id) for batch in itertools.islice(batches, IMAGES // 4))

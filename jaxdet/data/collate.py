@@ -1,14 +1,13 @@
-"""Filling one row of a host batch: the image, its objects and its proposals go through the same resizing and flip."""
+"""Filling the rows of a host batch: an image, its objects and its proposals share one resizing and flip."""
 
 import numpy as np
 
 from jaxdet.data import buckets, transforms
-from jaxdet.data.dataset import Dataset
-from jaxdet.types import Batch, ProposalTable
+from jaxdet.types import Batch, Dataset, ProposalTable
 
 
 def empty_batch(bucket: buckets.Bucket, rows: int, *, max_gt: int, max_proposals: int) -> Batch:
-    """A batch of zeros, every row and slot invalid, to be filled in place."""
+    """Return a batch of zeros, every row and slot invalid, to be filled in place."""
     return Batch(
         image=np.zeros((rows, *bucket, 3), np.uint8),
         image_size=np.zeros((rows, 2), np.float32),
@@ -34,18 +33,21 @@ def fill(
     short_side: int,
     long_side: int,
 ) -> None:
-    """Fills a row with the record of its image_id and, where there are any, that image's proposals."""
+    """Fill a row with the record of its image_id and, if there are any, that image's proposals."""
     i = int(batch.image_id[row])
     record = dataset[i]
     image, boxes, objects = record.image, record.boxes, len(record.boxes)
+
+    # Objects and proposals are flipped together.
     if proposals is not None:
         boxes = np.concatenate([boxes, proposals[i]])
     if mirrored:
         image, boxes = transforms.flip(image, boxes)
     place_image(batch, row, image, short_side=short_side, long_side=long_side)
-    kept = ~record.difficult | use_difficult
+
+    used = ~record.difficult | use_difficult
     padded = transforms.pad_ground_truth(
-        boxes[:objects][kept] * batch.scale[row], record.labels[kept], max_gt=batch.gt_valid.shape[1]
+        boxes[:objects][used] * batch.scale[row], record.labels[used], max_gt=batch.gt_valid.shape[1]
     )
     batch.gt_boxes[row], batch.gt_labels[row], batch.gt_valid[row] = padded
     if proposals is not None:
@@ -53,7 +55,7 @@ def fill(
 
 
 def place_image(batch: Batch, row: int, image: np.ndarray, *, short_side: int, long_side: int) -> None:
-    """Puts the resized image u8[H,W,3] top left into a row and notes its size and scale."""
+    """Resize an image u8[H,W,3], write it top left into a row and set the row's size and scale."""
     resized, scale = transforms.resize(image, short_side=short_side, long_side=long_side)
     height, width = resized.shape[:2]
     batch.image[row, :height, :width] = resized
@@ -62,8 +64,11 @@ def place_image(batch: Batch, row: int, image: np.ndarray, *, short_side: int, l
 
 
 def attach_proposals(batch: Batch, row: int, boxes: np.ndarray) -> None:
-    """Puts the first boxes f32[n,4], in pixels of the image before its resizing, into the slots of a placed row."""
+    """Write the first boxes of f32[n,4] into the slots of a row that has its image; as many as there are slots.
+
+    The boxes are in pixels of the image before it was resized.
+    """
     scaled = boxes[: batch.proposals.shape[1]] * batch.scale[row]
-    # Sizes are rounded when an image is resized, scales are not: a box may stand out by half a pixel.
+    # The resized size is rounded, the scale is not: a box may exceed the image by half a pixel.
     batch.proposals[row, : len(scaled)] = np.clip(scaled, 0, np.tile(batch.image_size[row, ::-1], 2))
     batch.proposals_valid[row, : len(scaled)] = True

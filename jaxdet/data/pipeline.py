@@ -1,71 +1,97 @@
-"""Batches of host arrays, made ahead of time by threads (OpenCV decodes and resizes outside Python's lock)."""
+"""Batches of host arrays, prepared ahead by threads (OpenCV decodes and resizes outside Python's lock)."""
 
 import collections
 import concurrent.futures
+import dataclasses
 import functools
 import itertools
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import cv2
 import numpy as np
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, at_least
 from jaxdet.data import buckets, collate
-from jaxdet.data.dataset import Dataset
-from jaxdet.types import Batch, ProposalTable
+from jaxdet.types import Batch, Dataset, ProposalTable
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-AHEAD = 3  # batches being made while one is used
+AHEAD = 3  # batches in preparation while one is used
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InputOptions:
+    """How images and objects enter a batch: the config section `input`.
+
+    Attributes:
+      short_side, long_side: the resize rule, in pixels; see transforms.resize_scale.
+      flip: mirror half of the training images, chosen again in every epoch.
+      max_gt: G, ground-truth slots per image; of more objects the largest are used.
+      workers: threads.
+      use_difficult: train on difficult objects too, as Fast R-CNN's paper does; py-faster-rcnn leaves them out.
+
+    Raises:
+      InputError: max_gt or workers is below 1.
+    """
+
+    short_side: int
+    long_side: int
+    flip: bool
+    max_gt: int
+    workers: int
+    use_difficult: bool = False
+
+    def __post_init__(self):
+        at_least("input.max_gt", self.max_gt, 1, cure="64 is enough for VOC")
+        at_least("input.workers", self.workers, 1, cure="use one thread per core")
+
+    @property
+    def sides(self) -> dict[str, int]:
+        """The keyword arguments short_side and long_side."""
+        return {"short_side": self.short_side, "long_side": self.long_side}
 
 
 def train_batches(
     dataset: Dataset,
+    options: InputOptions,
     *,
     batch_size: int,
     seed: int,
     start_step: int,
-    short_side: int,
-    long_side: int,
-    flip: bool,
-    max_gt: int,
-    workers: int,
-    use_difficult: bool = False,
     proposals: ProposalTable | None = None,
     max_proposals: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-) -> Iterator[Batch]:
-    """The batches of optimiser steps start_step, start_step + 1, ... without end.
+) -> Generator[Batch, None, None]:
+    """Yield the batches of optimiser steps start_step, start_step + 1, ... without end.
 
-    The batch of a step depends on its arguments only, not on where the iterator was started: resuming is exact.
+    The batch of a step depends on the arguments only, not on where the iterator starts: resuming is exact.
 
     Args:
-        batch_size: images of all processes together; each yields its batch_size / process_count rows.
-        short_side, long_side: the resize rule, in pixels.
-        flip: mirror half of the images, drawn anew each epoch.
-        max_gt: ground-truth slots; where an image has more objects, the largest are kept.
-        workers: threads.
-        use_difficult: learn from difficult objects, too, as Fast R-CNN's paper did; py-faster-rcnn leaves them out.
-        proposals: the boxes of each image of the data set; they go through the image's resizing and flip.
-        max_proposals: P, proposal slots: the best are kept; 0 exactly where there are no proposals.
+      dataset: the training split.
+      options: see InputOptions.
+      batch_size: images of all processes together; each yields its batch_size / process_count rows.
+      seed: of the order of the images and of the flips.
+      start_step: number of steps already taken.
+      proposals: the boxes of every image of the split; they are resized and flipped with it.
+      max_proposals: P, proposal slots per image; the best proposals are used. 0 without proposals.
+      process_index, process_count: which rows of each batch are yielded.
 
     Raises:
-        InputError: batch_size does not divide, the sides are no sizes, max_gt or workers is below 1, the proposals are
-            of another number of images, or max_proposals does not fit them.
-        Whatever reading an image raised, at the step that needs it.
+      InputError: batch_size is no multiple of process_count, the sides are out of range, the proposals are of another
+        number of images, or max_proposals does not fit them.
+      Exception: whatever reading an image raised, at the step that needs the image.
     """
     buckets.check_rows(batch_size, process_count)
-    _check_positive(max_gt=max_gt, workers=workers)
     _check_proposals(proposals, len(dataset), max_proposals)
-    assigned = buckets.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
-    crowded = int((dataset.object_counts > max_gt).sum())
+    assigned = buckets.assign_buckets(dataset.image_sizes, **options.sides)
+    crowded = int((dataset.object_counts > options.max_gt).sum())
     if crowded:
-        logger.warning(
-            "%d of %d images have more than %d objects (up to %d): the largest are kept; raise max_gt to keep all",
-            *(crowded, len(dataset), max_gt, dataset.object_counts.max()),
+        log.warning(
+            "%d of %d images have more than %d objects (up to %d): the largest are used; raise input.max_gt to use all",
+            *(crowded, len(dataset), options.max_gt, dataset.object_counts.max()),
         )
 
     def planned() -> Iterator[buckets.PlannedBatch]:
@@ -74,75 +100,61 @@ def train_batches(
             yield from buckets.train_plan(assigned, batch_size=batch_size, seed=seed, epoch=epoch)[position:]
             position = 0
 
-    mine = (batch.rows(process_index, process_count) for batch in planned())
-    sides = {"short_side": short_side, "long_side": long_side}
-    fill = functools.partial(collate.fill, dataset=dataset, proposals=proposals, use_difficult=use_difficult, **sides)
-    return _prefetch(mine, fill, workers=workers, flip=flip, max_gt=max_gt, max_proposals=max_proposals)
+    rows = (batch.rows(process_index, process_count) for batch in planned())
+    return _prefetch(dataset, rows, options, proposals, max_proposals, flip=options.flip)
 
 
 def eval_batches(
     dataset: Dataset,
+    options: InputOptions,
     *,
     batch_size: int,
-    short_side: int,
-    long_side: int,
-    max_gt: int,
-    workers: int,
-    use_difficult: bool = False,
     proposals: ProposalTable | None = None,
     max_proposals: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-) -> Iterator[Batch]:
-    """Every image of the split exactly once; the rows that fill up a batch have `image_valid` False.
+) -> Generator[Batch, None, None]:
+    """Yield every image of the split exactly once, unflipped; rows that fill up a batch have `image_valid` False.
 
-    Args as in train_batches. All processes yield the same number of batches, with the same buckets.
+    All processes yield the same number of batches, with the same buckets. Args and errors as in train_batches.
     """
     buckets.check_rows(batch_size, process_count)
-    _check_positive(max_gt=max_gt, workers=workers)
     _check_proposals(proposals, len(dataset), max_proposals)
-    assigned = buckets.assign_buckets(dataset.image_sizes, short_side=short_side, long_side=long_side)
+    assigned = buckets.assign_buckets(dataset.image_sizes, **options.sides)
     planned = buckets.eval_plan(assigned, batch_size=batch_size)
-    mine = (batch.rows(process_index, process_count) for batch in planned)
-    sides = {"short_side": short_side, "long_side": long_side}
-    fill = functools.partial(collate.fill, dataset=dataset, proposals=proposals, use_difficult=use_difficult, **sides)
-    return _prefetch(mine, fill, workers=workers, flip=False, max_gt=max_gt, max_proposals=max_proposals)
+    rows = (batch.rows(process_index, process_count) for batch in planned)
+    return _prefetch(dataset, rows, options, proposals, max_proposals, flip=False)
 
 
-def photo_batch(
-    image: np.ndarray,
-    *,
-    short_side: int,
-    long_side: int,
-    proposals: np.ndarray | None = None,
-    max_proposals: int = 0,
+def image_batch(
+    image: np.ndarray, options: InputOptions, *, proposals: np.ndarray | None = None, max_proposals: int = 0
 ) -> Batch:
-    """A batch of one photo u8[H,W,3] without ground truth (one empty slot), for prediction.
+    """Return a batch of one image without ground truth (one empty slot), for prediction.
 
     Args:
-        proposals: f32[n,4] best first, in pixels of the photo; max_proposals: as in train_batches.
+      image: u8[H,W,3] RGB.
+      options: only the sides are used.
+      proposals: f32[n,4] best first, in pixels of the image.
+      max_proposals: P, proposal slots; 0 without proposals.
+
+    Raises:
+      InputError: the sides are out of range, or max_proposals does not fit the proposals.
     """
     _check_slots(proposals, max_proposals)
-    (bucket,) = buckets.assign_buckets(np.array([image.shape[:2]]), short_side=short_side, long_side=long_side)
+    (bucket,) = buckets.assign_buckets(np.array([image.shape[:2]]), **options.sides)
     batch = collate.empty_batch(bucket, 1, max_gt=1, max_proposals=max_proposals)
     batch.image_valid[0] = True
-    collate.place_image(batch, 0, image, short_side=short_side, long_side=long_side)
+    collate.place_image(batch, 0, image, **options.sides)
     if proposals is not None:
         collate.attach_proposals(batch, 0, proposals)
     return batch
 
 
-def _check_positive(**values: int) -> None:
-    for name, value in values.items():
-        if value < 1:
-            raise InputError(f"input: {name} must be at least 1, got {value}.")
-
-
 def _check_slots(proposals: ProposalTable | np.ndarray | None, max_proposals: int) -> None:
-    if proposals is None and max_proposals:
-        raise InputError(f"input: max_proposals must be 0 without proposals, got {max_proposals}; name their file.")
     if proposals is not None:
-        _check_positive(max_proposals=max_proposals)
+        at_least("input: max_proposals", max_proposals, 1, cure="pass the largest number of proposals of an image")
+    elif max_proposals:
+        raise InputError(f"input: max_proposals must be 0 without proposals, got {max_proposals}; pass proposals.")
 
 
 def _check_proposals(proposals: ProposalTable | None, images: int, max_proposals: int) -> None:
@@ -154,34 +166,41 @@ def _check_proposals(proposals: ProposalTable | None, images: int, max_proposals
 
 
 def _prefetch(
+    dataset: Dataset,
     planned: Iterable[buckets.PlannedBatch],
-    fill: Callable[..., None],
-    *,
-    workers: int,
-    flip: bool,
-    max_gt: int,
+    options: InputOptions,
+    proposals: ProposalTable | None,
     max_proposals: int,
-) -> Iterator[Batch]:
-    """Makes the batches in order, AHEAD of their use, one image a task; closing the iterator ends the threads."""
-    cv2.setNumThreads(1)  # the threads are ours: cv2's own would fight them for the cores
-    planned = iter(planned)
-    # As the interpreter ends, the threads are gone and this module's names may be, too: hence a local one.
+    *,
+    flip: bool,
+) -> Generator[Batch, None, None]:
+    """Yield the planned batches in order, prepared AHEAD of their use, one task per image.
+
+    Closing the iterator ends the threads.
+    """
+    fill: Callable[..., None] = functools.partial(
+        collate.fill, dataset=dataset, proposals=proposals, use_difficult=options.use_difficult, **options.sides
+    )
+    cv2.setNumThreads(1)  # cv2's own threads would compete with these for the cores
+    # At the end of the interpreter the threads are gone, and this module's names may be, too: hence a local one.
     finalizing = sys.is_finalizing
-    pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="input")
-    making: collections.deque[tuple[Batch, list[concurrent.futures.Future]]] = collections.deque()
+    pool = concurrent.futures.ThreadPoolExecutor(options.workers, thread_name_prefix="input")
+    pending: collections.deque[tuple[Batch, list[concurrent.futures.Future]]] = collections.deque()
 
     def start(part: buckets.PlannedBatch) -> None:
-        batch = collate.empty_batch(part.bucket, len(part.image_id), max_gt=max_gt, max_proposals=max_proposals)
+        rows = len(part.image_id)
+        batch = collate.empty_batch(part.bucket, rows, max_gt=options.max_gt, max_proposals=max_proposals)
         batch.image_id[:], batch.image_valid[:] = part.image_id, part.valid
         mirrored = part.flip & flip
-        tasks = [pool.submit(fill, batch, i, mirrored=mirrored[i]) for i in range(len(mirrored))]
-        making.append((batch, tasks))
+        tasks = [pool.submit(fill, batch, row, mirrored=mirrored[row]) for row in range(rows)]
+        pending.append((batch, tasks))
 
+    planned = iter(planned)
     try:
         for part in itertools.islice(planned, AHEAD):
             start(part)
-        while making:
-            batch, tasks = making.popleft()
+        while pending:
+            batch, tasks = pending.popleft()
             for task in tasks:
                 task.result()
             for part in itertools.islice(planned, 1):

@@ -72,7 +72,12 @@ def _bar(*columns: ProgressColumn) -> Progress:
     console = Console(stderr=True)
     description = TextColumn("{task.description}", markup=False)
     return Progress(
-        description, BarColumn(), *columns, console=console, transient=True, disable=not sys.stderr.isatty()
+        *(description, BarColumn(), *columns),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=not sys.stderr.isatty(),
     )
 
 

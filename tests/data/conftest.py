@@ -1,6 +1,7 @@
 """A devkit in VOC layout made on the spot, small archives of the official layout, and the small generated set."""
 
 import dataclasses
+import functools
 import hashlib
 import tarfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 
 from jaxdet.data.datasets import voc_archives
 from jaxdet.data.datasets.shapes import prepare_shapes
+from jaxdet.data.datasets.voc import open_voc
 
 
 @dataclasses.dataclass
@@ -98,6 +100,13 @@ def official(tmp_path, monkeypatch) -> Official:
     made.pack("VOCtest_06-Nov-2007.tar", "2007", "test")
     made.pack("VOCtrainval_11-May-2012.tar", "2012", "train", "val")
     return made
+
+
+@pytest.fixture
+def open_official(official, tmp_path):
+    """Return open_voc with the archives of `official`."""
+    sources = {"archives": str(official.archives), "devkit": "", "mirror": ""}
+    return functools.partial(open_voc, data_dir=str(tmp_path / "data"), **sources)
 
 
 @pytest.fixture(scope="session")

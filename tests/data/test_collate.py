@@ -6,17 +6,17 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.data.collate import attach_proposals, empty_batch, fill, place_image
-from jaxdet.data.pipeline import eval_batches, photo_batch, train_batches
+from jaxdet.data.pipeline import InputOptions, eval_batches, image_batch, train_batches
 from jaxdet.types import ProposalTable, Record
 
 SIDES = {"short_side": 60, "long_side": 100}
 SIZES = np.array([(75, 100), (101, 75), (50, 103), (120, 120), (47, 61)], np.int32)
 COUNTS = [4, 0, 2, 9, 1]
-READ = {"batch_size": 2, "max_gt": 1, "workers": 2, **SIDES}
+OPTIONS = InputOptions(flip=False, max_gt=1, workers=2, **SIDES)
 
 
-class Photos:
-    """Five photos whose one object is the first proposal, where there is one."""
+class Images:
+    """A types.Dataset of five images; the only object of each is its first proposal, if it has one."""
 
     image_sizes, object_counts = SIZES, np.array([1, 0, 1, 1, 1], np.int32)
 
@@ -26,7 +26,7 @@ class Photos:
     def __getitem__(self, i):
         boxes, (height, width) = TABLE[i][:1], SIZES[i]
         image = np.random.default_rng(i).integers(0, 256, (height, width, 3), np.uint8)
-        return Record(f"photo{i}", boxes, np.ones(len(boxes), np.int32), np.zeros(len(boxes), bool), image)
+        return Record(f"image{i}", boxes, np.ones(len(boxes), np.int32), np.zeros(len(boxes), bool), image)
 
 
 def proposals_of(i):
@@ -48,13 +48,13 @@ TABLE = ProposalTable(
 def row_of(i, *, mirrored, slots=6):
     batch = empty_batch((104, 128), 1, max_gt=1, max_proposals=slots)
     batch.image_id[0] = i
-    fill(batch, 0, dataset=Photos(), proposals=TABLE, mirrored=mirrored, use_difficult=False, **SIDES)
+    fill(batch, 0, dataset=Images(), proposals=TABLE, mirrored=mirrored, use_difficult=False, **SIDES)
     return batch
 
 
 @pytest.mark.parametrize("i", range(5))
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_the_best_proposals_go_through_resizing_and_flip_and_are_padded(i, mirrored):
+def test_the_best_proposals_are_resized_flipped_and_padded(i, mirrored):
     batch, boxes, count = row_of(i, mirrored=mirrored), TABLE[i][:6].astype(np.float64), min(COUNTS[i], 6)
     if mirrored:
         boxes = np.stack([SIZES[i][1] - boxes[:, 2], boxes[:, 1], SIZES[i][1] - boxes[:, 0], boxes[:, 3]], axis=1)
@@ -63,11 +63,11 @@ def test_the_best_proposals_go_through_resizing_and_flip_and_are_padded(i, mirro
     np.testing.assert_allclose(batch.proposals[0, :count], want, rtol=1e-5, atol=1e-4)
     assert not batch.proposals[0, count:].any()
     assert batch.proposals_valid[0].tolist() == [slot < count for slot in range(6)]
-    if count:  # the object, which is the first proposal, went the same way
+    if count:  # the object is the first proposal
         np.testing.assert_allclose(batch.gt_boxes[0, 0], batch.proposals[0, 0], rtol=1e-6, atol=0.5)
 
 
-def test_flipping_twice_gives_the_boxes_back():
+def test_flipping_twice_restores_the_boxes():
     plain, mirrored = row_of(3, mirrored=False), row_of(3, mirrored=True)  # 120 x 120 -> 60 x 60 without rounding
     x1, y1, x2, y2 = mirrored.proposals[0].T
     np.testing.assert_allclose(np.stack([60 - x2, y1, 60 - x1, y2], axis=1), plain.proposals[0], atol=1e-4)
@@ -83,29 +83,31 @@ def test_boxes_are_clipped_to_the_resized_image():
     assert batch.proposals_valid[0].tolist() == [True, True, False]
 
 
-def test_every_batch_carries_the_proposals_of_its_images():
-    train = train_batches(Photos(), start_step=0, seed=1, flip=False, proposals=TABLE, max_proposals=6, **READ)
-    evaluation = eval_batches(Photos(), proposals=TABLE, max_proposals=6, **READ)
+def test_every_batch_has_the_proposals_of_its_images():
+    table = {"proposals": TABLE, "max_proposals": 6}
+    train = train_batches(Images(), OPTIONS, batch_size=2, start_step=0, seed=1, **table)
+    evaluation = eval_batches(Images(), OPTIONS, batch_size=2, **table)
     for batch in [*itertools.islice(train, 3), *evaluation]:
         for row, i in enumerate(batch.image_id):
             np.testing.assert_array_equal(batch.proposals[row], row_of(int(i), mirrored=False).proposals[0])
 
 
-def test_without_proposals_there_are_no_slots_and_the_rest_is_the_same():
-    both = eval_batches(Photos(), **READ), eval_batches(Photos(), proposals=TABLE, max_proposals=6, **READ)
-    for without, with_them in zip(*both, strict=True):
-        assert without.proposals.shape == (2, 0, 4)
-        assert without.proposals_valid.shape == (2, 0)
-        for field in dataclasses.fields(without)[:-2]:
-            np.testing.assert_array_equal(getattr(without, field.name), getattr(with_them, field.name))
+def test_a_batch_without_proposals_differs_in_its_slots_only():
+    plain = eval_batches(Images(), OPTIONS, batch_size=2)
+    with_proposals = eval_batches(Images(), OPTIONS, batch_size=2, proposals=TABLE, max_proposals=6)
+    for got, want in zip(plain, with_proposals, strict=True):
+        assert got.proposals.shape == (2, 0, 4)
+        assert got.proposals_valid.shape == (2, 0)
+        for field in dataclasses.fields(got)[:-2]:
+            np.testing.assert_array_equal(getattr(got, field.name), getattr(want, field.name))
 
 
-def test_a_photo_takes_its_proposals_along():
-    image = Photos()[0].image
-    batch = photo_batch(image, proposals=TABLE[0], max_proposals=3, **SIDES)
+def test_one_image_is_a_batch_with_its_proposals():
+    image = Images()[0].image
+    batch = image_batch(image, OPTIONS, proposals=TABLE[0], max_proposals=3)
     np.testing.assert_array_equal(batch.proposals, row_of(0, mirrored=False, slots=3).proposals)
     assert batch.proposals_valid.all()
-    assert photo_batch(image, **SIDES).proposals.shape == (1, 0, 4)
+    assert image_batch(image, OPTIONS).proposals.shape == (1, 0, 4)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +118,8 @@ def test_a_photo_takes_its_proposals_along():
         ({"proposals": None}, "max_proposals must be 0 without proposals, got 6"),
     ],
 )
-def test_proposals_that_do_not_fit_are_refused_at_once(wrong, message):
+def test_proposals_that_do_not_fit_are_refused(wrong, message):
     with pytest.raises(InputError, match=message):
-        eval_batches(Photos(), **READ | {"max_proposals": 6} | wrong)
+        eval_batches(Images(), OPTIONS, batch_size=2, **{"max_proposals": 6} | wrong)
     with pytest.raises(InputError, match=message):
-        train_batches(Photos(), start_step=0, seed=1, flip=True, **READ | {"max_proposals": 6} | wrong)
+        train_batches(Images(), OPTIONS, batch_size=2, start_step=0, seed=1, **{"max_proposals": 6} | wrong)

@@ -11,17 +11,17 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.data.buckets import buckets
 from jaxdet.data.dataset import open_split
-from jaxdet.data.pipeline import eval_batches, photo_batch, train_batches
+from jaxdet.data.pipeline import InputOptions, eval_batches, image_batch, train_batches
 from jaxdet.data.transforms import resize
 from jaxdet.types import Record
 
 SIDES = {"short_side": 60, "long_side": 100}
-TRAIN = {"batch_size": 4, "seed": 3, "flip": True, "max_gt": 3, "workers": 2, **SIDES}
-EVAL = {"batch_size": 4, "max_gt": 3, "workers": 2, **SIDES}
+OPTIONS = InputOptions(flip=True, max_gt=3, workers=2, **SIDES)
+TRAIN = {"batch_size": 4, "seed": 3}
 
 
-class Photos:
-    """Eleven photos of several shapes, the way Dataset gives them; photo i has i % 5 objects, the first difficult."""
+class Images:
+    """A types.Dataset of eleven images of several shapes; image i has i % 5 objects, the first difficult."""
 
     def __init__(self, broken: int = -1):
         self.broken = broken
@@ -38,7 +38,7 @@ class Photos:
         rng, (height, width), count = np.random.default_rng(i), self.image_sizes[i], i % 5
         corners = rng.uniform(0, 20, (count, 2))
         return Record(
-            name=f"photo{i}",
+            name=f"image{i}",
             image=rng.integers(1, 256, (height, width, 3), np.uint8),
             boxes=np.concatenate([corners, corners + rng.uniform(2, 10, (count, 2))], axis=1).astype(np.float32),
             labels=rng.integers(1, 4, count).astype(np.int32),
@@ -46,8 +46,10 @@ class Photos:
         )
 
 
-def take(count, start_step=0, **more):
-    return list(itertools.islice(train_batches(Photos(), start_step=start_step, **TRAIN | more), count))
+def take(count, *, start_step=0, process_index=0, process_count=1, **changes):
+    options = dataclasses.replace(OPTIONS, **changes)
+    rows = {"process_index": process_index, "process_count": process_count}
+    return list(itertools.islice(train_batches(Images(), options, start_step=start_step, **TRAIN, **rows), count))
 
 
 def assert_equal(got, want):
@@ -59,7 +61,7 @@ def input_threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("input")]
 
 
-def test_batches_are_of_the_contract():
+def test_fields_have_the_dtypes_of_the_contract():
     for batch in take(8):
         assert batch.image.shape[1:3] in buckets(**SIDES)
         types = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
@@ -79,11 +81,11 @@ def test_batches_are_of_the_contract():
         assert len(jax.tree.leaves(batch)) == 10
 
 
-def test_a_row_is_its_photo_resized_top_left_with_its_scaled_objects():
-    photos = Photos()
-    for batch in eval_batches(photos, **EVAL):
+def test_a_row_holds_its_resized_image_top_left_and_its_scaled_objects():
+    images = Images()
+    for batch in eval_batches(images, OPTIONS, batch_size=4):
         for row, i in enumerate(batch.image_id):
-            record = photos[i]
+            record = images[i]
             image, scale = resize(record.image, **SIDES)
             height, width = image.shape[:2]
             np.testing.assert_array_equal(batch.image[row, :height, :width], image)
@@ -91,19 +93,20 @@ def test_a_row_is_its_photo_resized_top_left_with_its_scaled_objects():
             assert not batch.image[row, :, width:].any()
             assert batch.image_size[row].tolist() == [height, width]
             assert batch.scale[row] == np.float32(scale)
-            kept = ~record.difficult
-            assert batch.gt_valid[row].tolist() == [slot < min(kept.sum(), 3) for slot in range(3)]
-            count = kept.sum()
-            np.testing.assert_allclose(batch.gt_boxes[row, :count], record.boxes[kept] * scale, rtol=1e-6)
-            np.testing.assert_array_equal(batch.gt_labels[row, :count], record.labels[kept])
+            used = ~record.difficult
+            assert batch.gt_valid[row].tolist() == [slot < min(used.sum(), 3) for slot in range(3)]
+            count = used.sum()
+            np.testing.assert_allclose(batch.gt_boxes[row, :count], record.boxes[used] * scale, rtol=1e-6)
+            np.testing.assert_array_equal(batch.gt_labels[row, :count], record.labels[used])
 
 
-def test_difficult_objects_are_learned_from_where_asked():
+def test_use_difficult_adds_the_difficult_objects():
     for batch, plain in zip(take(5, max_gt=4, use_difficult=True), take(5, max_gt=4), strict=True):
         np.testing.assert_array_equal(batch.image, plain.image)
         assert batch.gt_valid.sum(axis=1).tolist() == [i % 5 for i in batch.image_id]
         assert plain.gt_valid.sum(axis=1).tolist() == [max(i % 5 - 1, 0) for i in batch.image_id]
-    for batch in eval_batches(Photos(), **EVAL | {"max_gt": 4}, use_difficult=True):
+    options = dataclasses.replace(OPTIONS, max_gt=4, use_difficult=True)
+    for batch in eval_batches(Images(), options, batch_size=4):
         assert batch.gt_valid.sum(axis=1).tolist() == [i % 5 for i in batch.image_id]
 
 
@@ -125,7 +128,7 @@ def test_flipped_rows_mirror_image_and_objects():
     assert mirrored > 3
 
 
-def test_starting_later_continues_the_same_stream():
+def test_a_later_start_step_continues_the_same_stream():
     stream = take(13)
     for start in (1, 6, 11):
         for got, want in zip(take(2, start_step=start), stream[start:], strict=False):
@@ -144,84 +147,85 @@ def test_worker_count_does_not_change_the_batches():
         assert_equal(got, want)
 
 
-def test_evaluation_sees_each_photo_once():
-    batches = list(eval_batches(Photos(), **EVAL))
+def test_evaluation_sees_each_image_once():
+    batches = list(eval_batches(Images(), OPTIONS, batch_size=4))
     seen = np.concatenate([batch.image_id[batch.image_valid] for batch in batches])
     assert sorted(seen.tolist()) == list(range(11))
     assert all((batch.image_size > 0).all() for batch in batches)
-    halves = [list(eval_batches(Photos(), process_index=i, process_count=2, **EVAL)) for i in range(2)]
+    halves = [list(eval_batches(Images(), OPTIONS, batch_size=4, process_index=i, process_count=2)) for i in range(2)]
     assert [len(half) for half in halves] == [len(batches)] * 2
     assert [b.image.shape[1:] for b in halves[0]] == [b.image.shape[1:] for b in halves[1]]
 
 
 def test_more_objects_than_slots_are_counted_in_the_log(caplog):
     (batch,) = take(1, max_gt=2)
-    assert "2 of 11 images have more than 2 objects (up to 3): the largest are kept" in caplog.text
+    assert "2 of 11 images have more than 2 objects (up to 3): the largest are used" in caplog.text
     assert batch.gt_valid.shape == (4, 2)
 
 
-def test_errors_reach_the_consumer_and_end_the_threads():
+def test_a_reading_error_is_raised_and_ends_the_threads():
     with pytest.raises(OSError, match="the disk is gone"):
-        list(itertools.islice(train_batches(Photos(broken=6), start_step=0, **TRAIN), 20))
+        list(itertools.islice(train_batches(Images(broken=6), OPTIONS, start_step=0, **TRAIN), 20))
     assert not input_threads()
 
 
-def test_closing_ends_the_threads():
-    stream = train_batches(Photos(), start_step=0, **TRAIN)
+def test_closing_the_iterator_ends_the_threads():
+    stream = train_batches(Images(), OPTIONS, start_step=0, **TRAIN)
     next(stream)
     assert input_threads()
     stream.close()
     assert not input_threads()
 
 
-def test_an_interrupted_program_ends(shapes_builder):
+def test_a_program_ends_at_ctrl_c(shapes_builder):
     code = (
         "import os, signal, tensorflow_datasets as tfds\n"
         "from jaxdet.data.dataset import open_split\n"
-        "from jaxdet.data.pipeline import train_batches\n"
+        "from jaxdet.data.pipeline import InputOptions, train_batches\n"
         f"dataset = open_split(tfds.builder_from_directory({str(shapes_builder.data_path)!r}), 'train')\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job has it ignored
-        f"for step, batch in enumerate(train_batches(dataset, start_step=0, **{TRAIN!r})):\n"
+        f"for step, batch in enumerate(train_batches(dataset, {OPTIONS!r}, start_step=0, **{TRAIN!r})):\n"
         "    if step == 5: os.kill(os.getpid(), signal.SIGINT)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "KeyboardInterrupt" in done.stderr
 
 
-def test_a_program_that_ends_without_closing_says_nothing(shapes_builder):
+def test_a_program_that_ends_without_closing_prints_nothing(shapes_builder):
+    options = dataclasses.replace(OPTIONS, max_gt=9)
     code = (
         "import tensorflow_datasets as tfds\n"
         "from jaxdet.data.dataset import open_split\n"
-        "from jaxdet.data.pipeline import train_batches\n"
+        "from jaxdet.data.pipeline import InputOptions, train_batches\n"
         f"dataset = open_split(tfds.builder_from_directory({str(shapes_builder.data_path)!r}), 'train')\n"
-        f"batches = train_batches(dataset, start_step=0, **{TRAIN | {'max_gt': 9}!r})\n"
+        f"batches = train_batches(dataset, {options!r}, start_step=0, **{TRAIN!r})\n"
         "next(batches)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_prepared_records_go_through(shapes_builder):
+def test_prepared_records_become_batches(shapes_builder):
     dataset = open_split(shapes_builder, "train")
-    batch = next(train_batches(dataset, start_step=0, **TRAIN))
+    batch = next(train_batches(dataset, OPTIONS, start_step=0, **TRAIN))
     assert batch.image.any()
     assert batch.gt_valid.any()
 
 
-def test_wrong_batch_size_is_refused_at_once():
+def test_a_wrong_batch_size_is_refused_at_once():
     with pytest.raises(InputError, match="multiple of the number of processes"):
-        train_batches(Photos(), start_step=0, process_index=0, process_count=3, **TRAIN)
+        train_batches(Images(), OPTIONS, start_step=0, process_count=3, **TRAIN)
 
 
 @pytest.mark.parametrize("field", ["workers", "max_gt"])
-def test_no_slots_and_no_workers_are_refused_at_once(field):
-    with pytest.raises(InputError, match=f"{field} must be at least 1, got 0"):
-        train_batches(Photos(), start_step=0, **TRAIN | {field: 0})
+def test_zero_slots_or_workers_are_refused(field):
+    with pytest.raises(InputError, match=f"input.{field} must be at least 1, got 0"):
+        dataclasses.replace(OPTIONS, **{field: 0})
 
 
-def test_one_photo_is_a_batch():
+def test_one_image_is_a_batch():
     image = np.random.default_rng(0).integers(0, 256, (90, 45, 3), np.uint8)
-    batch = photo_batch(image, **SIDES)
+    batch = image_batch(image, OPTIONS)
     assert batch.image.shape == (1, 112, 64, 3)
     assert batch.image_size.tolist() == [[100, 50]]
     assert batch.image_valid.tolist() == [True]

@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdet.data.pipeline import train_batches
+from jaxdet.data.pipeline import InputOptions, train_batches
 from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.models.rpn import region_proposal_network
 from jaxdet.nets.region_net import RegionNet
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.types import Record
-from tests.models.test_faster_rcnn import SECTIONS
+from tests.models.test_faster_rcnn import HEAD, RPN
 
 ROWS, COLUMNS = 4, 6
 OBJECT = (24, 8, 56, 40)
@@ -41,7 +42,7 @@ def _head(params, pooled, dropout_keys):
 
 TOY = RegionNet(
     init=lambda key: PARAMS,
-    normalise=lambda image: image,
+    preprocess=lambda image: image,
     features=lambda params, image, size: (params["features"], jnp.int32([[ROWS, COLUMNS]])),
     rpn=_rpn,
     head=_head,
@@ -66,50 +67,41 @@ class Photo:
 
 def batch(*, use_difficult=True):
     sides = {"short_side": 16 * ROWS, "long_side": 16 * COLUMNS}
-    batches = train_batches(
-        Photo(),
-        start_step=0,
-        batch_size=1,
-        seed=0,
-        flip=False,
-        max_gt=1,
-        workers=1,
-        use_difficult=use_difficult,
-        **sides,
-    )
+    options = InputOptions(flip=False, max_gt=1, workers=1, use_difficult=use_difficult, **sides)
+    batches = train_batches(Photo(), options, start_step=0, batch_size=1, seed=0)
     first = next(batches)
     batches.close()
     return first
 
 
-NUMBERS = {
-    "rpn_box_weight": 1.0,
-    "rpn_sigma": 3.0,
-    "roi_sigma": 1.0,
-    "min_proposal_size": 4.0,
-    "max_log_scale": 1.0,
-    "add_ground_truth": True,
-}
+RPN_NUMBERS = {"box_weight": 1.0, "sigma": 3.0, "min_size": 4.0, "max_log_scale": 1.0}
+HEAD_NUMBERS = {"sigma": 1.0, "max_log_scale": 1.0}
 
 
 @functools.cache
-def compiled(function, **names):
+def compiled(function, *, rpn_names=(), head_names=()):
     """The model's loss or predict, whose numbers are arguments: compiling takes most of the time."""
 
-    def run(numbers, *arguments):
-        roi_targets = {"batch_size": 16, "add_ground_truth": numbers["add_ground_truth"]}
-        options = {name: value for name, value in numbers.items() if name != "add_ground_truth"} | names
-        made = faster_rcnn(
-            TOY, base_anchors(scales=(2,), ratios=(1,)), **SECTIONS | {"roi_targets": roi_targets}, **options
-        )
-        return getattr(made, function)(*arguments)
+    def run(rpn_numbers, head_numbers, *arguments):
+        anchors = base_anchors(scales=(2,), ratios=(1,))
+        rpn = region_proposal_network(TOY, anchors, **RPN | rpn_numbers | dict(rpn_names))
+        detector = faster_rcnn(TOY, rpn, **HEAD | head_numbers | dict(head_names))
+        return getattr(detector, function)(*arguments)
 
     return jax.jit(run)
 
 
-def losses(given=None, **changes):
-    numbers = {name: changes.pop(name, value) for name, value in NUMBERS.items()}
-    _, metrics = compiled("loss", **changes)(numbers, PARAMS, given or batch(), jax.random.key(0))
+def losses(given=None, *, rpn=None, head=None):
+    """The losses with other options of the RPN or the head; those that are names or flags are compiled anew."""
+
+    def split(numbers, changes):
+        changes = changes or {}
+        names = tuple(item for item in changes.items() if item[0] not in numbers)
+        return numbers | {name: value for name, value in changes.items() if name in numbers}, names
+
+    (rpn_numbers, rpn_names), (head_numbers, head_names) = split(RPN_NUMBERS, rpn), split(HEAD_NUMBERS, head)
+    loss = compiled("loss", rpn_names=rpn_names, head_names=head_names)
+    _, metrics = loss(rpn_numbers, head_numbers, PARAMS, given or batch(), jax.random.key(0))
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -118,20 +110,20 @@ PLAIN = {"rpn_box_loss": 2 * (1 - 1 / 18) / 5, "box_loss": 4 * 0.5 * 0.5**2 / 16
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("rpn", "head", "expected"),
     [
-        ({}, {}),
-        ({"rpn_box_weight": 10.0}, {"rpn_box_loss": 10 * PLAIN["rpn_box_loss"]}),
-        ({"rpn_sigma": 1.0}, {"rpn_box_loss": 2 * 0.5 / 5}),
-        ({"roi_sigma": 3.0}, {"box_loss": 4 * (0.5 - 1 / 18) / 16}),
-        ({"add_ground_truth": False}, {"box_loss": 0.0}),
+        ({}, {}, {}),
+        ({"box_weight": 10.0}, {}, {"rpn_box_loss": 10 * PLAIN["rpn_box_loss"]}),
+        ({"sigma": 1.0}, {}, {"rpn_box_loss": 2 * 0.5 / 5}),
+        ({}, {"sigma": 3.0}, {"box_loss": 4 * (0.5 - 1 / 18) / 16}),
         # No proposal is left, only the object: max pooling sees 2 2 3 3 4 4 4 in its seven columns.
-        ({"min_proposal_size": 12.0}, {"box_loss": 16 * PLAIN["box_loss"], "class_loss": np.log1p(np.exp(-22 / 7))}),
+        ({"min_size": 12.0}, {}, {"box_loss": 16 * PLAIN["box_loss"], "class_loss": np.log1p(np.exp(-22 / 7))}),
         # All 24 anchors, of which four are ignored.
-        ({"cross_boundary_anchors": True}, {"rpn_box_loss": PLAIN["rpn_box_loss"] * 5 / 20}),
+        ({"cross_boundary_anchors": True}, {}, {"rpn_box_loss": PLAIN["rpn_box_loss"] * 5 / 20}),
         # Two at once, which change different losses. RoIAlign's mean is the value at its middle, 2.5 cells.
         (
-            {"rpn_box_normaliser": "locations", "roi_pooling": "align", "min_proposal_size": 12.0},
+            {"box_normaliser": "locations", "min_size": 12.0},
+            {"roi_pooling": "align"},
             {
                 "rpn_box_loss": PLAIN["rpn_box_loss"] * 5 / 24,
                 "box_loss": 16 * PLAIN["box_loss"],
@@ -140,9 +132,9 @@ PLAIN = {"rpn_box_loss": 2 * (1 - 1 / 18) / 5, "box_loss": 4 * 0.5 * 0.5**2 / 16
         ),
     ],
 )
-def test_an_option_changes_the_losses_as_it_should(change, expected):
+def test_an_option_changes_the_losses_as_defined(rpn, head, expected):
     expected = PLAIN | expected
-    got = losses(**change)
+    got = losses(rpn=rpn, head=head)
     assert {name: got[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
@@ -155,7 +147,8 @@ def test_objects_marked_difficult_are_learned_from_only_where_asked():
 @pytest.mark.parametrize(("limit", "side"), [(1.0, 32 * np.exp(0.3 + 0.2)), (0.1, 32 * np.exp(0.1 + 0.1))])
 def test_the_log_scale_is_limited_in_proposals_and_in_detections(limit, side):
     params = PARAMS | {"rpn_deltas": np.float32([0, 0, 0.3, 0.3]), "deltas": np.float32([0, 0, 1, 1])}
-    found = compiled("predict")(NUMBERS | {"max_log_scale": limit}, params, batch())
-    boxes = np.asarray(found.boxes)[np.asarray(found.valid)]
+    limits = {"max_log_scale": limit}
+    detections = compiled("predict")(RPN_NUMBERS | limits, HEAD_NUMBERS | limits, params, batch())
+    boxes = np.asarray(detections.boxes)[np.asarray(detections.valid)]
     sides = boxes[:, 2:] - boxes[:, :2]
     assert len(boxes) and sides.max() == pytest.approx(side, rel=1e-5)  # of those that the border does not cut

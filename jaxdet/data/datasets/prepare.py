@@ -1,36 +1,73 @@
-"""Preparing a data set once as array_record, and finding the prepared copy again."""
+"""Preparing a data set once as array_record files, reading the prepared copy, and its image index.
+
+The image index holds the name, size and object count of every image of a split, in the order of the records, so that
+opening a split decodes no image. It is TFDS metadata of the copy; for copies of TFDS's own `voc` it is a separate file.
+"""
 
 import contextlib
-import errno
+import hashlib
 import io
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from jaxdet.checks import InputError
 from jaxdet.data.datasets.features import VocObject
+from jaxdet.io.atomic import atomic_write
+from jaxdet.io.folder import cannot_write
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-CANNOT_WRITE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS)
-
-
-def image_index(splits: tuple[str, ...]) -> tfds.core.MetadataDict:
-    """What is stored beside the records so that opening a split needs no decoding; the generators fill it in order."""
-    return tfds.core.MetadataDict({split: {"names": [], "image_sizes": [], "object_counts": []} for split in splits})
+ENCODED = {"image": tfds.decode.SkipDecoding()}  # decoders of a data source: images as the bytes of their file
+Index = dict[str, list[Any]]  # "names", "image_sizes" (height, width), "object_counts" (without difficult objects)
 
 
-def note_image(index: dict, name: str, height: int, width: int, objects: list[VocObject]) -> None:
-    """Adds the next record to its split's part of the image index."""
+def empty_index() -> Index:
+    """Return the index of a split without images."""
+    return {"names": [], "image_sizes": [], "object_counts": []}
+
+
+def empty_indices(splits: tuple[str, ...]) -> tfds.core.MetadataDict:
+    """Return TFDS metadata with an empty index per split; the builders fill it in the order of the records."""
+    return tfds.core.MetadataDict({split: empty_index() for split in splits})
+
+
+def index_image(index: Index, name: str, height: int, width: int, objects: list[VocObject]) -> None:
+    """Add the next record to the index of its split."""
     index["names"].append(name)
     index["image_sizes"].append([height, width])
-    index["object_counts"].append(sum(not thing.difficult for thing in objects))
+    index["object_counts"].append(sum(not each.difficult for each in objects))
+
+
+def read_index(builder: tfds.core.DatasetBuilder, split: str) -> Index:
+    """Return the image index of a prepared split.
+
+    A copy that TFDS's own `voc` prepared has none: its records are read once, and the index is cached in
+    DATA_DIR/image_index under a hash of the copy's files.
+    """
+    if builder.info.metadata:
+        return builder.info.metadata[split]
+    cache = Path(builder.data_path.parents[2]) / "image_index" / f"{builder.name}-{_files_hash(builder)}-{split}.json"
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):  # missing or damaged: read again
+        return json.loads(cache.read_text())
+    index = _index_records(builder, split)
+    try:
+        with atomic_write(cache) as file:
+            file.write(json.dumps(index).encode())
+    except OSError as error:
+        if not cache.exists():  # else another process has written it meanwhile
+            log.warning("the image index of %s cannot be cached and is read each time: %s", builder.data_path, error)
+    return index
 
 
 def prepared(directory: Path) -> tfds.core.DatasetBuilder | None:
-    """The builder of a complete prepared copy, or None. TFDS renames a finished copy into place, never a half one."""
+    """Return the builder of a complete prepared copy, or None. (TFDS renames only finished copies into place.)"""
     if not (directory / "dataset_info.json").exists():
         return None
     return tfds.builder_from_directory(directory)
@@ -43,39 +80,57 @@ def prepare(
     *,
     manual_dir: Path | None = None,
 ) -> tfds.core.DatasetBuilder:
-    """Generates the records, unless another process has done so meanwhile.
+    """Generate the records, unless another process finishes first.
 
     Args:
-        directory: where the copy will lie, DATA_DIR/NAME/CONFIG/VERSION as TFDS puts it.
-        manual_dir: TFDS's folder of files that need no download; None for DATA_DIR/downloads/manual.
+      builder_class, config: what to generate.
+      directory: where the copy will be: DATA_DIR/NAME/CONFIG/VERSION, as TFDS has it.
+      manual_dir: TFDS's folder of files that need no download; None for DATA_DIR/downloads/manual.
 
     Raises:
-        InputError: the folder cannot be written, or the disk is full.
-        OSError: any other failure of the system.
+      InputError: the folder cannot be written, or the disk is full.
+      OSError: any other failure of the system.
     """
     try:
-        logger.info("preparing %s, once", directory)
+        log.info("preparing %s, once", directory)
         with _quiet():
             builder = builder_class(data_dir=str(directory.parents[2]), config=config)
             downloads = tfds.download.DownloadConfig(manual_dir=manual_dir)
             builder.download_and_prepare(file_format="array_record", download_config=downloads)
     except OSError as error:
-        done = prepared(directory)
-        if done is not None:
-            logger.info("%s was prepared by another process meanwhile", directory)
-            return done
-        if error.errno not in CANNOT_WRITE:
+        existing = prepared(directory)
+        if existing is not None:
+            log.info("%s was prepared by another process meanwhile", directory)
+            return existing
+        if not cannot_write(error):
             raise
         raise InputError(
             f"data_dir: cannot prepare the data set in {directory}: {error}; "
             "free space there or set data_dir to a folder you can write to."
         ) from error
-    return prepared(directory)
+    return tfds.builder_from_directory(directory)
+
+
+def _index_records(builder: tfds.core.DatasetBuilder, split: str) -> Index:
+    log.info("reading the image sizes of %s, %s", builder.data_path, split)
+    index = empty_index()
+    for example in builder.as_data_source(split, decoders=ENCODED):
+        with Image.open(io.BytesIO(example["image"])) as image:  # reads the header only
+            index["image_sizes"].append([image.height, image.width])
+        index["names"].append(Path(example["image/filename"].decode()).stem)
+        index["object_counts"].append(int(np.logical_not(example["objects"]["is_difficult"]).sum()))
+    return index
+
+
+def _files_hash(builder: tfds.core.DatasetBuilder) -> str:
+    files = sorted(Path(builder.data_path).iterdir())
+    listed = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without TFDS's own bars and remarks, which speak of downloads; the generators show their progress."""
+    """Suppress TFDS's own bars and messages, which speak of downloads; the builders show their progress."""
     absl_logger = logging.getLogger("absl")
     level = absl_logger.level
     absl_logger.setLevel(logging.ERROR)

@@ -12,11 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-import tqdm
 
 from jaxdet.checks import InputError
 from jaxdet.data.datasets import features, shape_drawing
-from jaxdet.data.datasets.prepare import image_index, note_image, prepare, prepared
+from jaxdet.data.datasets.prepare import empty_indices, index_image, prepare, prepared
+from jaxdet.io.progress import progress
 
 MAX_OBJECTS = 6
 SIDES = (0.10, 0.42)  # of the image's side
@@ -113,7 +113,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
         return self.dataset_info_from_configs(
             features=features.features(shape_drawing.CLASS_NAMES),
             disable_shuffling=True,
-            metadata=image_index(SPLITS),
+            metadata=empty_indices(SPLITS),
         )
 
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
@@ -122,7 +122,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
         config, place = self.builder_config, SPLITS.index(split)
         index, size = self.info.metadata[split], config.image_size
-        for i in tqdm.trange(config.counts[place], desc=f"drawing {split}", unit="image", leave=False, disable=None):
+        for i in progress(range(config.counts[place]), name=f"drawing {split}", total=config.counts[place]):
             scene = draw_scene(np.random.default_rng((config.seed, place, i)), size)  # no split shares a seed
             name = f"{split}_{i:05d}"
             objects = [
@@ -131,7 +131,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
             ]
             bgr = cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR)
             encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-            note_image(index, name, size, size, objects)
+            index_image(index, name, size, size, objects)
             yield i, features.example(f"{name}.jpg", encoded, size, size, objects)
 
 

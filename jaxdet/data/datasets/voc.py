@@ -9,18 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow_datasets as tfds
-import tqdm
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from jaxdet.checks import InputError, nearest
 from jaxdet.data import image_file
+from jaxdet.data.dataset import PreparedDataset
 from jaxdet.data.datasets import features, voc_archives
 from jaxdet.data.datasets import voc_layout as layout
-from jaxdet.data.datasets.prepare import image_index, note_image, prepare, prepared
+from jaxdet.data.datasets.prepare import empty_indices, index_image, prepare, prepared
 from jaxdet.data.datasets.voc_xml import Unusable, read_objects, read_xml
+from jaxdet.io.progress import progress
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 TFDS_VERSION = "5.0.0"  # of TFDS's own builder of the same name and features
 LISTS = {"train": "train", "validation": "val", "test": "test"}  # files of ImageSets/Main
@@ -52,7 +53,7 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return self.dataset_info_from_configs(
             features=features.features(CLASS_NAMES),
             disable_shuffling=True,
-            metadata=image_index(self.builder_config.splits),
+            metadata=empty_indices(self.builder_config.splits),
         )
 
     @property
@@ -73,7 +74,7 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, split: str, read: Callable[[str], bytes]) -> Iterator[tuple[int, dict]]:
         index, remarks = self.info.metadata[split], Counter()
         names = read(f"ImageSets/Main/{LISTS[split]}.txt").decode().split()
-        for i, name in enumerate(tqdm.tqdm(names, desc=f"preparing {split}", unit="image", leave=False, disable=None)):
+        for i, name in enumerate(progress(names, name=f"preparing {split}", total=len(names))):
             if not re.fullmatch(r"\w+", name):  # it becomes part of paths
                 raise InputError(
                     f"VOC {self.builder_config.year}: {split} must list names, got {name!r}; replace the list."
@@ -87,11 +88,52 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 raise InputError(f"VOC {self.builder_config.year}: {name}.xml: {fault}; replace the file.") from fault
             objects, faults = read_objects(root, *size, CLASS_NAMES)
             remarks.update(faults)
-            note_image(index, name, *size, objects)
+            index_image(index, name, *size, objects)
             yield i, features.example(f"{name}.jpg", encoded, *size, objects)
-        logger.info("VOC %s, %s: %d images", self.builder_config.year, split, len(names))
+        log.info("VOC %s, %s: %d images", self.builder_config.year, split, len(names))
         for fault, count in remarks.items():
-            logger.warning("VOC %s, %s: %d times: %s", self.builder_config.year, split, count, fault)
+            log.warning("VOC %s, %s: %d times: %s", self.builder_config.year, split, count, fault)
+
+
+def open_voc(*, split: str, data_dir: str, devkit: str, archives: str, mirror: str) -> PreparedDataset:
+    """Open parts of PASCAL VOC by year and split, prepared first if needed.
+
+    Args:
+      split: YEAR/SPLIT, or a sum of such: '2007/trainval+2012/trainval' is what papers call 07+12, and
+        '2007/trainval+2007/test+2012/trainval' 07++12. The splits are train, validation (or val), trainval, which is
+        the sum of both, and for 2007 test. A slice as in TFDS may follow: '2007/train[:10%]'.
+      data_dir, devkit, archives, mirror: as in prepare_voc.
+
+    Raises:
+      InputError: see prepare_voc; the split does not exist, it has no boxes (2012/test), or an image comes twice.
+    """
+    parts = [part for term in split.split("+") for part in _year_and_split(term.strip())]
+    sources = {"data_dir": data_dir, "devkit": devkit, "archives": archives, "mirror": mirror}
+    builders = {year: prepare_voc(year=year, **sources) for year in dict.fromkeys(year for year, _ in parts)}
+    return PreparedDataset(*((builders[year], name) for year, name in parts))
+
+
+def _year_and_split(term: str) -> list[tuple[str, str]]:
+    """'2007/trainval' -> [('2007', 'train'), ('2007', 'validation')]."""
+    year, _, split = term.partition("/")
+    name, bracket, slice_end = split.partition("[")
+    if year not in SPLITS or name not in (*LISTS, "val", "trainval"):
+        raise InputError(
+            f"split {term!r} must be a year and a split of VOC; such as 2007/trainval, 2007/test or 2012/trainval."
+        )
+    if name == "trainval":
+        if bracket:
+            raise InputError(
+                f"split {term!r}: trainval has no order to slice; slice {year}/train and {year}/validation."
+            )
+        return [(year, "train"), (year, "validation")]
+    name = "validation" if name == "val" else name
+    if name not in SPLITS[year]:
+        raise InputError(
+            f"split {term!r} has no boxes to train on or to score with: they are secret; name one of "
+            f"{', '.join(SPLITS[year])} of {year}, or 2007/test."
+        )
+    return [(year, name + bracket + slice_end)]
 
 
 def prepare_voc(
@@ -154,8 +196,8 @@ def _prepared_by_tfds(directory: Path) -> tfds.core.DatasetBuilder | None:
     formats = [builder.info.file_format, *builder.info.alternative_file_formats]
     if tfds.core.FileFormat.ARRAY_RECORD in formats:
         return builder
-    logger.warning(
-        "%s is left aside: it is stored as %s; prepare it with file_format='array_record'",
+    log.warning(
+        "%s is not used: it is stored as %s; prepare it with file_format='array_record'",
         *(directory, ", ".join(kind.value for kind in formats)),
     )
     return None

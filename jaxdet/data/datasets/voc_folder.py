@@ -12,16 +12,17 @@ from xml.etree.ElementTree import Element
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-import tqdm
 
 from jaxdet.checks import InputError
 from jaxdet.data import image_file
 from jaxdet.data.datasets import features
 from jaxdet.data.datasets import voc_layout as layout
-from jaxdet.data.datasets.prepare import image_index, note_image, prepare, prepared
+from jaxdet.data.datasets.prepare import empty_indices, index_image, prepare, prepared
 from jaxdet.data.datasets.voc_xml import Unusable, annotated_size, read_objects, read_xml
+from jaxdet.io.atomic import atomic_write
+from jaxdet.io.progress import progress
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 NAMES_SHOWN = 10  # of the skipped images, in the summary; skipped.json has all
 
@@ -47,7 +48,7 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
         return self.dataset_info_from_configs(
             features=features.features(self.builder_config.class_names),
             disable_shuffling=True,
-            metadata=image_index(self.builder_config.splits),
+            metadata=empty_indices(self.builder_config.splits),
         )
 
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
@@ -60,7 +61,7 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
         index = self.info.metadata[split]
         images, objects = defaultdict(list), defaultdict(list)
         seen: set[str] = set()
-        for name in tqdm.tqdm(listed, desc=f"preparing {split}", unit="image", leave=False, disable=None):
+        for name in progress(listed, name=f"preparing {split}", total=len(listed)):
             try:
                 if name in seen:
                     raise Unusable("listed twice")
@@ -71,14 +72,15 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
                 continue
             for remark in remarks:
                 objects[remark].append(name)
-            note_image(index, name, *size, things)
+            index_image(index, name, *size, things)
             yield len(index["names"]) - 1, features.example(file_name, encoded, *size, things)
         self._skipped[split] = {"images": images, "objects": objects}
         summary = _summary(f"{self.builder_config.folder}, {split}", len(index["names"]), images, objects)
-        logger.log(logging.WARNING if images or objects else logging.INFO, summary)
+        log.log(logging.WARNING if images or objects else logging.INFO, summary)
         if not index["names"]:
             raise InputError(f"devkit: no image can be used. {summary}")
-        (Path(self.data_dir) / "skipped.json").write_text(json.dumps(self._skipped, indent=1))
+        with atomic_write(Path(self.data_dir) / "skipped.json") as file:
+            file.write(json.dumps(self._skipped, indent=1).encode())
 
     def _read_image(self, name: str) -> tuple:
         """File name, bytes as they are stored, (height, width), objects, remarks; Unusable says what is wrong."""

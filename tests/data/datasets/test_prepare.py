@@ -5,11 +5,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 from jaxdet.checks import InputError
 from jaxdet.data.dataset import open_split
-from jaxdet.data.datasets import shapes
+from jaxdet.data.datasets import features, prepare, shapes
+from jaxdet.data.datasets.voc import CLASS_NAMES, prepare_voc
 
 SETTINGS = {"image_size": 96, "train": 4, "validation": 1, "test": 1, "seed": 0}
 
@@ -73,3 +76,72 @@ def test_only_what_cannot_be_written_is_blamed_on_the_folder(tmp_path, monkeypat
     with pytest.raises(raised, match=words):
         shapes.prepare_shapes(data_dir=str(tmp_path), **SETTINGS)
     assert not list(tmp_path.rglob("*incomplete*"))
+
+
+def make_tfds_copy(data_dir, official):
+    """Prepares 2007 as TFDS's own builder does: version 5.0.0, in shuffled order, without an image index."""
+
+    class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("5.0.0")
+        BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="2007"), tfds.core.BuilderConfig(name="2012")]
+
+        def _info(self):
+            return self.dataset_info_from_configs(features=features.features(CLASS_NAMES))
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(split) for split in ("test", "train", "validation")}
+
+        def _generate_examples(self, split):
+            source = from_archives.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+            for i, name in enumerate(from_archives.info.metadata[split]["names"]):
+                record = open_split(from_archives, split)[i]
+                objects = [
+                    features.VocObject(CLASS_NAMES[label - 1], tuple(box), difficult=difficult)
+                    for label, box, difficult in zip(record.labels, record.boxes, record.difficult, strict=True)
+                ]
+                yield name, features.example(f"{name}.jpg", source[i]["image"], *record.image.shape[:2], objects)
+
+    from_archives = prepare_voc(year="2007", data_dir=str(data_dir / "ours"), archives=str(official.archives))
+    Voc(data_dir=str(data_dir), config="2007").download_and_prepare(file_format="array_record")
+    return from_archives
+
+
+def test_a_copy_prepared_by_tfds_itself_is_read(official, open_official, tmp_path, monkeypatch):
+    ours = make_tfds_copy(tmp_path / "data", official)
+    dataset = open_official(split="2007/trainval", archives=str(tmp_path / "nothing here"))
+    assert sorted(dataset.names) == ["000005", "000007", "000009"]
+    assert not (tmp_path / "data/voc/2007/1.0.0").exists()
+    want = {record.name: record for split in ("train", "validation") for record in open_split(ours, split)}
+    for i in range(len(dataset)):
+        record = dataset[i]
+        for field in ("image", "boxes", "labels", "difficult"):
+            np.testing.assert_array_equal(getattr(record, field), getattr(want[record.name], field))
+        assert (dataset.image_sizes[i].tolist(), dataset.object_counts[i]) == ([60, 80], 1)
+    assert len(list((tmp_path / "data/image_index").iterdir())) == 2
+    monkeypatch.setattr(prepare, "_index_records", None)  # the second time the cached index is read
+    assert open_official(split="2007/trainval").fingerprint == dataset.fingerprint
+
+
+def test_a_damaged_cached_index_is_replaced(official, open_official, tmp_path):
+    make_tfds_copy(tmp_path / "data", official)
+    names = open_official(split="2007/test").names
+    (cache,) = (tmp_path / "data/image_index").iterdir()
+    content = cache.read_bytes()
+    cache.write_bytes(content[:-5])
+    assert open_official(split="2007/test").names == names
+    assert cache.read_bytes() == content
+
+
+def test_an_index_that_cannot_be_cached_is_read_each_time(official, open_official, tmp_path, caplog):
+    make_tfds_copy(tmp_path / "data", official)
+    (tmp_path / "data/image_index").touch()
+    assert sorted(open_official(split="2007/test").names) == ["000001", "000002"]
+    assert "cannot be cached and is read each time" in caplog.text
+
+
+def test_a_copy_in_tfrecord_format_is_not_used(official, open_official, tmp_path, caplog):
+    make_tfds_copy(tmp_path / "data", official)
+    info = tmp_path / "data/voc/2007/5.0.0/dataset_info.json"
+    info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
+    assert open_official(split="2007/test").names == ["000001", "000002"]  # in the order of the list: our own copy
+    assert "5.0.0 is not used: it is stored as tfrecord" in caplog.text

@@ -11,6 +11,7 @@ from jaxdet.data.dataset import open_split
 from jaxdet.data.datasets import features
 from jaxdet.data.datasets.voc import CLASS_NAMES, Voc, prepare_voc
 
+TRAINVAL07, TRAINVAL12 = ["000005", "000007", "000009"], ["2008_000008", "2008_000015"]
 BOXES = np.array([[8, 10, 31, 47], [0, 0, 80, 60]], np.float32)  # of every image that the fixture makes
 
 
@@ -149,3 +150,49 @@ def test_the_builder_alone_takes_archives_from_tfds_manual_folder(official, tmp_
     builder = Voc(data_dir=str(tmp_path / "tfds"), config="2012")
     builder.download_and_prepare(file_format="array_record")
     assert open_split(builder, "validation").names == ["2008_000015"]
+
+
+def test_the_sums_of_the_papers(open_official):
+    test07 = ["000001", "000002"]
+    for split, names in {
+        "2007/trainval": TRAINVAL07,
+        "2007/test": test07,
+        "2012/val": TRAINVAL12[1:],
+        "2007/trainval+2012/trainval": TRAINVAL07 + TRAINVAL12,  # 07+12
+        "2007/trainval + 2007/test + 2012/trainval": TRAINVAL07 + test07 + TRAINVAL12,  # 07++12
+        "2007/train+2007/validation+2012/train+2012/validation": TRAINVAL07 + TRAINVAL12,
+        "2012/train+2007/train[1:]": [TRAINVAL12[0], TRAINVAL07[1]],
+    }.items():
+        dataset = open_official(split=split)
+        assert dataset.names == names
+        assert len(dataset) == len(dataset.image_sizes) == len(dataset.object_counts) == len(names)
+        assert [dataset[i].name for i in range(len(dataset))] == names
+        assert dataset.class_names == CLASS_NAMES
+
+
+def test_a_record_is_the_same_in_every_sum(open_official):
+    both, single = open_official(split="2007/trainval+2012/trainval"), open_official(split="2012/validation")
+    assert both.names[4] == single.names[0]
+    np.testing.assert_array_equal(both[4].image, single[0].image)
+    np.testing.assert_array_equal(both[4].boxes, single[0].boxes)
+    assert both.fingerprint == open_official(split="2007/train+2007/val+2012/trainval").fingerprint
+    assert both.fingerprint != open_official(split="2012/trainval+2007/trainval").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("2012/test", "'2012/test' has no boxes .* secret; name one of train, validation of 2012, or 2007/test"),
+        ("trainval", "'trainval' must be a year and a split of VOC"),
+        ("2007/trainvall", "'2007/trainvall' must be a year and a split"),
+        ("2008/train", "'2008/train' must be a year and a split"),
+        ("2007/train+", "'' must be a year and a split"),
+        ("2007/trainval[:2]", "slice 2007/train and 2007/validation"),
+        ("2007/train[9:]", r"must be a sum of splits or slices .*\[9:2\]"),
+        ("2007/train[:0]", "must hold an image, got none"),
+        ("2007/train+2007/trainval", "image '000005' must come once, got it twice"),
+    ],
+)
+def test_wrong_splits_are_refused(open_official, split, words):
+    with pytest.raises(InputError, match=words):
+        open_official(split=split)
