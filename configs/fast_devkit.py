@@ -1,26 +1,94 @@
 """Fast R-CNN on your own photos (a folder in VOC layout), on Selective Search's proposals.
 
-As faster_devkit.py, but for the proposals: those are searched first, once, which takes 2 to 3 seconds of a core for
-each photo at proposals.width 500, and the longer the larger that is. They lie in DATA_DIR/proposals.
+As faster_devkit.py, but with proposals from Selective Search. They are searched once, before training, and saved in
+DATA_DIR/proposals. The search takes 2 to 3 seconds of a core per photo at proposals.width 500, more at larger widths.
 
     python train.py --config=configs/fast_devkit.py --config.dataset.devkit=path/to/folder
 """
 
-from ml_collections import ConfigDict
-
-from configs import fast_voc, faster_devkit
+from ml_collections import ConfigDict, config_dict
 
 
 def get_config() -> ConfigDict:
-    config = faster_devkit.get_config()
+    config = ConfigDict()
     config.name = "fast_devkit"
     config.system = "fast_rcnn"
-    del config.anchors
+    config.seed = 0
 
-    voc = fast_voc.get_config()
-    config.proposals = voc.proposals
-    config.model = voc.model
-    config.model.roi_targets.negative_iou = (0.0, 0.5)
-    config.model.roi_pooling = "align"
-    config.model.detections = faster_devkit.get_config().model.detections
+    # A folder in VOC layout. The splits are files of ImageSets/Main.
+    config.dataset = ConfigDict()
+    config.dataset.kind = "devkit"
+    config.dataset.devkit = ""  # the folder
+    config.dataset.data_dir = "data"  # where the prepared copy is saved
+    config.dataset.class_names = ()  # empty: every class in the annotations, in alphabetical order
+    config.dataset.max_pixels = 50_000_000  # larger images are skipped before they are decoded
+    config.splits = ConfigDict({"train": "train", "validation": "val", "test": "test"})
+
+    # Short side to 600 pixels unless the long one then exceeds 1000; half of the images mirrored.
+    config.input = ConfigDict()
+    config.input.short_side = 600
+    config.input.long_side = 1000
+    config.input.flip = True
+    config.input.max_gt = 64
+    config.input.use_difficult = False  # objects marked difficult are not trained on
+    config.input.workers = 4
+
+    # A quarter of VGG16's channels.
+    config.net = ConfigDict()
+    config.net.backbone = "vgg16"
+    config.net.width = 0.25
+    config.net.head_features = 256
+    config.net.dropout = 0.0
+    config.net.init = "looks_linear"
+    config.net.preprocessing = ""  # empty: what the initial weights expect
+    config.net.pool_rounding = ""
+    config.net.compute_dtype = "float32"
+
+    # Selective Search's fast mode on images resized to a width of 500 pixels; boxes narrower than 20 are dropped.
+    config.proposals = ConfigDict({"max_boxes": 2000, "min_side": 20.0, "width": 500, "workers": 2})
+
+    # The detection head: Fast R-CNN, 2.3.
+    config.head = ConfigDict()
+    config.head.roi_targets = ConfigDict()
+    config.head.roi_targets.positive_iou = 0.5
+    config.head.roi_targets.negative_iou = (0.0, 0.5)
+    config.head.roi_targets.batch_size = 64
+    config.head.roi_targets.positive_fraction = 0.25
+    config.head.detections = ConfigDict({"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 100})
+    config.head.sigma = 1.0
+    config.head.roi_pooling = "align"
+    config.head.max_log_scale = config_dict.placeholder(float)
+
+    config.optim = ConfigDict()
+    config.optim.name = "adamw"
+    config.optim.learning_rate = 5e-4
+    config.optim.schedule = "cosine"
+    config.optim.boundaries = ()  # of "step"
+    config.optim.decay = 0.1  # of "step"
+    config.optim.final_learning_rate = 0.0
+    config.optim.warmup_steps = 100
+    config.optim.momentum = 0.9
+    config.optim.weight_decay = 1e-4
+    config.optim.decay_biases = False
+    config.optim.bias_learning_rate_factor = 1.0
+    config.optim.reference_fan_in = 0
+
+    config.training = ConfigDict()
+    config.training.steps = 5_000
+    config.training.batch_size = 2
+    config.training.accumulate = 1
+    config.training.frozen = ()
+    config.training.pretrained = ""  # ImageNet's VGG16: "caffe", "torchvision" or "keras"; empty: random weights
+    config.training.pretrained_file = ""  # that file, or another address to download it from
+    config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another size stay random
+    config.training.log_every = 20
+    config.training.eval_every = 500
+    config.training.checkpoint_every = 250
+    config.training.keep = 2
+
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 2
+    config.evaluation.pictures = 16
+    config.evaluation.detections_per_class = 0  # per image, on average over the split; 0: all
+    config.evaluation.svd_ranks = (0, 0)  # of fc6 and fc7, compressed to detect faster; (0, 0): as trained
     return config

@@ -1,57 +1,117 @@
 """Faster R-CNN on your own photos: a folder in VOC layout (Annotations/, JPEGImages/, ImageSets/Main/<split>.txt).
 
-Trains a quarter of VGG16's channels from random weights, which a CPU can bear; `init_from` starts from another run.
+Trains a quarter of VGG16's channels from random weights, which a CPU can do; `init_from` starts from another run.
 
     python train.py --config=configs/faster_devkit.py --config.dataset.devkit=path/to/folder
 
-README has a result on 205 photos of blood cells.
+docs/own-data.md has a result on 205 photos of blood cells.
 
-Classes are those found in the annotations. Photos much smaller than 600 pixels: lower input.short_side and long_side to
-their size, which is as good and faster. Objects of other sizes than 32 to 512 pixels (after resizing): change
-anchors.scales, in units of 16 pixels.
+The classes are those found in the annotations. For photos much smaller than 600 pixels, lower input.short_side and
+long_side to their size, which is as accurate and faster. For objects of other sizes than 32 to 512 pixels (after
+resizing), change anchors.scales, in units of 16 pixels.
 """
 
-from ml_collections import ConfigDict
-
-from configs import faster_voc
+from ml_collections import ConfigDict, config_dict
 
 
 def get_config() -> ConfigDict:
-    config = faster_voc.get_config()
+    config = ConfigDict()
     config.name = "faster_devkit"
+    config.system = "faster_rcnn"
     config.seed = 0
 
-    # The splits are files of ImageSets/Main.
-    config.dataset = ConfigDict({"kind": "devkit", "devkit": "", "data_dir": "data"})
-    config.dataset.class_names = ()  # empty: those found in the annotations, in alphabetical order
-    config.dataset.max_pixels = 50_000_000  # larger images are left out before they are decoded
+    # A folder in VOC layout. The splits are files of ImageSets/Main.
+    config.dataset = ConfigDict()
+    config.dataset.kind = "devkit"
+    config.dataset.devkit = ""  # the folder
+    config.dataset.data_dir = "data"  # where the prepared copy is saved
+    config.dataset.class_names = ()  # empty: every class in the annotations, in alphabetical order
+    config.dataset.max_pixels = 50_000_000  # larger images are skipped before they are decoded
     config.splits = ConfigDict({"train": "train", "validation": "val", "test": "test"})
 
+    # Short side to 600 pixels unless the long one then exceeds 1000; half of the images mirrored.
+    config.input = ConfigDict()
+    config.input.short_side = 600
+    config.input.long_side = 1000
+    config.input.flip = True
+    config.input.max_gt = 64
+    config.input.use_difficult = False  # objects marked difficult are not trained on
+    config.input.workers = 4
+
+    # A quarter of VGG16's channels.
+    config.net = ConfigDict()
+    config.net.backbone = "vgg16"
     config.net.width = 0.25
     config.net.head_features = 256
     config.net.dropout = 0.0
+    config.net.init = "looks_linear"
+    config.net.preprocessing = ""  # empty: what the initial weights expect
+    config.net.pool_rounding = ""
+    config.net.compute_dtype = "float32"
 
-    config.anchors.scales = (2.0, 4.0, 8.0, 16.0, 32.0)
-    config.model.train_proposals = ConfigDict({"pre_nms_top_n": 2000, "post_nms_top_n": 1000, "nms_iou": 0.7})
-    config.model.test_proposals = ConfigDict({"pre_nms_top_n": 1000, "post_nms_top_n": 300, "nms_iou": 0.7})
-    config.model.min_proposal_size = 4.0
-    config.model.roi_pooling = "align"
+    # Anchors of 32 to 512 pixels: scales are in units of the stride of 16 pixels.
+    config.anchors = ConfigDict({"scales": (2.0, 4.0, 8.0, 16.0, 32.0), "ratios": (0.5, 1.0, 2.0)})
+    config.anchors.convention = "caffe"
 
+    # The region proposal network: Faster R-CNN, 3.1.
+    config.rpn = ConfigDict()
+    config.rpn.targets = ConfigDict()
+    config.rpn.targets.positive_iou = 0.7
+    config.rpn.targets.negative_iou = 0.3
+    config.rpn.targets.batch_size = 256
+    config.rpn.targets.positive_fraction = 0.5
+    config.rpn.train_proposals = ConfigDict({"pre_nms_top_n": 2000, "post_nms_top_n": 1000, "nms_iou": 0.7})
+    config.rpn.test_proposals = ConfigDict({"pre_nms_top_n": 1000, "post_nms_top_n": 300, "nms_iou": 0.7})
+    config.rpn.min_size = 4.0  # pixels of the original image
+    config.rpn.sigma = 3.0
+    config.rpn.box_weight = 1.0
+    config.rpn.box_normaliser = "sampled"
+    config.rpn.cross_boundary_anchors = False
+    config.rpn.max_log_scale = config_dict.placeholder(float)
+
+    # The detection head: Fast R-CNN, 2.3.
+    config.head = ConfigDict()
+    config.head.roi_targets = ConfigDict()
+    config.head.roi_targets.positive_iou = 0.5
+    config.head.roi_targets.negative_iou = (0.0, 0.5)
+    config.head.roi_targets.batch_size = 128
+    config.head.roi_targets.positive_fraction = 0.25
+    config.head.detections = ConfigDict({"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 100})
+    config.head.sigma = 1.0
+    config.head.roi_pooling = "align"
+    config.head.delta_std = (0.1, 0.1, 0.2, 0.2)
+    config.head.max_log_scale = config_dict.placeholder(float)
+
+    config.optim = ConfigDict()
     config.optim.name = "adamw"
     config.optim.learning_rate = 5e-4
     config.optim.schedule = "cosine"
-    config.optim.boundaries = ()
+    config.optim.boundaries = ()  # of "step"
+    config.optim.decay = 0.1  # of "step"
+    config.optim.final_learning_rate = 0.0
     config.optim.warmup_steps = 100
+    config.optim.momentum = 0.9
     config.optim.weight_decay = 1e-4
     config.optim.decay_biases = False
     config.optim.bias_learning_rate_factor = 1.0
-    config.optim.rate_by_fan_in = False
+    config.optim.reference_fan_in = 0
 
+    config.training = ConfigDict()
     config.training.steps = 5_000
     config.training.batch_size = 2
     config.training.accumulate = 1
     config.training.frozen = ()
-    config.training.pretrained = ""
+    config.training.pretrained = ""  # ImageNet's VGG16: "caffe", "torchvision" or "keras"; empty: random weights
+    config.training.pretrained_file = ""  # that file, or another address to download it from
+    config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another size stay random
+    config.training.log_every = 20
     config.training.eval_every = 500
     config.training.checkpoint_every = 250
+    config.training.keep = 2
+
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 2
+    config.evaluation.pictures = 16
+    config.evaluation.detections_per_class = 0  # per image, on average over the split; 0: all
+    config.evaluation.svd_ranks = (0, 0)  # of fc6 and fc7, compressed to detect faster; (0, 0): as trained
     return config

@@ -1,8 +1,8 @@
 """Faster R-CNN on your own photos (a folder in VOC layout) by the paper's 4-step training.
 
-As faster_devkit.py, but for the stages: 10,000 steps in all, those of the region proposal network and of Fast R-CNN in
-turn. Each has its folder in WORKDIR/stages; a stopped training goes on in its stage. Lengths: stages.rpn.steps and
-stages.fast_rcnn.steps, twice each.
+As faster_devkit.py, but in four stages: 10,000 steps in all, the region proposal network and Fast R-CNN in turn. Each
+stage has its folder in WORKDIR/stages; a stopped training resumes in its stage. Set their lengths with stages.rpn.steps
+and stages.fast_rcnn.steps; each counts twice.
 
     python train.py --config=configs/faster_devkit_alternating.py --config.dataset.devkit=path/to/folder
 """
@@ -15,12 +15,34 @@ from configs import faster_devkit
 def get_config() -> ConfigDict:
     config = faster_devkit.get_config()
     config.name = "faster_devkit_alternating"
+    config.head.roi_targets.batch_size = 64
 
+    # Steps, batch sizes and boundaries belong to the two kinds of stages, not to training and optim.
     config.stages = ConfigDict()
     config.stages.rpn = ConfigDict({"steps": 2_500, "batch_size": 2, "boundaries": ()})
     config.stages.fast_rcnn = ConfigDict({"steps": 2_500, "batch_size": 2, "boundaries": ()})
-    del config.training.steps
-    del config.training.batch_size
-    del config.optim.boundaries
-    config.model.roi_targets.batch_size = 64
+
+    config.optim = ConfigDict()
+    config.optim.name = "adamw"
+    config.optim.learning_rate = 5e-4
+    config.optim.schedule = "cosine"
+    config.optim.decay = 0.1  # of "step"
+    config.optim.final_learning_rate = 0.0
+    config.optim.warmup_steps = 100
+    config.optim.momentum = 0.9
+    config.optim.weight_decay = 1e-4
+    config.optim.decay_biases = False
+    config.optim.bias_learning_rate_factor = 1.0
+    config.optim.reference_fan_in = 0
+
+    config.training = ConfigDict()
+    config.training.accumulate = 1
+    config.training.frozen = ()
+    config.training.pretrained = ""
+    config.training.pretrained_file = ""
+    config.training.init_from = ""
+    config.training.log_every = 20
+    config.training.eval_every = 500
+    config.training.checkpoint_every = 250
+    config.training.keep = 2
     return config

@@ -1,12 +1,12 @@
 """Faster R-CNN, VGG16, VOC2012 trainval -> VOC2007 test: an article's recipe for TorchVision, best mAP 63.69 there.
 
 It differs from py-faster-rcnn's (faster_voc.py) in RoIAlign, anchors across the border, the paper's weight of the box
-loss, no dropout, nothing frozen, one image a step, one rate for weights and biases, and a cosine schedule. Where the
+loss, no dropout, nothing frozen, one image per step, one rate for weights and biases, and a cosine schedule. Where the
 article says nothing, torchvision's own values stand: deltas clipped at log(1000/16), smooth L1 with beta 1/9, boxes of
 any size proposed, detections of one class suppressed above IoU 0.5.
 
-The article counts about 15,000 to 17,000 images an epoch, where VOC2012's detection trainval has 11,540; its 40 epochs
-of 15,000 steps are kept as they are: 600,000 steps, 52 epochs of the images there are. No score of this config has been
+The article counts about 15,000 to 17,000 images per epoch; VOC2012's detection trainval has 11,540. Its 40 epochs of
+15,000 steps are unchanged here: 600,000 steps, 52 epochs of these images. No score of this config has been
 measured yet.
 
     python train.py --config=configs/faster_voc12_article.py
@@ -29,15 +29,16 @@ def get_config() -> ConfigDict:
     config.net.dropout = 0.0
 
     config.anchors.convention = "torchvision"
-    config.model.train_proposals = ConfigDict({"pre_nms_top_n": 6000, "post_nms_top_n": 2000, "nms_iou": 0.7})
-    config.model.min_proposal_size = 1e-3
-    config.model.cross_boundary_anchors = True
-    config.model.roi_pooling = "align"
-    config.model.max_log_scale = math.log(1000 / 16)
-    config.model.rpn_box_weight = 10.0
-    config.model.rpn_box_normaliser = "locations"
-    config.model.roi_sigma = 3.0
-    config.model.detections.nms_iou = 0.5
+    config.rpn.train_proposals = ConfigDict({"pre_nms_top_n": 6000, "post_nms_top_n": 2000, "nms_iou": 0.7})
+    config.rpn.min_size = 1e-3
+    config.rpn.cross_boundary_anchors = True
+    config.rpn.box_weight = 10.0
+    config.rpn.box_normaliser = "locations"
+    config.rpn.max_log_scale = math.log(1000 / 16)
+    config.head.sigma = 3.0
+    config.head.roi_pooling = "align"
+    config.head.max_log_scale = math.log(1000 / 16)
+    config.head.detections.nms_iou = 0.5
 
     config.optim.schedule = "cosine"
     config.optim.final_learning_rate = 1e-5

@@ -1,14 +1,14 @@
 """R-CNN on your own photos (a folder in VOC layout): Selective Search, a narrow AlexNet from random weights, SVMs.
 
 Photos are resized to a longest side of 500 pixels. Their proposals are those of fast_devkit.py, from the same file. The
-features on disk take 2 MB for a photo of 2,000 boxes and 9 kB for each box near an object. The scores are SVM margins.
+features on disk take 2 MB per photo of 2,000 boxes and 9 kB per box near an object. The scores are SVM margins.
 
     python train.py --config=configs/rcnn_devkit.py --config.dataset.devkit=path/to/folder
 """
 
 from ml_collections import ConfigDict
 
-from configs import fast_devkit, rcnn_voc
+from configs import fast_devkit
 
 
 def get_config() -> ConfigDict:
@@ -16,16 +16,29 @@ def get_config() -> ConfigDict:
     config.name = "rcnn_devkit"
     config.system = "rcnn"
 
-    voc = rcnn_voc.get_config()
-    config.model = voc.model
-    config.linear = voc.linear
-    config.evaluation.detections_per_class = voc.evaluation.detections_per_class
-    config.net.backbone = "alexnet"
-    config.input.short_side = voc.input.short_side
-    config.input.long_side = voc.input.long_side
+    # The windows are mirrored, not the images.
+    config.input.short_side = 500
+    config.input.long_side = 500
     config.input.flip = False
+
+    config.net.backbone = "alexnet"
+
+    config.head = ConfigDict()
+    config.head.roi_targets = ConfigDict()
+    config.head.roi_targets.positive_iou = 0.5
+    config.head.roi_targets.negative_iou = (0.0, 0.5)
+    config.head.roi_targets.batch_size = 8
+    config.head.roi_targets.positive_fraction = 0.25
+    # Below every margin, and 100 of each class.
+    config.head.detections = ConfigDict({"score_threshold": -1e6, "nms_iou": 0.3, "max_detections": 2000})
+    config.head.context = 16
+    config.head.chunk = 64  # windows per image that pass the net at a time
+    config.head.scoring = "svm"
+
+    config.linear = ConfigDict({"bbox_regression": True})
 
     config.training.batch_size = 16
     config.training.steps = 2_000
     config.training.eval_every = 0  # scoring all windows of all photos takes long; evaluate.py does it in the end
+    config.evaluation.detections_per_class = 40
     return config

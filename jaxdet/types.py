@@ -143,3 +143,16 @@ class Detections:
     scores: jax.Array  # f32[D]
     labels: jax.Array  # i32[D] 1..K; 0 where invalid
     valid: jax.Array  # bool[D]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageDetections:
+    """The detections of one image by descending score: host arrays, unpadded, in pixels of that image."""
+
+    boxes: np.ndarray  # f32[n,4]
+    scores: np.ndarray  # f32[n]
+    labels: np.ndarray  # i32[n] 1..K
+    class_names: tuple[str, ...]  # n names, one per box
+
+    def __len__(self) -> int:
+        return len(self.boxes)

@@ -27,7 +27,7 @@ def make_optimizer(
     decay_biases: bool = True,
     bias_learning_rate_factor: float = 1.0,
     classifier_learning_rate_factor: float = 1.0,
-    rate_by_fan_in: bool = False,
+    reference_fan_in: int = 0,
 ) -> tuple[optax.GradientTransformation, LearningRate]:
     """Return the update rule and its learning-rate schedule, the latter for the log.
 
@@ -46,9 +46,10 @@ def make_optimizer(
       bias_learning_rate_factor: rate of the biases over `learning_rate` (Caffe's models: 2).
       classifier_learning_rate_factor: rate of cls_score, the one new layer of R-CNN's net, over that of the other
         layers (R-CNN: 10).
-      rate_by_fan_in: multiplies each kernel's rate by sqrt(2 / inputs), the standard deviation of its initialisation by
-        He et al. 2015. A step of Adam moves every weight by about the rate: without this, layers of many inputs, whose
-        weights are small, change much faster than those of few.
+      reference_fan_in: a kernel with fan_in inputs trains at learning_rate * sqrt(reference_fan_in / fan_in), which is
+        in proportion to the standard deviation of its initialisation (He et al. 2015); 0: all kernels at learning_rate.
+        A step of Adam moves every weight by about the learning rate: without this, layers of many inputs, whose weights
+        are small, change much faster than those of few.
 
     Raises:
       InputError: unknown name or schedule, a rate that is not above 0, or boundaries that do not ascend.
@@ -63,7 +64,9 @@ def make_optimizer(
         optax.scale_by_schedule(rate),
         _scale(bias_learning_rate_factor, lambda path: path.endswith("/bias")),
         _scale(classifier_learning_rate_factor, lambda path: path.startswith("cls_score/")),
-        *([_scale_by_fan_in()] if rate_by_fan_in else []),  # adds a state, which checkpoints without it lack
+        *(
+            [_scale_by_fan_in(reference_fan_in)] if reference_fan_in else []
+        ),  # adds a state, which checkpoints without it lack
     )
     if name == "sgd":
         update = optax.chain(weight_decay_term, scale_by_rate, optax.trace(momentum))
@@ -108,9 +111,9 @@ def _scale(factor: float, chosen: Callable[[str], bool]) -> optax.GradientTransf
     return optax.stateless(lambda updates, _: {path: factor * u if chosen(path) else u for path, u in updates.items()})
 
 
-def _scale_by_fan_in() -> optax.GradientTransformation:
+def _scale_by_fan_in(reference: int) -> optax.GradientTransformation:
     def scale(updates: optax.Updates, _) -> optax.Updates:
         fan_in = {path: math.prod(u.shape[:-1]) for path, u in updates.items() if path.endswith("/kernel")}
-        return updates | {path: math.sqrt(2 / count) * updates[path] for path, count in fan_in.items()}
+        return updates | {path: math.sqrt(reference / count) * updates[path] for path, count in fan_in.items()}
 
     return optax.stateless(scale)

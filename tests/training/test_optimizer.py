@@ -60,10 +60,10 @@ def test_the_classifier_learns_faster_than_the_other_layers():
         np.testing.assert_allclose(params[path], [expected[path]] * 2, rtol=1e-5, atol=1e-6)
 
 
-def test_by_fan_in_a_kernels_rate_is_in_proportion_to_hes_deviation():
+def test_the_rate_of_a_kernel_scales_with_its_fan_in():
     shapes = {"conv/kernel": (3, 3, 8, 4), "conv/bias": (4,), "fc/kernel": (50, 6)}
     params = {path: jnp.ones(shape) for path, shape in shapes.items()}
-    tx, _ = sgd(name="adamw", weight_decay=0.0, rate_by_fan_in=True, bias_learning_rate_factor=0.5)
+    tx, _ = sgd(name="adamw", weight_decay=0.0, reference_fan_in=2, bias_learning_rate_factor=0.5)
     gradient = {path: jnp.full(shape, 0.3) for path, shape in shapes.items()}
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam raises a float to an integer power
         updates, _ = tx.update(gradient, tx.init(params), params)

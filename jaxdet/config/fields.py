@@ -1,0 +1,262 @@
+"""Sections of the experiment config: their fields with type, least value and meaning.
+
+A section is the keyword arguments of the function that its docstring names.
+"""
+
+import dataclasses
+from typing import Annotated, Any
+
+Positive = Annotated[int, 1]  # the number is the least value
+Count = Annotated[int, 0]
+
+section = dataclasses.dataclass(frozen=True, kw_only=True)
+
+
+@section
+class Shapes:
+    """data.datasets.shapes.prepare_shapes: the generated demo set."""
+
+    kind: Annotated[str, "'shapes': generated images of shapes"]
+    data_dir: Annotated[str, "folder of prepared data"]
+    image_size: Annotated[int, "side of the square images, in pixels; at least 96"]
+    train: Annotated[Positive, "images of the training split"]
+    validation: Annotated[Positive, "images of the validation split"]
+    test: Annotated[Positive, "images of the test split"]
+    seed: Annotated[Count, "seed of the images"]
+
+
+@section
+class Devkit:
+    """data.datasets.voc_folder.prepare_devkit: a folder in VOC layout with any classes."""
+
+    kind: Annotated[str, "'devkit': a folder in VOC layout"]
+    devkit: Annotated[str, "the folder with Annotations/, JPEGImages/ and ImageSets/Main/"]
+    data_dir: Annotated[str, "folder of prepared data"]
+    class_names: Annotated[tuple[str, ...], "classes, label 1 first; empty: every class of the annotations, sorted"]
+    max_pixels: Annotated[Positive, "larger images are skipped before they are decoded"]
+
+
+@section
+class Voc:
+    """data.datasets.voc.open_voc: PASCAL VOC 2007 and 2012."""
+
+    kind: Annotated[str, "'voc': PASCAL VOC"]
+    data_dir: Annotated[str, "folder of prepared data"]
+    archives: Annotated[str, "folder of the official archives; empty: DATA_DIR/downloads/manual"]
+    mirror: Annotated[str, "address to download the archives from; empty: the organisers' site and TFDS's copy"]
+    devkit: Annotated[str, "an extracted VOCdevkit; empty: the archives"]
+
+
+@section
+class Splits:
+    train: Annotated[str, "split to train on"]
+    validation: Annotated[str, "split to validate on during training; empty: none"]
+    test: Annotated[str, "split that evaluate.py scores; empty: none"]
+
+
+@section
+class Input:
+    """data.pipeline: resizing and batching."""
+
+    short_side: Annotated[Positive, "images are resized to this short side, in pixels"]
+    long_side: Annotated[Positive, "... unless the long side would exceed this"]
+    flip: Annotated[bool, "mirror half of the training images"]
+    max_gt: Annotated[Positive, "ground-truth slots per image; the largest objects are used"]
+    use_difficult: Annotated[bool, "train on objects marked difficult"]
+    workers: Annotated[Positive, "threads that decode and resize"]
+
+
+@section
+class Net:
+    """nets.region_net.region_net, for R-CNN nets.crop_net.crop_net."""
+
+    backbone: Annotated[str, "'vgg16', 'zf' or 'alexnet'"]
+    width: Annotated[float, "factor of every channel count of the backbone; 1.0 is the paper's"]
+    head_features: Annotated[Positive, "units of fc6 and fc7"]
+    dropout: Annotated[float, 0.0, "dropout rate of fc6 and fc7"]
+    init: Annotated[str, "initialisation without weights: 'he_normal' or 'looks_linear'"]
+    preprocessing: Annotated[
+        str, "'caffe', 'caffe_rgb_mean', 'keras' or 'torchvision'; empty: what the initial weights expect"
+    ]
+    pool_rounding: Annotated[str, "'ceil' as Caffe or 'floor' as PyTorch; empty: what the initial weights expect"]
+    compute_dtype: Annotated[str, "dtype of activations: 'float32' or 'bfloat16'"]
+
+
+@section
+class Anchors:
+    """ops.anchors.base_anchors (Faster R-CNN, 3.1.1)."""
+
+    scales: Annotated[tuple[float, ...], "sides of the anchors in units of the stride of 16 pixels"]
+    ratios: Annotated[tuple[float, ...], "height over width"]
+    convention: Annotated[str, "'caffe', 'simple_faster_rcnn' or 'torchvision': how corners are rounded"]
+
+
+@section
+class RpnTargets:
+    """ops.targets.rpn_targets (Faster R-CNN, 3.1.2)."""
+
+    positive_iou: Annotated[float, 0.0, "anchors of at least this IoU are positive"]
+    negative_iou: Annotated[float, 0.0, "anchors below this IoU are negative"]
+    batch_size: Annotated[Positive, "anchors sampled per image"]
+    positive_fraction: Annotated[float, 0.0, "at most this share of them positive"]
+
+
+@section
+class ProposalLimits:
+    """ops.propose.propose."""
+
+    pre_nms_top_n: Annotated[Positive, "best boxes that enter NMS"]
+    post_nms_top_n: Annotated[Positive, "best boxes that leave NMS"]
+    nms_iou: Annotated[float, 0.0, "NMS suppresses above this IoU"]
+
+
+@section
+class Rpn:
+    """models.rpn.region_proposal_network (Faster R-CNN, 3.1)."""
+
+    targets: RpnTargets
+    train_proposals: ProposalLimits
+    test_proposals: ProposalLimits
+    min_size: Annotated[float, 0.0, "shorter sides are not proposed, in pixels of the original image"]
+    sigma: Annotated[float, 0.0, "smooth L1 turns linear at 1 / sigma^2"]
+    box_weight: Annotated[float, 0.0, "weight of the box loss"]
+    box_normaliser: Annotated[str, "the box loss is divided by the 'sampled' anchors or by all 'locations'"]
+    cross_boundary_anchors: Annotated[bool, "train on anchors that cross the image's border"]
+    max_log_scale: Annotated[float | None, "upper limit of dw and dh when proposals are decoded; empty: none"]
+
+
+@section
+class RoiTargets:
+    """ops.targets.roi_targets (Fast R-CNN, 2.3)."""
+
+    positive_iou: Annotated[float, 0.0, "proposals of at least this IoU are positive"]
+    negative_iou: Annotated[tuple[float, float], 0.0, "proposals with an IoU in [low, high) are background"]
+    batch_size: Annotated[Positive, "RoIs sampled per image"]
+    positive_fraction: Annotated[float, 0.0, "at most this share of them positive"]
+
+
+@section
+class Detections:
+    """ops.detect.detect."""
+
+    score_threshold: Annotated[float, "detections of a lower score are dropped"]
+    nms_iou: Annotated[float, 0.0, "NMS per class suppresses above this IoU"]
+    max_detections: Annotated[Positive, "best detections per image"]
+
+
+@section
+class FastHead:
+    """models.fast_rcnn.fast_rcnn."""
+
+    roi_targets: RoiTargets
+    detections: Detections
+    sigma: Annotated[float, 0.0, "smooth L1 turns linear at 1 / sigma^2"]
+    roi_pooling: Annotated[str, "'max_pool' (Fast R-CNN, 2.1) or 'align' (RoIAlign)"]
+    max_log_scale: Annotated[float | None, "upper limit of dw and dh when detections are decoded; empty: none"]
+
+
+@section
+class FasterHead(FastHead):
+    """models.faster_rcnn.faster_rcnn."""
+
+    delta_std: Annotated[tuple[float, float, float, float], "box targets (dx, dy, dw, dh) are divided by this"]
+
+
+@section
+class RcnnHead:
+    """models.rcnn.rcnn."""
+
+    roi_targets: RoiTargets
+    detections: Detections
+    context: Annotated[Count, "pixels of context around a warped window"]
+    chunk: Annotated[Positive, "windows per image that pass the net at a time"]
+    scoring: Annotated[str, "'svm', or 'softmax' of the fine-tuned net"]
+
+
+@section
+class Proposals:
+    """proposals.search.search_split: Selective Search."""
+
+    max_boxes: Annotated[Positive, "best boxes per image"]
+    min_side: Annotated[float, 0.0, "narrower boxes are dropped, in pixels of the resized image"]
+    width: Annotated[Positive, "images are searched at this width, in pixels"]
+    workers: Annotated[Positive, "processes"]
+
+
+@section
+class Linear:
+    bbox_regression: Annotated[bool, "fit R-CNN's box regressors"]
+
+
+@section
+class SharedOptim:
+    """training.optimizer.make_optimizer, without the boundaries that the stages of 4-step training set."""
+
+    name: Annotated[str, "'sgd' (Caffe's momentum) or 'adamw'"]
+    learning_rate: Annotated[float, "base learning rate"]
+    schedule: Annotated[str, "'step' or 'cosine'"]
+    decay: Annotated[float, "'step': factor at each boundary"]
+    final_learning_rate: Annotated[float, "'cosine': last learning rate"]
+    warmup_steps: Annotated[Count, "steps of linear warm-up"]
+    momentum: Annotated[float, "SGD's momentum; AdamW's beta1"]
+    weight_decay: Annotated[float, "weight decay"]
+    decay_biases: Annotated[bool, "decay biases too"]
+    bias_learning_rate_factor: Annotated[float, "learning rate of biases, relative"]
+    classifier_learning_rate_factor: Annotated[float, "learning rate of cls_score, relative (R-CNN: 10)"] = 1.0
+    reference_fan_in: Annotated[
+        Count, "a kernel's learning rate is times sqrt(reference_fan_in / its fan-in); 0: the same for all kernels"
+    ] = 0
+
+
+@section
+class Optim(SharedOptim):
+    """training.optimizer.make_optimizer."""
+
+    boundaries: Annotated[tuple[int, ...], "'step': steps at which the learning rate drops, ascending"]
+
+
+@section
+class SharedTraining:
+    """Training without the lengths that the stages of 4-step training set."""
+
+    accumulate: Annotated[Positive, "parts of a batch computed one after the other, to save memory"]
+    frozen: Annotated[tuple[str, ...], "layers that are not trained, by the start of their names"]
+    init_from: Annotated[str, "workdir or checkpoint of another run to start from; empty: none"]
+    pretrained: Annotated[str, "ImageNet weights: 'caffe', 'torchvision' or 'keras'; empty: none"]
+    pretrained_file: Annotated[str, "file or address of these weights; empty: the published one"]
+    log_every: Annotated[Positive, "steps between reports"]
+    eval_every: Annotated[Count, "steps between validations; 0: never"]
+    checkpoint_every: Annotated[Positive, "steps between checkpoints"]
+    keep: Annotated[Positive, "newest checkpoints to keep, besides the best"]
+
+
+@section
+class Training(SharedTraining):
+    steps: Annotated[Positive, "optimiser steps"]
+    batch_size: Annotated[Positive, "images per step, over all devices and hosts"]
+
+
+@section
+class Evaluation:
+    batch_size: Annotated[Positive, "images per batch, over all devices and hosts"]
+    pictures: Annotated[Count, "images drawn with their detections"]
+    detections_per_class: Annotated[Count, "detections of a class per image, on average over the split; 0: all"]
+    svd_ranks: Annotated[tuple[int, int], 0, "ranks of the compressed fc6 and fc7; 0 leaves a layer as trained"]
+
+
+@section
+class StageLength:
+    steps: Annotated[Positive, "optimiser steps of each such stage"]
+    batch_size: Annotated[Positive, "images per step"]
+    boundaries: Annotated[tuple[int, ...], "steps at which the learning rate drops"]
+
+
+@section
+class Stages:
+    rpn: StageLength
+    fast_rcnn: StageLength
+
+
+def keywords(values: Any, *without: str) -> dict[str, Any]:
+    """Return a section as the keyword arguments of its function; nested sections become dicts."""
+    return {name: value for name, value in dataclasses.asdict(values).items() if name not in without}

@@ -1,0 +1,97 @@
+"""Parsing of a config file's ConfigDict into the typed schema, once; every mistake is named with its field."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from jaxdet.checks import InputError, at_least, nearest, one_of
+from jaxdet.config import schema
+from jaxdet.config.fields import Devkit, Shapes, Voc
+
+SYSTEMS = {"faster_rcnn": schema.FasterRcnn, "fast_rcnn": schema.FastRcnn, "rcnn": schema.Rcnn}
+DATASETS = {"shapes": Shapes, "devkit": Devkit, "voc": Voc}
+SET_BY_STAGES = (("training", ("steps", "batch_size")), ("optim", ("boundaries",)))
+TYPES = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
+
+
+def parse(config: Mapping[str, Any]) -> schema.Experiment:
+    """Return the experiment of a config as a plain nested dict (ConfigDict.to_dict()).
+
+    Raises:
+      InputError: a section or field is missing, unknown, of another type or too small.
+    """
+    one_of("config: system", config.get("system", ""), SYSTEMS)
+    experiment_type: type[schema.Experiment] = SYSTEMS[config["system"]]
+    if experiment_type is schema.FasterRcnn and "stages" in config:
+        experiment_type = schema.FasterRcnnAlternating
+        _check_lengths(config)
+    experiment = _section(experiment_type, config, "")
+    if isinstance(experiment, schema.Rcnn) and any(experiment.evaluation.svd_ranks):
+        raise InputError(
+            f"config: evaluation.svd_ranks must be (0, 0) for R-CNN, got {experiment.evaluation.svd_ranks}; compress "
+            "fc6 and fc7 of the detectors that share their convolutions."
+        )
+    return experiment
+
+
+def _check_lengths(config: Mapping[str, Any]) -> None:
+    """Raise InputError where a field that the stages set is also given where joint training has it."""
+    for name, fields in SET_BY_STAGES:
+        for field in fields:
+            if field in config.get(name, {}):
+                both = f"stages.fast_rcnn.{field} and stages.rpn.{field}"
+                raise InputError(f"config {name}: no field {field!r} with stages; set {both}.")
+
+
+def _section(section_type: type, values: Mapping[str, Any], path: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(section_type)}
+    hints = typing.get_type_hints(section_type, include_extras=True)
+    where = f"config {path or 'file'}"
+    for name in values:
+        if name not in fields:
+            raise InputError(f"{where}: no field {name!r}; {nearest(name, fields)}")
+    for name, field in fields.items():
+        if name not in values and field.default is dataclasses.MISSING:
+            raise InputError(f"{where}: field {name!r} is missing; {section_type.__name__} needs it.")
+    prefix = f"{path}." if path else ""
+    return section_type(**{name: _value(hints[name], value, prefix + name) for name, value in values.items()})
+
+
+def _value(hint: Any, value: Any, path: str) -> Any:
+    """Return a field's value in the type of its annotation; see fields.py for the rest of the annotation."""
+    metadata = getattr(hint, "__metadata__", ())
+    meaning = next((text for text in metadata if isinstance(text, str)), "")
+    hint = typing.get_args(hint)[0] if metadata else hint
+    if Shapes in typing.get_args(hint):
+        kind = value.get("kind", "") if isinstance(value, Mapping) else ""
+        one_of("config: dataset.kind", kind, DATASETS)
+        return _section(DATASETS[kind], value, path)
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise InputError(f"config: {path} must be a section, got {value!r}; see the configs for its fields.")
+        return _section(typing.cast(type, hint), value, path)
+    value = _typed(hint, value, path, meaning)
+    for least in metadata:
+        if not isinstance(least, str):
+            for number in value if isinstance(value, tuple) else (value,):
+                at_least(f"config: {path}", number, least)
+    return value
+
+
+def _typed(hint: Any, value: Any, path: str, meaning: str) -> Any:
+    """Return a number, text, bool or tuple of these, where `value` has the type of the annotation."""
+    choices = typing.get_args(hint)
+    if isinstance(hint, types.UnionType):  # float | None
+        return None if value is None else _typed(choices[0], value, path, meaning)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, tuple | list):
+            raise InputError(f"config: {path} must be a tuple such as (1, 2), got {value!r}: {meaning}.")
+        if choices[-1] is not Ellipsis and len(value) != len(choices):
+            raise InputError(f"config: {path} must have {len(choices)} values, got {tuple(value)}: {meaning}.")
+        return tuple(_typed(choices[0], item, path, meaning) for item in value)
+    accepted = (int, float) if hint is float else hint
+    if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
+        raise InputError(f"config: {path} must be {TYPES[hint]}, got {value!r}: {meaning}.")
+    return float(value) if hint is float else value

@@ -1,0 +1,96 @@
+"""Schema of the experiment config: the sections that each system has."""
+
+import dataclasses
+from typing import Annotated
+
+from jaxdet.config.fields import (
+    Anchors,
+    Count,
+    Devkit,
+    Evaluation,
+    FasterHead,
+    FastHead,
+    Input,
+    Linear,
+    Net,
+    Optim,
+    Proposals,
+    RcnnHead,
+    Rpn,
+    Shapes,
+    SharedOptim,
+    SharedTraining,
+    Splits,
+    StageLength,
+    Stages,
+    Training,
+    Voc,
+    section,
+)
+
+
+@section
+class Experiment:
+    """What all configs have."""
+
+    name: Annotated[str, "name of the experiment; the default workdir is runs/NAME"]
+    system: Annotated[str, "'faster_rcnn', 'fast_rcnn' or 'rcnn'"]
+    seed: Annotated[Count, "seed of initialisation, data order and sampling"]
+    dataset: Shapes | Devkit | Voc
+    splits: Splits
+    input: Input
+    net: Net
+    optim: SharedOptim
+    training: SharedTraining
+    evaluation: Evaluation
+
+    @property
+    def default_workdir(self) -> str:
+        return f"runs/{self.name}"
+
+
+@section
+class OneStage(Experiment):
+    """Training in one stage."""
+
+    optim: Optim
+    training: Training
+
+
+@section
+class FasterRcnn(OneStage):
+    anchors: Anchors
+    rpn: Rpn
+    head: FasterHead
+
+
+@section
+class FastRcnn(OneStage):
+    proposals: Proposals
+    head: FastHead
+
+
+@section
+class Rcnn(OneStage):
+    proposals: Proposals
+    head: RcnnHead
+    linear: Linear
+
+
+@section
+class FasterRcnnAlternating(Experiment):
+    """Faster R-CNN by 4-step training (3.2): the stages set steps, batch_size and boundaries."""
+
+    anchors: Anchors
+    rpn: Rpn
+    head: FasterHead
+    stages: Stages
+
+    def stage(self, length: StageLength) -> FasterRcnn:
+        """Return the experiment of one stage."""
+        shared = {field.name: getattr(self, field.name) for field in dataclasses.fields(Experiment)}
+        shared["training"] = Training(
+            **dataclasses.asdict(self.training), steps=length.steps, batch_size=length.batch_size
+        )
+        shared["optim"] = Optim(**dataclasses.asdict(self.optim), boundaries=length.boundaries)
+        return FasterRcnn(**shared, anchors=self.anchors, rpn=self.rpn, head=self.head)

@@ -1,0 +1,79 @@
+"""Translation of an experiment.json of an earlier format."""
+
+from pathlib import Path
+from typing import Any
+
+from jaxdet.checks import InputError
+
+FORMAT = 2
+
+# Format 1 -> format 2: the section `model` became `rpn` and `head`.
+TO_RPN = {
+    "rpn_targets": "targets",
+    "train_proposals": "train_proposals",
+    "test_proposals": "test_proposals",
+    "min_proposal_size": "min_size",
+    "rpn_sigma": "sigma",
+    "rpn_box_weight": "box_weight",
+    "rpn_box_normaliser": "box_normaliser",
+    "cross_boundary_anchors": "cross_boundary_anchors",
+    "max_log_scale": "max_log_scale",
+}
+TO_HEAD = {
+    "roi_targets": "roi_targets",
+    "detections": "detections",
+    "roi_sigma": "sigma",
+    "roi_pooling": "roi_pooling",
+    "max_log_scale": "max_log_scale",
+    "delta_std": "delta_std",
+    "context": "context",
+    "chunk": "chunk",
+    "scoring": "scoring",
+}
+
+
+def translate(stored: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the content of experiment.json in the present format.
+
+    Format 1 has no format number. Its nets were initialised as "looks_linear".
+
+    Raises:
+      InputError: the file is of a later version, or of format 1 with an option that is gone.
+      KeyError, TypeError, AttributeError: it is no experiment.json.
+    """
+    number = stored.get("format", 1)
+    if number == FORMAT:
+        return stored
+    if number != 1:
+        raise InputError(
+            f"{path} must have format 1 or {FORMAT}, got {number}, which a later version wrote; use that version."
+        )
+    return {"format": FORMAT} | stored | {"config": _from_format_1(stored["config"], path)}
+
+
+def _from_format_1(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    model, net, optim = dict(config["model"]), dict(config["net"]), dict(config["optim"])
+    model["roi_targets"] = dict(model["roi_targets"])
+    _remove(model["roi_targets"], "add_ground_truth", True, f"{path}: model.roi_targets")
+    _remove(optim, "clip_norm", None, f"{path}: optim")
+
+    net["preprocessing"], net["pool_rounding"] = net.pop("normalisation"), net.pop("pooling")
+    net["init"] = "looks_linear"
+    optim.setdefault("classifier_learning_rate_factor", 1.0)
+    optim["reference_fan_in"] = 2 if optim.pop("rate_by_fan_in", False) else 0  # the rate was times sqrt(2 / fan-in)
+
+    translated = {name: section for name, section in config.items() if name != "model"}
+    translated |= {"net": net, "optim": optim, "head": _renamed(model, TO_HEAD)}
+    if config["system"] == "faster_rcnn":
+        translated["rpn"] = _renamed(model, TO_RPN)
+    return translated
+
+
+def _renamed(section: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {name: section[old] for old, name in names.items() if old in section}
+
+
+def _remove(section: dict[str, Any], name: str, value: Any, where: str) -> None:
+    """Remove an option that is gone; InputError where it was set to anything but its only value today."""
+    if section.pop(name, value) != value:
+        raise InputError(f"{where}.{name} must be {value}, which is all that is left of this option; train again.")

@@ -1,0 +1,115 @@
+"""Evaluation: a trained detector scored on a split."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from jaxdet import visualize
+from jaxdet.checks import InputError
+from jaxdet.config import experiment_json
+from jaxdet.config.fields import Voc
+from jaxdet.config.parse import parse
+from jaxdet.config.resolve import resolve_config
+from jaxdet.config.schema import Experiment
+from jaxdet.evaluation.coco_json import write_coco
+from jaxdet.evaluation.detect import detect_split, ground_truth_table
+from jaxdet.evaluation.recall import proposal_recall
+from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
+from jaxdet.evaluation.tables import DetectionTable, best_of_each_class
+from jaxdet.inputs import add_proposals, eval_batches, open_dataset
+from jaxdet.io.folder import make_writable
+from jaxdet.load import choose_checkpoint, restore
+from jaxdet.systems import SYSTEMS
+from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
+from jaxdet.types import Dataset
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, checkpoint: str) -> dict[str, Any]:
+    """Score a trained detector; print a table and write metrics.json, result files and pictures.
+
+    They go to workdir/evaluation/<split>/: metrics.json, PASCAL's comp4 files, COCO's JSON, pictures/.
+
+    Args:
+      config: overrides the workdir's own, for other data or thresholds; None for the workdir's.
+      workdir: None for runs/<name of the config>.
+      split: 'train', 'validation' or 'test': which of config.splits.
+      checkpoint: 'best' (by validation mAP; the last where none was validated) or 'last'.
+
+    Returns:
+      The content of metrics.json: evaluation.report.summarize's metrics, the split and the checkpoint scored, what
+      differs from training and, for a detector that is given boxes, their recall.
+
+    Raises:
+      InputError: no such workdir, checkpoint or split; other classes than those trained on.
+    """
+    overriding = None if config is None else parse(config.to_dict())
+    if not workdir:
+        if overriding is None:
+            raise InputError("--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes.")
+        workdir = overriding.default_workdir
+    folder = Path(workdir).expanduser().resolve()
+    trained, class_names = experiment_json.read(folder)
+    experiment = resolve_config(overriding or parse(trained), folder)
+    changed = experiment_json.differences(trained, dataclasses.asdict(experiment))
+    if changed:
+        log.info("differs from training: %s", "; ".join(changed))
+
+    dataset = open_dataset(experiment, split)
+    if dataset.class_names != class_names:
+        raise InputError(
+            f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}; give data of the "
+            "same classes, or name them in that order (of a devkit: dataset.class_names)."
+        )
+    output = make_writable(folder / "evaluation" / split, cure="free it, or work on a copy")
+    mesh = data_mesh()
+    check_batch_size(experiment.evaluation.batch_size, mesh)
+    source = choose_checkpoint(folder, checkpoint)
+    detector, params = restore(source, experiment, class_names)
+    params, predict = replicate(params, mesh), jax.jit(detector.predict)
+
+    truth, data = ground_truth_table(dataset), add_proposals(experiment, dataset)
+    detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), eval_batches(experiment, data))
+    detections = best_of_each_class(detections, images=len(dataset), mean=experiment.evaluation.detections_per_class)
+    split_name = getattr(experiment.splits, split)
+    summary = summarize(detections, truth, class_names)
+    summary |= {"not_as_trained": changed, "split": split_name, "checkpoint": source.name}
+    if data.proposals is not None:
+        summary["proposals"] = proposal_recall(data.proposals, map(dataset.annotations, range(len(dataset))))
+    if jax.process_index() == 0:
+        print_table(summary)
+        write_metrics(output / "metrics.json", summary)
+        write_comp4(output, _comp4_name(experiment, split), detections, dataset.names, class_names)
+        write_coco(output, detections, truth, dataset.names, dataset.image_sizes, class_names)
+        _draw_pictures(output / "pictures", dataset, detections, experiment)
+        log.info("metrics, result files and pictures: %s", output)
+    return summary
+
+
+def _comp4_name(experiment: Experiment, split: str) -> str:
+    """Return the split's name in the official devkit: 'test' for '2007/test'; a sum or slice has no such name."""
+    name = getattr(experiment.splits, split)
+    if {"+", "["} & set(name):
+        return split
+    name = name.rpartition("/")[2]
+    return "val" if isinstance(experiment.dataset, Voc) and name == "validation" else name
+
+
+def _draw_pictures(folder: Path, dataset: Dataset, detections: DetectionTable, experiment: Experiment) -> None:
+    """Draw the first images with their likely detections and, dashed, the ground truth."""
+    threshold = SYSTEMS[experiment.system].default_threshold(experiment)
+    pictures = []
+    for i in range(min(experiment.evaluation.pictures, len(dataset))):
+        rows = (detections.image == i) & (detections.scores >= threshold)
+        record = dataset[i]
+        boxes, scores, labels = detections.boxes[rows], detections.scores[rows], detections.labels[rows]
+        picture = visualize.draw(record.image, boxes, scores, labels, dataset.class_names, gt_boxes=record.boxes)
+        visualize.save_image(folder / f"{record.name}.png", picture)
+        pictures.append(picture)
+    if pictures:
+        visualize.save_image(folder / "all.png", visualize.grid(pictures, 4))

@@ -1,0 +1,148 @@
+"""Loading a trained detector: a workdir, or one of its checkpoints, becomes a function from images to detections."""
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxdet.checks import InputError, at_least, one_of
+from jaxdet.config import experiment_json
+from jaxdet.config.parse import parse
+from jaxdet.config.schema import Experiment, Rcnn
+from jaxdet.inputs import image_batch
+from jaxdet.models.detector import Detector
+from jaxdet.nets.svd import compress
+from jaxdet.systems import SYSTEMS, build_detector, check_params
+from jaxdet.training.restore import find_checkpoint, restore_params
+from jaxdet.types import Batch, Detections, ImageDetections, Params
+
+log = logging.getLogger(__name__)
+
+
+class LoadedDetector:
+    """A trained detector.
+
+    Attributes:
+      class_names: K names; label k is class_names[k - 1].
+      experiment: the config it was trained with.
+      default_threshold: the least score of a detection where none is given: 0.5, and 0 for the margins of R-CNN's SVMs.
+    """
+
+    def __init__(self, experiment: Experiment, class_names: tuple[str, ...], source: Path, batch_size: int):
+        at_least("load_detector: batch_size", batch_size, 1)
+        self.experiment, self.class_names = experiment, class_names
+        self.default_threshold = SYSTEMS[experiment.system].default_threshold(experiment)
+        self._batch_size = batch_size
+        detector, self._params = restore(source, experiment, class_names)
+        self._predict = jax.jit(detector.predict)
+
+    def __call__(
+        self, images: np.ndarray | Sequence[np.ndarray], threshold: float | None = None
+    ) -> "ImageDetections | list[ImageDetections]":
+        """Detect the objects in one image, or in each image of a list.
+
+        Images of one bucket share batches; each bucket is compiled once.
+
+        Args:
+          images: u8[H,W,3] RGB, or a list of such; their sizes may differ.
+          threshold: least score of a detection; None for default_threshold.
+
+        Returns:
+          For each image its detections, best first, boxes in pixels of that image.
+
+        Raises:
+          InputError: an image is no u8[H,W,3].
+        """
+        if isinstance(images, np.ndarray) and images.ndim == 3:
+            return self([images], threshold)[0]
+        threshold = self.default_threshold if threshold is None else threshold
+        by_bucket: dict[tuple[int, ...], list[tuple[int, Batch]]] = defaultdict(list)
+        for i, image in enumerate(images):
+            batch = image_batch(self.experiment, _checked(image))
+            by_bucket[batch.image.shape].append((i, batch))
+        detections: dict[int, ImageDetections] = {}
+        for members in by_bucket.values():
+            for start in range(0, len(members), self._batch_size):
+                part = members[start : start + self._batch_size]
+                rows = jax.device_get(self._predict(self._params, self._stack([batch for _, batch in part])))
+                for row, (i, _) in enumerate(part):
+                    detections[i] = self._image_detections(jax.tree.map(lambda x, row=row: x[row], rows), threshold)
+        return [detections[i] for i in range(len(detections))]
+
+    def _stack(self, batches: list[Batch]) -> Batch:
+        """Stack single-image batches to the static batch size; rows that fill it up are not valid."""
+        filler = jax.tree.map(np.zeros_like, batches[0])
+        batches = batches + [filler] * (self._batch_size - len(batches))
+        return jax.tree.map(lambda *rows: np.concatenate(rows), *batches)
+
+    def _image_detections(self, row: Detections, threshold: float) -> ImageDetections:
+        shown = np.asarray(row.valid) & (np.asarray(row.scores) >= threshold)
+        labels = np.asarray(row.labels)[shown]
+        names = tuple(self.class_names[label - 1] for label in labels)
+        return ImageDetections(np.asarray(row.boxes)[shown], np.asarray(row.scores)[shown], labels, names)
+
+
+def load_detector(
+    workdir_or_checkpoint: str | os.PathLike, checkpoint: str = "best", *, batch_size: int = 1
+) -> LoadedDetector:
+    """Load a trained detector.
+
+    detector = jaxdet.load_detector("runs/demo")
+    detections = detector(image)
+
+    Args:
+      workdir_or_checkpoint: the folder that train.py or convert.py wrote, or one of its checkpoints, as in
+        runs/demo/checkpoints/2200.
+      checkpoint: 'best' (by validation mAP; the last where none was validated) or 'last'.
+      batch_size: images per call of the device; larger is faster on an accelerator when images come in lists.
+
+    Raises:
+      InputError: there is no such workdir or checkpoint, or it is broken.
+    """
+    one_of("load_detector: checkpoint", checkpoint, ("best", "last"))
+    path = Path(workdir_or_checkpoint).expanduser().resolve()
+    folder = path.parents[1] if path.parent.name == "checkpoints" else path
+    config, class_names = experiment_json.read(folder)
+    return LoadedDetector(parse(config), class_names, choose_checkpoint(path, checkpoint), batch_size)
+
+
+def choose_checkpoint(folder: Path, checkpoint: str) -> Path:
+    """Return the 'best' or 'last' checkpoint of a workdir and log which one that is: a run may still be training."""
+    source = find_checkpoint(folder, "best" if checkpoint == "best" else None)
+    log.info("checkpoint: %s", source)
+    return source
+
+
+def restore(source: Path, experiment: Experiment, class_names: tuple[str, ...]) -> tuple[Detector, Params]:
+    """Return the detector of an experiment and its parameters from a checkpoint, on the device.
+
+    Raises:
+      InputError: they do not fit each other.
+    """
+    params = restore_params(source)
+    if isinstance(experiment, Rcnn):
+        if not experiment.linear.bbox_regression:
+            params.pop("bbox_ridge", None)
+        elif "bbox_ridge" not in params:
+            raise InputError(
+                f"linear.bbox_regression must be False for {source}, got True: it has no box regressors; "
+                "pass --config.linear.bbox_regression=False."
+            )
+    check_params(params, build_detector(experiment, class_names), f"checkpoint {source}")
+    ranks = experiment.evaluation.svd_ranks
+    params = compress(params, {name: rank for name, rank in zip(("fc6", "fc7"), ranks, strict=True) if rank})
+    return build_detector(experiment, class_names, svd_ranks=ranks), jax.device_put(params)
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise InputError(
+            f"detector: an image must be u8[H,W,3] RGB, got {image.dtype}{list(image.shape)}; convert it, as in "
+            "np.asarray(PIL.Image.open(path).convert('RGB'))."
+        )
+    return image

@@ -1,0 +1,119 @@
+"""The paper's 4-step alternating training (Faster R-CNN, 3.2): two networks that come to share their convolutions.
+
+Step 1 trains the region proposal network from ImageNet's weights. Step 2 trains Fast R-CNN on its proposals, from
+ImageNet's weights again. Step 3 trains the RPN's own layers on Fast R-CNN's convolutions, which stay fixed. Step 4
+trains Fast R-CNN's own layers on the proposals of step 3. All four have the parameters of the whole detector; each
+changes its part.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxdet.checks import InputError
+from jaxdet.config.schema import FasterRcnnAlternating
+from jaxdet.inputs import Split
+from jaxdet.models.detector import Detector
+from jaxdet.models.fast_rcnn import TARGET_STATISTICS, fold_target_statistics
+from jaxdet.recipes.initial_params import InitialWeights, with_measured_statistics
+from jaxdet.recipes.rpn_proposals import rpn_proposals
+from jaxdet.recipes.stage import make_stage, run_stage, trainable_paths
+from jaxdet.systems import build_alternating
+from jaxdet.training.checkpoints import save_params
+from jaxdet.training.restore import has_checkpoint
+from jaxdet.training.stage import Stage
+from jaxdet.types import Dataset, Params
+
+RPN = ("rpn_",)
+HEAD = ("fc6", "fc7", "cls_score", "bbox_pred")
+OUTPUTS = ("cls_score", "bbox_pred")
+
+
+class AlternatingTraining:
+    """Four stages in workdir/stages. Building it finds the mistakes of a config; `run` trains, or resumes."""
+
+    def __init__(self, experiment: FasterRcnnAlternating, workdir: Path, dataset: Dataset, validation: Dataset | None):
+        self._experiment, self._workdir = experiment, workdir
+        self._dataset, self._validation = dataset, validation
+        self._weights = InitialWeights(experiment.training)
+        self._rpn_experiment = experiment.stage(experiment.stages.rpn)
+        self._fast_experiment = experiment.stage(experiment.stages.fast_rcnn)
+        self._rpn, fast = build_alternating(experiment, dataset.class_names)
+
+        rpn_paths, fast_paths = (_trainable(detector, experiment.training.frozen) for detector in (self._rpn, fast))
+        rpn_stage = make_stage(self._rpn_experiment, self._rpn, rpn_paths - _of(HEAD, rpn_paths), name="rpn")
+        fast_stage = make_stage(self._fast_experiment, fast, fast_paths - _of(RPN, fast_paths), name="fast_rcnn")
+        self._stages = (
+            dataclasses.replace(rpn_stage, name="1_rpn", number=1),
+            dataclasses.replace(fast_stage, name="2_fast_rcnn", number=2),
+            dataclasses.replace(rpn_stage, name="3_rpn", number=3, trainable=_of(RPN, rpn_paths).__contains__),
+            dataclasses.replace(fast_stage, name="4_fast_rcnn", number=4, trainable=_of(HEAD, fast_paths).__contains__),
+        )
+
+    def run(self) -> None:
+        if has_checkpoint(self._workdir):
+            return
+        first, second, third, fourth = self._stages
+        rpn_params = self._train_rpn(first, self._weights.copy_into)
+        params = self._train_fast_rcnn(second, self._proposals(first, rpn_params), self._weights.copy_into)
+
+        shared = {name: layer for name, layer in params.items() if name != TARGET_STATISTICS}
+        rpn_params = self._train_rpn(third, lambda random: _reinitialise(shared, random, RPN))
+        params = self._train_fast_rcnn(
+            fourth, self._proposals(third, rpn_params), lambda random: _reinitialise(rpn_params, random, OUTPUTS)
+        )
+        params = fold_target_statistics(params, self._experiment.head.delta_std)
+        save_params(self._workdir, params, step=sum(stage.steps for stage in self._stages))
+
+    def _train_rpn(self, stage: Stage, initialise: Callable[[Params], Params]) -> Params:
+        """Train the region proposal network; it is not validated, for proposals have no mAP."""
+        return run_stage(
+            stage, self._rpn_experiment, Split(self._dataset), None, folder=self._folder(stage), initialise=initialise
+        )
+
+    def _train_fast_rcnn(
+        self, stage: Stage, splits: tuple[Split, Split | None], initialise: Callable[[Params], Params]
+    ) -> Params:
+        """Train Fast R-CNN on the proposals of the training and validation images."""
+        split, validation = splits
+
+        def with_statistics(random: Params) -> Params:
+            return with_measured_statistics(initialise(random), self._fast_experiment, split)
+
+        return run_stage(
+            stage, self._fast_experiment, split, validation, folder=self._folder(stage), initialise=with_statistics
+        )
+
+    def _proposals(self, stage: Stage, params: Params) -> tuple[Split, Split | None]:
+        """Return both splits with a trained RPN's proposals for the images as they are: flips mirror them later."""
+
+        def propose(dataset: Dataset, part: str) -> Split:
+            path = self._folder(stage) / f"proposals_{part}.npz"
+            return Split(dataset, rpn_proposals(self._rpn_experiment, self._rpn, params, dataset, path))
+
+        validation = None if self._validation is None else propose(self._validation, "validation")
+        return propose(self._dataset, "train"), validation
+
+    def _folder(self, stage: Stage) -> Path:
+        return self._workdir / "stages" / stage.name
+
+
+def _trainable(detector: Detector, frozen: tuple[str, ...]) -> frozenset[str]:
+    """Return the trainable paths; InputError where they leave step 3 or 4 nothing, many hours before it starts."""
+    paths = trainable_paths(detector, frozen)
+    for number, layers in ((3, RPN), (4, HEAD)):
+        if not _of(layers, paths):
+            raise InputError(
+                f"training.frozen must leave step {number} layers to train ({', '.join(layers)}...), got {frozen}; "
+                "name fewer."
+            )
+    return paths
+
+
+def _of(layers: tuple[str, ...], paths: frozenset[str]) -> frozenset[str]:
+    return frozenset(path for path in paths if path.startswith(layers))
+
+
+def _reinitialise(params: Params, random: Params, layers: tuple[str, ...]) -> Params:
+    """Return `params` with these layers, and those it lacks, at their random values."""
+    return random | {name: layer for name, layer in params.items() if not name.startswith(layers)}

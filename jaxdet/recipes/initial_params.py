@@ -1,0 +1,63 @@
+"""Initial parameters: random, overwritten by every leaf of the pretrained weights whose path and shape match."""
+
+import logging
+
+from jaxdet.config.fields import SharedTraining
+from jaxdet.config.schema import OneStage
+from jaxdet.inputs import Split
+from jaxdet.models.detector import Detector
+from jaxdet.models.fast_rcnn import with_target_statistics
+from jaxdet.proposals.delta_statistics import delta_statistics
+from jaxdet.systems import param_shapes
+from jaxdet.training.restore import find_checkpoint, restore_params
+from jaxdet.training.transfer import check_fits, init_from
+from jaxdet.types import Params
+from jaxdet.weights.pretrained import load_pretrained
+
+log = logging.getLogger(__name__)
+
+
+class InitialWeights:
+    """The weights that training starts from: another run's, ImageNet's, or none."""
+
+    def __init__(self, training: SharedTraining):
+        self._training = training
+        self._params: Params | None = None
+
+    def check(self, detector: Detector) -> None:
+        """Read the weights, before hours of other work; InputError where most of them do not fit the detector."""
+        self._read()
+        if self._params is not None:
+            check_fits(self._params, param_shapes(detector))
+
+    def copy_into(self, params: Params) -> Params:
+        """Return random parameters overwritten by the weights that match, which are then released."""
+        if self._training.init_from:
+            log.info("training starts from %s", find_checkpoint(self._training.init_from, "best"))
+        self._read()
+        weights, self._params = self._params, None
+        return params if weights is None else init_from(weights, params)
+
+    def _read(self) -> None:
+        """Read the weights unless that is done; InputError where they cannot be found, downloaded or read."""
+        training = self._training
+        if self._params is not None:
+            return
+        if training.init_from:
+            self._params = restore_params(training.init_from, "best")
+        elif training.pretrained:
+            self._params = load_pretrained(training.pretrained, file=training.pretrained_file)
+
+
+def with_measured_statistics(params: Params, experiment: OneStage, split: Split) -> Params:
+    """Return Fast R-CNN's parameters with each class's mean and std of the box deltas over the training proposals."""
+    assert split.proposals is not None
+    dataset, proposals = split.dataset, split.proposals
+    statistics = delta_statistics(
+        ((dataset.annotations(i), proposals[i]) for i in range(len(dataset))),
+        num_classes=len(dataset.class_names),
+        positive_iou=experiment.head.roi_targets.positive_iou,  # type: ignore
+        mirrored=experiment.input.flip,
+        use_difficult=experiment.input.use_difficult,
+    )
+    return with_target_statistics(params, *statistics)

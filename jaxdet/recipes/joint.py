@@ -1,0 +1,36 @@
+"""Training in one stage: Faster R-CNN jointly (3.2, approximate joint training), or Fast R-CNN on its proposals."""
+
+from pathlib import Path
+
+from jaxdet.config.experiment_json import is_trained
+from jaxdet.config.schema import FasterRcnn, FastRcnn
+from jaxdet.inputs import add_proposals
+from jaxdet.recipes.initial_params import InitialWeights, with_measured_statistics
+from jaxdet.recipes.stage import make_stage, run_stage, trainable_paths
+from jaxdet.systems import SYSTEMS, build_detector
+from jaxdet.types import Dataset, Params
+
+
+class JointTraining:
+    """One stage in the workdir itself. Building it finds the mistakes of a config; `run` trains."""
+
+    def __init__(self, experiment: FasterRcnn | FastRcnn, workdir: Path, dataset: Dataset, validation: Dataset | None):
+        self._experiment, self._workdir = experiment, workdir
+        self._dataset, self._validation = dataset, validation
+        detector = build_detector(experiment, dataset.class_names)
+        trainable = trainable_paths(detector, experiment.training.frozen)
+        name = "joint" if isinstance(experiment, FasterRcnn) else "fast_rcnn"
+        self._stage = make_stage(experiment, detector, trainable, name=name)
+        self._weights = InitialWeights(experiment.training)
+        if SYSTEMS[experiment.system].needs_proposals and not is_trained(workdir):
+            self._weights.check(detector)  # before the proposal search, which takes hours
+
+    def run(self) -> None:
+        split = add_proposals(self._experiment, self._dataset)
+        validation = None if self._validation is None else add_proposals(self._experiment, self._validation)
+
+        def initialise(params: Params) -> Params:
+            params = self._weights.copy_into(params)
+            return params if split.proposals is None else with_measured_statistics(params, self._experiment, split)
+
+        run_stage(self._stage, self._experiment, split, validation, folder=self._workdir, initialise=initialise)

@@ -1,0 +1,88 @@
+"""Proposals of a trained region proposal network for a split, cached in a file like Selective Search's."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxdet.config.fields import keywords
+from jaxdet.config.schema import FasterRcnn
+from jaxdet.evaluation.detect import detect_split
+from jaxdet.inputs import Split, eval_batches
+from jaxdet.io.progress import progress
+from jaxdet.models.detector import Detector
+from jaxdet.proposals.file import open_proposals
+from jaxdet.proposals.writer import ProposalWriter
+from jaxdet.training.sharding import data_mesh, replicate, shard_batch
+from jaxdet.training.state import digest
+from jaxdet.types import Annotation, Dataset, Params, ProposalTable, Record
+
+log = logging.getLogger(__name__)
+
+CHUNK = 32  # batches: a kill loses at most this much work
+
+
+def rpn_proposals(experiment: FasterRcnn, rpn: Detector, params: Params, dataset: Dataset, path: Path) -> ProposalTable:
+    """Return the RPN's proposals for a split, read from the file at `path` or computed and saved there; resumable.
+
+    A file of other parameters is refused, not replaced: later stages may have been trained on it.
+    """
+    key = {"method": "rpn", "dataset": dataset.fingerprint, "images": len(dataset), "params": digest(params)}
+    key |= {"limits": keywords(experiment.rpn.train_proposals), "steps": experiment.training.steps}
+    if not path.exists():
+        log.info("proposals of %s for %d images", path.parent.name, len(dataset))
+        leads = jax.process_index() == 0
+        with ProposalWriter(path, key) if leads else contextlib.nullcontext() as writer:
+            done = int(multihost_utils.broadcast_one_to_all(np.int32(writer.done if writer else 0)))
+            proposals = _propose(experiment, rpn, params, dataset, done)
+            if writer:
+                name = f"{path.parent.name} {path.stem}"
+                for boxes in progress(proposals, name=name, total=len(dataset), done=done):
+                    writer.add(boxes)
+                writer.finish()
+            else:  # process 0 gathers this process's rows of each batch
+                for _ in proposals:
+                    pass
+        multihost_utils.sync_global_devices(str(path))
+    return open_proposals(path, key)
+
+
+def _propose(
+    experiment: FasterRcnn, rpn: Detector, params: Params, dataset: Dataset, done: int
+) -> Iterator[np.ndarray]:
+    """Yield the proposals f32[n,4] of images done, done + 1, ..., chunk by chunk: batches come in order of buckets.
+
+    The chunks start where those of an uninterrupted run do, so that the batches are the same.
+    """
+    mesh = data_mesh()
+    params, predict = replicate(params, mesh), jax.jit(rpn.predict)
+    size = CHUNK * experiment.evaluation.batch_size
+    for start in range(done - done % size, len(dataset), size):
+        chunk = _Chunk(dataset, start, min(start + size, len(dataset)))
+        detections = detect_split(
+            lambda batch: predict(params, shard_batch(batch, mesh)), eval_batches(experiment, Split(chunk))
+        )
+        ends = np.searchsorted(detections.image, np.arange(len(chunk)), side="right")
+        yield from np.split(detections.boxes, ends[:-1])[max(done - start, 0) :]
+
+
+class _Chunk(Dataset):
+    """Images start ... stop - 1 of a data set."""
+
+    def __init__(self, dataset: Dataset, start: int, stop: int):
+        self._dataset, self._start = dataset, start
+        self.class_names, self.names = dataset.class_names, dataset.names[start:stop]
+        self.image_sizes, self.object_counts = dataset.image_sizes[start:stop], dataset.object_counts[start:stop]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, i: int) -> Record:
+        return self._dataset[self._start + i]
+
+    def annotations(self, i: int) -> Annotation:
+        return self._dataset.annotations(self._start + i)

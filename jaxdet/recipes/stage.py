@@ -1,0 +1,149 @@
+"""One training stage: made from its experiment, then run in a folder of its own with validation and checkpoints."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxdet.checks import InputError, nearest
+from jaxdet.config.fields import keywords
+from jaxdet.config.schema import OneStage
+from jaxdet.evaluation.detect import detect_split, ground_truth_table
+from jaxdet.evaluation.voc_ap import average_precision, mean_ap
+from jaxdet.inputs import Split, eval_batches, train_batches
+from jaxdet.models.detector import Detector
+from jaxdet.models.fast_rcnn import TARGET_STATISTICS
+from jaxdet.systems import param_shapes
+from jaxdet.training import loop, state
+from jaxdet.training.optimizer import make_optimizer
+from jaxdet.training.restore import finished_params, has_checkpoint
+from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
+from jaxdet.training.stage import Stage
+from jaxdet.training.step import make_train_step
+from jaxdet.types import Batch, Detections, Params
+
+log = logging.getLogger(__name__)
+
+# Compiler options of a program that runs once: on CPU, initialising a kernel takes longer to compile than to run.
+COMPILE_FAST: dict[str, int | bool] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+
+
+def trainable_paths(detector: Detector, frozen: tuple[str, ...]) -> frozenset[str]:
+    """Return the paths of the parameters that train: those whose names start with none of `frozen`.
+
+    Raises:
+      InputError: no layer starts with one of these names.
+    """
+    shapes = param_shapes(detector)
+    paths = state.flatten(shapes)
+    for name in frozen:
+        if not any(path.startswith(name) for path in paths):
+            raise InputError(f"training.frozen: no layer {name!r}; {nearest(name, shapes)}")
+    return frozenset(path for path in paths if not path.startswith((*frozen, TARGET_STATISTICS)))
+
+
+def make_stage(
+    experiment: OneStage, detector: Detector, trainable: frozenset[str], *, name: str, number: int = 0
+) -> Stage:
+    """Build the stage and its optimiser.
+
+    Args:
+      trainable: paths of the parameters that train.
+      name: of the stage, in the log and in metrics.jsonl.
+      number: which of several stages; each has its own random numbers.
+
+    Raises:
+      InputError: a setting of the optimiser, or a batch size that the devices cannot share.
+    """
+    training = experiment.training
+    check_batch_size(training.batch_size, data_mesh(), accumulate=training.accumulate)
+    if training.eval_every:
+        check_batch_size(experiment.evaluation.batch_size, data_mesh())
+    optimizer, learning_rate = make_optimizer(**keywords(experiment.optim), steps=training.steps)
+    return Stage(
+        name=name,
+        number=number,
+        seed=experiment.seed,
+        detector=detector,
+        trainable=trainable.__contains__,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        steps=training.steps,
+        accumulate=training.accumulate,
+        log_every=training.log_every,
+        eval_every=training.eval_every,
+        checkpoint_every=training.checkpoint_every,
+        keep=training.keep,
+    )
+
+
+def run_stage(
+    stage: Stage,
+    experiment: OneStage,
+    split: Split,
+    validation: Split | None,
+    *,
+    folder: Path,
+    initialise: Callable[[Params], Params],
+) -> Params:
+    """Train a stage and return the last parameters; a numbered stage that was finished before is only read.
+
+    Args:
+      validation: the split that is scored every stage.eval_every steps; None for never.
+      folder: of the stage's checkpoints and metrics.
+      initialise: random parameters -> those to start from; not called in a folder with a checkpoint.
+    """
+    if stage.number and (finished := finished_params(folder, steps=stage.steps)):
+        log.info("%s: finished before, at step %d", stage.name, stage.steps)
+        return finished
+    mesh = data_mesh()
+    key = jax.random.key(stage.seed)
+    key = jax.random.fold_in(key, stage.number) if stage.number else key
+    once = COMPILE_FAST if jax.default_backend() == "cpu" else {}
+    params = jax.jit(stage.detector.init, compiler_options=once)(jax.random.fold_in(key, 0))
+    if not has_checkpoint(folder):
+        params = initialise(params)
+    fresh = state.create(params, stage.optimizer, jax.random.fold_in(key, 1), trainable=stage.trainable)
+    last = loop.run(
+        stage,
+        replicate(fresh, mesh),
+        make_train_step(stage.detector.loss, stage.optimizer, mesh, accumulate=stage.accumulate),
+        train_batches(experiment, split),
+        put=lambda batch: shard_batch(batch, mesh),
+        workdir=folder,
+        image_names=split.dataset.names,
+        evaluate=None if validation is None else _validation(stage.detector, experiment, validation, mesh),
+    )
+    return jax.device_get(state.params(last))
+
+
+def _validation(
+    detector: Detector, experiment: OneStage, split: Split, mesh: Mesh
+) -> Callable[[Params, int], dict[str, float]]:
+    """Return (params, step) -> val_loss (the training loss, sampled alike each time) and val_map (VOC10, IoU 0.5)."""
+    dataset = split.dataset
+    truth = ground_truth_table(dataset)
+
+    @jax.jit
+    def run(params: Params, batch: Batch) -> tuple[Detections, jax.Array, jax.Array]:
+        loss, _ = detector.loss(params, batch, jax.random.key(0))
+        return detector.predict(params, batch), loss, jnp.sum(batch.image_valid)
+
+    def evaluate(params: Params, step: int) -> dict[str, float]:
+        losses = []
+
+        def predict(batch: Batch) -> Detections:
+            detections, loss, images = run(params, shard_batch(batch, mesh))
+            losses.append((loss, images))
+            return detections
+
+        detections = detect_split(predict, eval_batches(experiment, split))
+        per_class = average_precision(detections, truth, num_classes=len(dataset.class_names), metric="voc10")
+        loss, images = np.array(jax.device_get(losses)).T
+        return {"val_loss": float(np.average(loss, weights=images)), "val_map": mean_ap(per_class)}
+
+    return evaluate

@@ -1,0 +1,123 @@
+"""The systems of the family, and how each is built from its experiment.
+
+Each also has a schema (config/parse.py) and a training recipe (train.py): imports go one way, from the config up to
+training, so these stand there.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from jaxdet.checks import InputError
+from jaxdet.config.fields import keywords
+from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnAlternating, Rcnn
+from jaxdet.models.detector import Detector
+from jaxdet.models.fast_rcnn import fast_rcnn
+from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.models.rcnn import rcnn
+from jaxdet.models.rpn import Rpn, region_proposal_network, rpn_detector
+from jaxdet.nets.crop_net import CropNet, crop_net
+from jaxdet.nets.region_net import STRIDE, RegionNet, region_net
+from jaxdet.ops.anchors import base_anchors
+from jaxdet.training.state import flatten
+from jaxdet.types import Params
+
+Ranks = tuple[int, int]
+WHOLE: Ranks = (0, 0)  # fc6 and fc7 as trained
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """One system.
+
+    build: (experiment, number of classes, SVD ranks of fc6 and fc7) -> Detector.
+    needs_proposals: whether its batches carry proposals from a file (Selective Search).
+    default_threshold: experiment -> the score from which a detection is worth drawing.
+    """
+
+    build: Callable[[Any, int, Ranks], Detector]
+    needs_proposals: bool
+    default_threshold: Callable[[Any], float]
+
+
+def build_detector(experiment: Experiment, class_names: tuple[str, ...], *, svd_ranks: Ranks = WHOLE) -> Detector:
+    """Build the detector of an experiment.
+
+    Args:
+      class_names: of the data set, without the background.
+      svd_ranks: of parameters that nets.svd.compress made.
+    """
+    return SYSTEMS[experiment.system].build(experiment, len(class_names), svd_ranks)
+
+
+def build_alternating(experiment: FasterRcnnAlternating, class_names: tuple[str, ...]) -> tuple[Detector, Detector]:
+    """Build the two detectors that 4-step training alternates between: the RPN alone, and Fast R-CNN.
+
+    The RPN predicts the proposals that Fast R-CNN trains on.
+    """
+    num_classes = len(class_names)
+    net, rpn = _build_region_net_and_rpn(experiment, num_classes, WHOLE)
+    head = fast_rcnn(net, num_classes=num_classes, **keywords(experiment.head, "delta_std"))
+    return rpn_detector(net, rpn), head
+
+
+def build_crop_net(experiment: Rcnn, num_classes: int) -> CropNet:
+    """Build R-CNN's net over crops; all crops are of one size, so it always rounds as Caffe does."""
+    return crop_net(num_classes=num_classes, **keywords(experiment.net, "pool_rounding"))
+
+
+def param_shapes(detector: Detector) -> Params:
+    """Return the shapes and dtypes of a detector's parameters."""
+    return jax.eval_shape(detector.init, jax.random.key(0))
+
+
+def check_params(params: Params, detector: Detector, what: str) -> None:
+    """Raise InputError where `params`, which came from `what`, do not have the detector's shapes."""
+    got, wanted = (
+        {path: leaf.shape for path, leaf in flatten(tree).items()} for tree in (params, param_shapes(detector))
+    )
+    wrong = [f"{path} {got.get(path)} for {shape}" for path, shape in wanted.items() if got.get(path) != shape]
+    if wrong:
+        raise InputError(
+            f"{what} does not fit the config ({'; '.join(wrong[:3])}); use the config it was trained with."
+        )
+
+
+def _build_region_net_and_rpn(
+    experiment: FasterRcnn | FasterRcnnAlternating, num_classes: int, svd_ranks: Ranks
+) -> tuple[RegionNet, Rpn]:
+    anchors = base_anchors(**keywords(experiment.anchors), stride=STRIDE)
+    sizes = {"num_classes": num_classes, "num_anchors": len(anchors), "svd_ranks": svd_ranks}
+    net = region_net(**keywords(experiment.net), **sizes)
+    return net, region_proposal_network(net, anchors, **keywords(experiment.rpn))
+
+
+def _build_faster_rcnn(experiment: FasterRcnn, num_classes: int, svd_ranks: Ranks) -> Detector:
+    net, rpn = _build_region_net_and_rpn(experiment, num_classes, svd_ranks)
+    return faster_rcnn(net, rpn, **keywords(experiment.head))
+
+
+def _build_fast_rcnn(experiment: Any, num_classes: int, svd_ranks: Ranks) -> Detector:
+    net = region_net(**keywords(experiment.net), num_classes=num_classes, num_anchors=0, svd_ranks=svd_ranks)
+    return fast_rcnn(net, num_classes=num_classes, **keywords(experiment.head))
+
+
+def _build_rcnn(experiment: Rcnn, num_classes: int, svd_ranks: Ranks) -> Detector:
+    return rcnn(build_crop_net(experiment, num_classes), **keywords(experiment.head))
+
+
+def _half(experiment: Experiment) -> float:
+    return 0.5
+
+
+def _margin_or_half(experiment: Rcnn) -> float:
+    return 0.0 if experiment.head.scoring == "svm" else 0.5
+
+
+SYSTEMS = {
+    "faster_rcnn": System(build=_build_faster_rcnn, needs_proposals=False, default_threshold=_half),
+    "fast_rcnn": System(build=_build_fast_rcnn, needs_proposals=True, default_threshold=_half),
+    "rcnn": System(build=_build_rcnn, needs_proposals=True, default_threshold=_margin_or_half),
+}

@@ -1,0 +1,51 @@
+"""Training: a config and a workdir -> a trained detector in the workdir.
+
+A workdir holds experiment.json (the config and the class names), checkpoints/, metrics.jsonl, tensorboard/ and, once
+evaluated, evaluation/<split>/. Where training has several stages, stages/<name>/ holds the same of each, and
+checkpoints/ the resulting detector.
+"""
+
+import dataclasses
+import logging
+
+import jax
+from ml_collections import ConfigDict
+
+from jaxdet.config import experiment_json, schema
+from jaxdet.config.parse import parse
+from jaxdet.config.resolve import resolve_config
+from jaxdet.inputs import open_dataset
+from jaxdet.io.lock import locked
+from jaxdet.recipes.alternating import AlternatingTraining
+from jaxdet.recipes.joint import JointTraining
+from jaxdet.recipes.rcnn import RcnnTraining
+
+log = logging.getLogger(__name__)
+
+RECIPES = {
+    schema.FasterRcnn: JointTraining,
+    schema.FasterRcnnAlternating: AlternatingTraining,
+    schema.FastRcnn: JointTraining,
+    schema.Rcnn: RcnnTraining,
+}
+
+
+def train(config: ConfigDict, workdir: str | None) -> None:
+    """Train as the config says; resume from the workdir's newest checkpoint where there is one.
+
+    Args:
+      workdir: None for runs/<name of the config>.
+
+    Raises:
+      InputError: a mistake in the config or the data; a workdir in use, of another config, or not writable.
+    """
+    experiment = parse(config.to_dict())
+    with locked(workdir or experiment.default_workdir) as folder:
+        experiment = resolve_config(experiment, folder)
+        dataset = open_dataset(experiment, "train")
+        validation = open_dataset(experiment, "validation") if experiment.training.eval_every else None
+        training = RECIPES[type(experiment)](experiment, folder, dataset, validation)
+        if jax.process_index() == 0:
+            experiment_json.claim(folder, dataclasses.asdict(experiment), dataset.class_names, dataset.fingerprint)
+        training.run()
+        log.info("done; next: python evaluate.py --workdir=%s", folder)
