@@ -11,7 +11,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from jaxdet.building import eval_batches_of
-from jaxdet.data.dataset import Dataset
+from jaxdet.data.dataset import PreparedDataset as Dataset
 from jaxdet.evaluation.detect import detect_split
 from jaxdet.io.progress import progress
 from jaxdet.models.detector import Detector
