@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def search_parameters(proposals: Proposals) -> dict[str, Any]:
     return keywords(proposals, "workers")
 
 
-def train_batches(experiment: OneStage, split: Split) -> Callable[[int], Iterator[Batch]]:
+def train_batches(experiment: OneStage, split: Split) -> Callable[[int], Generator[Batch, None, None]]:
     """Return the function: finished steps -> this process's rows of the training batches of all later steps."""
     return lambda step: pipeline.train_batches(
         split.dataset,

@@ -5,9 +5,11 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 import jax
+import numpy as np
 
 from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.metrics_writer import MetricsWriter
@@ -19,6 +21,7 @@ from jaxdet.training.state import TrainState, params
 from jaxdet.training.step import TrainStep
 from jaxdet.types import Batch, Params
 
+Batches = Callable[[int], Generator[Batch, None, None]]  # finished steps -> host batches of all steps after them
 Evaluate = Callable[[Params, int], dict[str, float]]  # (parameters, step) -> validation metrics
 
 
@@ -26,7 +29,7 @@ def run(
     stage: Stage,
     state: TrainState,
     train_step: TrainStep,
-    batches: Callable[[int], Iterator[Batch]],
+    batches: Batches,
     *,
     put: Callable[[Batch], Batch],
     workdir: str | os.PathLike,
@@ -41,7 +44,7 @@ def run(
     Args:
       state: the initial state, placed on the mesh; donated, so do not use it afterwards.
       train_step: the result of step.make_train_step.
-      batches: finished steps -> iterator over the host batches of all steps after them.
+      batches: finished steps -> generator of the host batches of all steps after them.
       put: host batch -> batch on the devices.
       workdir: the stage's own folder; the caller holds its lock.
       image_names: the name of each image_id, for errors.
@@ -82,7 +85,7 @@ class _Loop:
             for leaf in jax.tree.leaves(state):  # the caller may still refer to it, and memory is short
                 leaf.delete()
         self._start = start = int(self._state.step)
-        self._evaluation_due = evaluate is not None and bool(metadata.get("evaluation_due"))
+        self._evaluation_due = metadata.get("evaluation_due", False)
 
         # Open the outputs.
         self._writer = MetricsWriter(workdir, stage=stage.name, start=start)
@@ -102,13 +105,11 @@ class _Loop:
         self._stop = stack.enter_context(stop_request())
         self._compiled_shapes: set[tuple[int, ...]] = set()
 
-    def run(
-        self, train_step: TrainStep, batches: Callable[[int], Iterator[Batch]], put: Callable[[Batch], Batch]
-    ) -> TrainState:
+    def run(self, train_step: TrainStep, batches: Batches, put: Callable[[Batch], Batch]) -> TrainState:
         """Train from the restored step to the last."""
         stage = self._stage
-        if self._evaluation_due:  # the run was stopped during this validation
-            self._finish_step(self._start, evaluation=True, checkpoint=True)
+        if self._evaluate and self._evaluation_due:  # the run was stopped during this validation
+            self._finish_step(self._start, evaluate=self._evaluate, checkpoint=True)
         if self._start == stage.steps:
             return self._state
         stream = self._stack.enter_context(contextlib.closing(batches(self._start)))  # closing ends its threads
@@ -116,11 +117,9 @@ class _Loop:
             batch = next(stream)
             self._train(train_step, step, batch, put(batch))
             last = step == stage.steps
-            self._finish_step(
-                step,
-                evaluation=self._evaluate is not None and (last or step % stage.eval_every == 0),
-                checkpoint=last or step % stage.checkpoint_every == 0,
-            )
+            validate = self._evaluate is not None and (last or step % stage.eval_every == 0)
+            checkpoint = last or step % stage.checkpoint_every == 0
+            self._finish_step(step, evaluate=self._evaluate if validate else None, checkpoint=checkpoint)
         return self._state
 
     def _train(self, train_step: TrainStep, step: int, batch: Batch, on_device: Batch) -> None:
@@ -133,27 +132,27 @@ class _Loop:
             height, width = batch.image.shape[1:3]
             self._progress.say(f"{self._stage.name}: compiled for images of {height}x{width} in {seconds:.1f} s")
             self._recorder.exclude(seconds)
-        self._recorder.add(step, batch.image_id, metrics)
+        self._recorder.add(step, np.asarray(batch.image_id), metrics)
 
-    def _finish_step(self, step: int, *, evaluation: bool, checkpoint: bool) -> None:
+    def _finish_step(self, step: int, *, evaluate: Evaluate | None, checkpoint: bool) -> None:
         """Validate, save and stop, whichever is due; an interrupted validation is repeated after the restart."""
         signalled = self._stop.received(step)
-        if not (evaluation or checkpoint or signalled):
+        if not (evaluate or checkpoint or signalled):
             return
         self._recorder.fetch()  # raises for metrics that are not finite, so such a state is never saved
         before = time.monotonic()
-        metadata = {"window": self._recorder.window()}
+        metadata: dict[str, Any] = {"window": self._recorder.window()}
 
         # Validate; a new best score is saved.
-        if evaluation and not signalled:
-            score, signalled = self._validate(step)
+        if evaluate and not signalled:
+            score, signalled = self._validate(evaluate, step)
             best = self._checkpoints.best_score()
             checkpoint |= score is not None and (best is None or score > best)
             metadata["val_map"] = score
 
         # Save.
         if checkpoint or signalled:
-            metadata["evaluation_due"] = evaluation and signalled is not None
+            metadata["evaluation_due"] = evaluate is not None and signalled is not None
             self._checkpoints.save(self._state, metadata)
         self._recorder.exclude(time.monotonic() - before)
 
@@ -165,11 +164,11 @@ class _Loop:
             )
             raise SystemExit(128 + signalled)
 
-    def _validate(self, step: int) -> tuple[float | None, int | None]:
+    def _validate(self, evaluate: Evaluate, step: int) -> tuple[float | None, int | None]:
         """Return the mAP (None if it is not finite) and the signal that interrupted the validation, if any."""
         try:
             with self._stop.interruptible():
-                metrics = self._evaluate(params(self._state), step)
+                metrics = evaluate(params(self._state), step)
         except Interrupted:
             return None, self._stop.received(step)
         self._writer.write(step, "val", metrics)

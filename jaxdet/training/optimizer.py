@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 from jaxdet.checks import InputError, one_of
+from jaxdet.training.state import FlatParams
 
-LearningRate = Callable[[jax.Array | int], jax.Array]  # finished steps -> rate of the next step
+LearningRate = optax.Schedule  # finished steps -> rate of the next step
 
 
 def make_optimizer(
@@ -96,23 +99,26 @@ def _schedule(
 
 
 def _warm_up(base: optax.Schedule, warmup_steps: int) -> LearningRate:
-    def rate(finished: jax.Array | int) -> jax.Array:
+    def rate(finished: ArrayLike) -> jax.Array:
         finished = jnp.asarray(finished, jnp.float32)
-        return base(finished) * jnp.minimum((finished + 1) / max(warmup_steps, 1), 1.0)
+        return jnp.asarray(base(finished)) * jnp.minimum((finished + 1) / max(warmup_steps, 1), 1.0)
 
     return rate
 
 
-def _kernels(params: optax.Params) -> dict[str, bool]:
+def _kernels(params: FlatParams) -> dict[str, bool]:
     return {path: not path.endswith("/bias") for path in params}
 
 
 def _scale(factor: float, chosen: Callable[[str], bool]) -> optax.GradientTransformation:
-    return optax.stateless(lambda updates, _: {path: factor * u if chosen(path) else u for path, u in updates.items()})
+    def scale(updates: Any, _: Any) -> FlatParams:
+        return {path: factor * u if chosen(path) else u for path, u in updates.items()}
+
+    return optax.stateless(scale)
 
 
 def _scale_by_fan_in(reference: int) -> optax.GradientTransformation:
-    def scale(updates: optax.Updates, _) -> optax.Updates:
+    def scale(updates: Any, _: Any) -> FlatParams:
         fan_in = {path: math.prod(u.shape[:-1]) for path, u in updates.items() if path.endswith("/kernel")}
         return updates | {path: math.sqrt(reference / count) * updates[path] for path, count in fan_in.items()}
 

@@ -88,19 +88,21 @@ class Recorder:
     def _check(self, step: int, image_id: np.ndarray, metrics: dict[str, float]) -> None:
         bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
-            names = ", ".join(self._image_names[i] for i in image_id)
-            rate = float(self._learning_rate(step - 1))
+            names = ", ".join(self._image_names[int(i)] for i in image_id)
             raise TrainingError(
                 f"train: metrics must be finite, got {', '.join(bad)} at step {step} (images {names}; learning rate "
-                f"{rate:.3g}); lower the learning rate or warm up longer, and look at these images. "
+                f"{self._rate(step):.3g}); lower the learning rate or warm up longer, and look at these images. "
                 "Checkpoints saved before are kept."
             )
+
+    def _rate(self, step: int) -> float:
+        return float(np.asarray(self._learning_rate(step - 1)))
 
     def _report(self, step: int) -> None:
         now = time.monotonic()
         seconds = max(now - self._since, 1e-9)
         metrics = {name: total / self._count for name, total in sorted(self._sums.items())}
-        metrics["learning_rate"] = float(f"{self._learning_rate(step - 1):.6g}")  # 0.1, not float32's 0.10000000149
+        metrics["learning_rate"] = float(f"{self._rate(step):.6g}")  # 0.1, not float32's 0.10000000149
         speed = self._images / seconds
         self._writer.write(step, "train", metrics, images_per_second=round(speed, 3))
         left = (self._progress.steps - step) * seconds / self._steps

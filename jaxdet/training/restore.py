@@ -43,10 +43,11 @@ def restore_params(workdir: str | os.PathLike, step: int | str | None = None) ->
     folder = find_checkpoint(workdir, step)
     if fault := manifest.fault(folder):
         raise InputError(f"checkpoint {folder} must be whole, got {fault}; choose another step.")
+    item: Any = folder / "params"  # Orbax annotates paths with a class of its own
     handler = ocp.PyTreeCheckpointHandler()
-    tree = handler.metadata(folder / "params").tree
+    tree = handler.metadata(item).tree
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-    return unflatten(handler.restore(folder / "params", args=ocp.args.PyTreeRestore(restore_args=as_numpy)))
+    return unflatten(handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy)))
 
 
 def find_checkpoint(workdir: str | os.PathLike, step: int | str | None = None) -> Path:

@@ -81,5 +81,5 @@ def digest(params: Params) -> str:
     for path, leaf in sorted(flatten(params).items()):
         array = np.ascontiguousarray(leaf)
         sha256.update(f"{path} {array.dtype} {array.shape}".encode())
-        sha256.update(array)
+        sha256.update(array.data)
     return sha256.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """One optimiser step, jitted over all devices."""
 
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ def make_train_step(
         else:
             grads, metrics = _mean(lambda part: gradient(state, part, key), _parts(batch, accumulate))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
-        trainable = optax.apply_updates(state.trainable, updates)
+        trainable = cast(FlatParams, optax.apply_updates(state.trainable, updates))
         state = TrainState(state.step + 1, trainable, state.frozen, opt_state, state.key)
         return state, metrics | {"grad_norm": optax.tree.norm(grads)}
 
