@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from jaxdet.checks import InputError, nearest
 from jaxdet.data.datasets.features import continuous_boxes
-from jaxdet.data.datasets.prepare import ENCODED, read_index
+from jaxdet.data.datasets.prepare import open_records, read_index
 from jaxdet.types import Annotation, Record
 
 
@@ -32,12 +32,12 @@ class PreparedDataset:
         Raises:
           InputError: a split does not exist, there are no images, or an image comes twice.
         """
-        self.class_names: tuple[str, ...] = tuple(parts[0][0].info.features["objects"]["label"].names)
+        self.class_names = _class_names(parts[0][0])
         self.names: list[str] = []
         sizes, counts, self._records = [], [], []
         for builder, split in parts:
             for name, start, stop in _slices(builder, split):
-                index, source = read_index(builder, name), builder.as_data_source(name, decoders=ENCODED)
+                index, source = read_index(builder, name), open_records(builder, name)
                 self.names += index["names"][start:stop]
                 sizes += index["image_sizes"][start:stop]
                 counts += index["object_counts"][start:stop]
@@ -102,6 +102,11 @@ def open_split(builder: tfds.core.DatasetBuilder, split: str) -> PreparedDataset
     return PreparedDataset((builder, split))
 
 
+def _class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
+    features: Any = builder.info.features
+    return tuple(features["objects"]["label"].names)
+
+
 def _slices(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, int, int]]:
     """Return (name, start, stop) of each summand of a split in TFDS's notation."""
     splits = builder.info.splits
@@ -125,4 +130,7 @@ def _slices(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, in
 
 def _decode(encoded: bytes) -> np.ndarray:
     # EXIF's orientation was applied when the data set was prepared: the boxes refer to the pixels as stored.
-    return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise ValueError("a stored image must be decodable, got a damaged one; prepare the data set again.")
+    return image

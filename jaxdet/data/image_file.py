@@ -1,4 +1,4 @@
-"""Image files to RGB as a person sees them: any colour mode, 16 bits, transparency, rotation by EXIF."""
+"""Decoding image files to RGB as a viewer shows them: any colour mode, 16 bits, transparency, EXIF rotation."""
 
 import dataclasses
 import io
@@ -15,13 +15,13 @@ EXIF_ORIENTATION = 0x0112
 
 
 @dataclasses.dataclass(frozen=True)
-class Photo:
+class DecodedImage:
     """A decoded image file.
 
     Attributes:
-        pixels: u8[H,W,3] RGB as stored in the file.
-        orientation: EXIF's, 1 to 8; 1 where the file says nothing.
-        plain: the file is a JPEG (phones say MPO) or PNG of 8-bit RGB or grey, so that any decoder gives `pixels`.
+      pixels: u8[H,W,3] RGB as stored in the file.
+      orientation: EXIF's, 1 to 8; 1 if the file has none.
+      plain: the file is a JPEG (phones write MPO) or PNG of 8-bit RGB or grey: every decoder returns `pixels`.
     """
 
     pixels: np.ndarray
@@ -29,7 +29,7 @@ class Photo:
     plain: bool
 
     def upright(self) -> np.ndarray:
-        """The pixels turned and mirrored as EXIF's orientation asks."""
+        """Return the pixels rotated and mirrored by EXIF's orientation."""
         pixels = self.pixels.transpose(1, 0, 2) if self.orientation >= 5 else self.pixels
         if self.orientation in (3, 4, 7, 8):
             pixels = pixels[::-1]
@@ -39,27 +39,25 @@ class Photo:
 
 
 def decode(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """An image file as upright RGB u8[H,W,3].
+    """Decode an image file to upright RGB u8[H,W,3].
 
     Args:
-        source: a path, or the bytes of the file.
-        name: what errors call it.
-        max_pixels: larger images are refused before they are decoded.
+      source: a path, or the bytes of the file.
+      name: of the image in error messages.
+      max_pixels: larger images are refused before they are decoded.
 
     Raises:
-        InputError: unreadable, truncated, too large, or no image.
+      InputError: the file is unreadable, truncated, too large, or no image.
     """
     return read(source, name=name, max_pixels=max_pixels).upright()
 
 
-def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Photo:
-    """As `decode`, with the orientation still to be applied."""
+def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Decode an image file without applying its orientation. Args and errors as in `decode`."""
     try:
         encoded = source if isinstance(source, bytes) else Path(source).read_bytes()
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Pillow's remarks on odd metadata and large images; max_pixels is our limit
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large images; max_pixels is our limit
             with Image.open(io.BytesIO(encoded)) as image:
                 if image.width * image.height > max_pixels:
                     raise InputError(
@@ -69,7 +67,7 @@ def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Ph
                 plain = image.format in ("JPEG", "MPO", "PNG") and image.mode in ("RGB", "L")
                 plain = plain and "transparency" not in image.info
                 orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-                return Photo(_rgb(image, name), orientation if orientation in range(1, 9) else 1, plain)
+                return DecodedImage(_rgb(image, name), orientation if orientation in range(1, 9) else 1, plain)
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -83,6 +81,7 @@ def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Ph
 
 
 def _rgb(image: Image.Image, name: str) -> np.ndarray:
+    """Convert an image of any mode to RGB u8[H,W,3]; transparent pixels are shown on white."""
     if image.mode.startswith("I;16"):
         grey = np.round(np.asarray(image).astype(np.float32) * np.float32(255 / 65535)).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
@@ -92,5 +91,5 @@ def _rgb(image: Image.Image, name: str) -> np.ndarray:
         )
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa", "RGBA"):
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)  # as on a white page
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.array(image.convert("RGB"))

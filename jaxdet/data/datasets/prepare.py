@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from jaxdet.io.folder import cannot_write
 
 log = logging.getLogger(__name__)
 
-ENCODED = {"image": tfds.decode.SkipDecoding()}  # decoders of a data source: images as the bytes of their file
 Index = dict[str, list[Any]]  # "names", "image_sizes" (height, width), "object_counts" (without difficult objects)
 
 
@@ -36,6 +35,12 @@ def empty_index() -> Index:
 def empty_indices(splits: tuple[str, ...]) -> tfds.core.MetadataDict:
     """Return TFDS metadata with an empty index per split; the builders fill it in the order of the records."""
     return tfds.core.MetadataDict({split: empty_index() for split in splits})
+
+
+def new_index(builder: tfds.core.DatasetBuilder, split: str) -> Index:
+    """Return the index in the metadata of a split that is being prepared, to be filled with index_image."""
+    assert builder.info.metadata is not None
+    return builder.info.metadata[split]
 
 
 def index_image(index: Index, name: str, height: int, width: int, objects: list[VocObject]) -> None:
@@ -64,6 +69,12 @@ def read_index(builder: tfds.core.DatasetBuilder, split: str) -> Index:
         if not cache.exists():  # else another process has written it meanwhile
             log.warning("the image index of %s cannot be cached and is read each time: %s", builder.data_path, error)
     return index
+
+
+def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[dict[str, Any]]:
+    """Return random access to the records of a prepared split; images are the bytes of their files."""
+    encoded = {"image": tfds.decode.SkipDecoding()}
+    return builder.as_data_source(split, decoders=encoded)  # pyright: ignore[reportCallIssue] (TFDS's decorator)
 
 
 def prepared(directory: Path) -> tfds.core.DatasetBuilder | None:
@@ -114,7 +125,7 @@ def prepare(
 def _index_records(builder: tfds.core.DatasetBuilder, split: str) -> Index:
     log.info("reading the image sizes of %s, %s", builder.data_path, split)
     index = empty_index()
-    for example in builder.as_data_source(split, decoders=ENCODED):
+    for example in open_records(builder, split):
         with Image.open(io.BytesIO(example["image"])) as image:  # reads the header only
             index["image_sizes"].append([image.height, image.width])
         index["names"].append(Path(example["image/filename"].decode()).stem)

@@ -1,4 +1,4 @@
-"""TFDS builder for PASCAL VOC 2007 and 2012, from the official archives or an extracted VOCdevkit."""
+"""PASCAL VOC 2007 and 2012: TFDS builder from the official archives or an extracted VOCdevkit, sums of splits."""
 
 import dataclasses
 import io
@@ -17,7 +17,7 @@ from jaxdet.data import image_file
 from jaxdet.data.dataset import PreparedDataset
 from jaxdet.data.datasets import features, voc_archives
 from jaxdet.data.datasets import voc_layout as layout
-from jaxdet.data.datasets.prepare import empty_indices, index_image, prepare, prepared
+from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
 from jaxdet.data.datasets.voc_xml import Unusable, read_objects, read_xml
 from jaxdet.io.progress import progress
 
@@ -34,36 +34,43 @@ CLASS_NAMES = (
 
 @dataclasses.dataclass
 class VocConfig(tfds.core.BuilderConfig):
+    """Year, splits and source of a builder."""
+
     year: str = ""
     splits: tuple[str, ...] = ()
     folder: Path | None = None  # an extracted VOCdevkit/VOC<year>; None: the archives
 
 
 class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Features, classes and splits of TFDS `voc`, in the order of the official lists.
+    """Builds records with the features, classes and splits of TFDS `voc`, in the order of the official lists.
 
-    As it is, it takes the archives from TFDS's download manager: from its manual folder, or else downloaded;
-    `prepare_voc` fills that folder first. (Not registered, since TFDS's own `voc` may be, too.)
+    The archives come from TFDS's download manager: from its manual folder, else downloaded. `prepare_voc` fills that
+    folder first. (Not registered, because TFDS's own `voc` has the same name.)
     """
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [VocConfig(name=year, year=year, splits=splits) for year, splits in SPLITS.items()]
 
+    @property
+    def _settings(self) -> VocConfig:
+        assert isinstance(self.builder_config, VocConfig)
+        return self.builder_config
+
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=features.features(CLASS_NAMES),
             disable_shuffling=True,
-            metadata=empty_indices(self.builder_config.splits),
+            metadata=empty_indices(self._settings.splits),
         )
 
     @property
-    def url_infos(self) -> dict[str, UrlInfo]:
-        """The sums that TFDS's download manager asks for."""
-        archives = voc_archives.ARCHIVES[self.builder_config.year]
+    def url_infos(self) -> dict[str, UrlInfo]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Sizes and checksums for TFDS's download manager."""
+        archives = voc_archives.ARCHIVES[self._settings.year]
         return {archive.address: UrlInfo(archive.size, archive.sha256, archive.name) for archive in archives}
 
-    def _split_generators(self, dl_manager) -> dict[str, Iterator]:
-        config = self.builder_config
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, dict]]]:
+        config = self._settings
         if config.folder is not None:
             read = _folder_reader(config.folder)
         else:
@@ -72,27 +79,25 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {split: self._generate_examples(split, read) for split in config.splits}
 
     def _generate_examples(self, split: str, read: Callable[[str], bytes]) -> Iterator[tuple[int, dict]]:
-        index, remarks = self.info.metadata[split], Counter()
+        source, index, faults = f"VOC {self._settings.year}", new_index(self, split), Counter()
         names = read(f"ImageSets/Main/{LISTS[split]}.txt").decode().split()
         for i, name in enumerate(progress(names, name=f"preparing {split}", total=len(names))):
             if not re.fullmatch(r"\w+", name):  # it becomes part of paths
-                raise InputError(
-                    f"VOC {self.builder_config.year}: {split} must list names, got {name!r}; replace the list."
-                )
+                raise InputError(f"{source}: {split} must list names, got {name!r}; replace the list.")
             encoded = read(f"JPEGImages/{name}.jpg")
-            # The boxes refer to the stored pixels, whatever EXIF says: the annotators' tools ignored it.
-            size = image_file.read(encoded, name=f"{name}.jpg").pixels.shape[:2]
+            # The boxes refer to the stored pixels: the annotators' tools ignored EXIF's orientation.
+            height, width, _ = image_file.read(encoded, name=f"{name}.jpg").pixels.shape
             try:
                 root = read_xml(io.BytesIO(read(f"Annotations/{name}.xml")))
             except Unusable as fault:
-                raise InputError(f"VOC {self.builder_config.year}: {name}.xml: {fault}; replace the file.") from fault
-            objects, faults = read_objects(root, *size, CLASS_NAMES)
-            remarks.update(faults)
-            index_image(index, name, *size, objects)
-            yield i, features.example(f"{name}.jpg", encoded, *size, objects)
-        log.info("VOC %s, %s: %d images", self.builder_config.year, split, len(names))
-        for fault, count in remarks.items():
-            log.warning("VOC %s, %s: %d times: %s", self.builder_config.year, split, count, fault)
+                raise InputError(f"{source}: {name}.xml: {fault}; replace the file.") from fault
+            objects, object_faults = read_objects(root, height, width, CLASS_NAMES)
+            faults.update(object_faults)
+            index_image(index, name, height, width, objects)
+            yield i, features.example(f"{name}.jpg", encoded, height, width, objects)
+        log.info("%s, %s: %d images", source, split, len(names))
+        for fault, count in faults.items():
+            log.warning("%s, %s: %d times: %s", source, split, count, fault)
 
 
 def open_voc(*, split: str, data_dir: str, devkit: str, archives: str, mirror: str) -> PreparedDataset:
@@ -139,20 +144,20 @@ def _year_and_split(term: str) -> list[tuple[str, str]]:
 def prepare_voc(
     *, year: str, data_dir: str, devkit: str = "", archives: str = "", mirror: str = ""
 ) -> tfds.core.DatasetBuilder:
-    """Prepares VOC 2007 (train, validation, test) or 2012 (train, validation) once, or finds the prepared copy.
+    """Prepare VOC 2007 (train, validation, test) or 2012 (train, validation), or return the prepared copy.
 
-    A copy that TFDS's own `voc` has prepared in DATA_DIR as array_record is taken where there is one.
+    A copy that TFDS's own `voc` prepared in DATA_DIR as array_record has precedence.
 
     Args:
-        year: '2007' or '2012'.
-        data_dir: where prepared copies are kept.
-        devkit: an extracted VOCdevkit, with the splits it has; '' for the archives. Read again when a file changes.
-        archives: folder of the official archives; those missing are downloaded to it. '' for DATA_DIR/downloads/manual.
-        mirror: address of a folder to download them from; '' for the organisers' site and TFDS's copy.
+      year: '2007' or '2012'.
+      data_dir: folder of prepared copies.
+      devkit: an extracted VOCdevkit, with the splits it has; '' for the archives. Read again when a file changes.
+      archives: folder of the official archives; missing ones are downloaded to it. '' for DATA_DIR/downloads/manual.
+      mirror: address of a folder to download them from; '' for the organisers' site and TFDS's copy.
 
     Raises:
-        InputError: no such year; an archive that cannot be had, has another checksum or lacks a file; a folder that is
-            missing, incomplete or cannot be written.
+      InputError: no such year; an archive cannot be downloaded, has another checksum or lacks a file; a folder is
+        missing, incomplete or cannot be written.
     """
     if year not in SPLITS:
         raise InputError(f"VOC: no year {year!r}; {nearest(year, SPLITS)}")
@@ -164,15 +169,16 @@ def prepare_voc(
         directory = home / "voc" / config.name / str(Voc.VERSION)
         return prepared(directory) or prepare(Voc, config, directory)
     directory = home / "voc" / year / str(Voc.VERSION)
-    done = _prepared_by_tfds(directory.with_name(TFDS_VERSION)) or prepared(directory)
-    if done is not None:
-        return done
+    existing = _prepared_by_tfds(directory.with_name(TFDS_VERSION)) or prepared(directory)
+    if existing is not None:
+        return existing
     manual = Path(archives).expanduser().absolute() if archives else home / "downloads" / "manual"
     voc_archives.obtain(voc_archives.ARCHIVES[year], manual, mirror=mirror)
     return prepare(Voc, Voc.builder_configs[year], directory, manual_dir=manual)
 
 
 def _find_year(devkit: str, year: str) -> Path:
+    """Return the folder VOC<year> of an extracted VOCdevkit."""
     top = Path(devkit).expanduser().absolute()
     inside = [folder for folder in (top / f"VOC{year}", top / "VOCdevkit" / f"VOC{year}") if folder.is_dir()]
     folder = layout.find_devkit(str(inside[0] if inside else top))
@@ -182,6 +188,7 @@ def _find_year(devkit: str, year: str) -> Path:
 
 
 def _find_splits(folder: Path, year: str) -> tuple[str, ...]:
+    """Return the splits of a year that the folder has lists of."""
     splits = tuple(split for split in SPLITS[year] if (folder / f"ImageSets/Main/{LISTS[split]}.txt").exists())
     if not splits:
         wanted = ", ".join(f"{LISTS[split]}.txt" for split in SPLITS[year])
@@ -190,6 +197,7 @@ def _find_splits(folder: Path, year: str) -> tuple[str, ...]:
 
 
 def _prepared_by_tfds(directory: Path) -> tfds.core.DatasetBuilder | None:
+    """Return TFDS's own prepared copy, if it is stored as array_record."""
     builder = prepared(directory)
     if builder is None:
         return None
@@ -204,7 +212,7 @@ def _prepared_by_tfds(directory: Path) -> tfds.core.DatasetBuilder | None:
 
 
 def _checked(dl_manager: tfds.download.DownloadManager, address: str) -> Path:
-    """The archive in the manual folder (or as TFDS has downloaded it), once its size and sum are right."""
+    """Return the archive from the manual folder (or as TFDS has downloaded it), its size and checksum verified."""
     try:
         return Path(dl_manager.download(address))
     except NonMatchingChecksumError as error:
@@ -216,6 +224,8 @@ def _checked(dl_manager: tfds.download.DownloadManager, address: str) -> Path:
 
 
 def _folder_reader(folder: Path) -> Callable[[str], bytes]:
+    """Return a function: path in the folder -> content of the file."""
+
     def read(path: str) -> bytes:
         try:
             return (folder / path).read_bytes()

@@ -1,4 +1,4 @@
-"""The official archives of PASCAL VOC: which there are, where they come from, and reading them without unpacking."""
+"""The official archives of PASCAL VOC: their addresses, and reading members without unpacking."""
 
 import dataclasses
 import tarfile
@@ -14,7 +14,7 @@ ADDRESSES = ("http://host.robots.ox.ac.uk/pascal/VOC/voc{year}/", "https://data.
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A file of the official site; size and sum as TFDS states them."""
+    """A file of the official site; size and SHA-256 as stated by TFDS."""
 
     year: str
     name: str
@@ -23,11 +23,11 @@ class Archive:
 
     @property
     def address(self) -> str:
-        """On the official site."""
+        """The address on the official site."""
         return ADDRESSES[0].replace("{year}", self.year) + self.name
 
 
-# 2012's test archive is left out: its boxes are kept secret, so that nothing can be trained or scored on it.
+# Without 2012's test archive: its boxes are secret, so it serves neither training nor evaluation.
 ARCHIVES = {
     "2007": (
         Archive(
@@ -55,14 +55,16 @@ ARCHIVES = {
 
 
 def obtain(archives: Iterable[Archive], folder: Path, *, mirror: str) -> None:
-    """Downloads the archives that `folder` lacks.
+    """Download the archives that `folder` lacks.
 
     Args:
-        folder: made where it is missing.
-        mirror: address of a folder that has the archives, in place of ADDRESSES; '' for these. {year} is filled in.
+      archives: the archives needed.
+      folder: created if missing.
+      mirror: address of a folder that has the archives, instead of ADDRESSES; '' for those. {year} is filled in.
 
     Raises:
-        InputError: an archive cannot be had; it names every one that is missing, its size and sum, and where to put it.
+      InputError: an archive cannot be downloaded or written. The error lists every missing archive with size and
+        SHA-256, and the folder to put them into.
     """
     missing = [archive for archive in archives if not (folder / archive.name).exists()]
     for i, archive in enumerate(missing):
@@ -71,12 +73,12 @@ def obtain(archives: Iterable[Archive], folder: Path, *, mirror: str) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             download(addresses, folder / archive.name, size=archive.size, digest=f"sha256:{archive.sha256}")
-        except Unavailable as fault:
+        except Unavailable as error:
             wanted = "; ".join(f"{a.name} ({a.size} bytes, sha256 {a.sha256})" for a in missing[i:])
             raise InputError(
-                f"VOC {archive.year}: cannot download {archive.name} ({fault}); put {wanted} into {folder}, "
-                "set mirror to an address that has the file, or run again later: what has arrived is kept."
-            ) from fault
+                f"VOC {archive.year}: cannot download {archive.name} ({error}); put {wanted} into {folder}, "
+                "set mirror to an address that has the file, or run again later: the bytes received are saved."
+            ) from error
         except OSError as error:
             raise InputError(
                 f"VOC {archive.year}: cannot write {archive.name} to {folder}: {error}; "
@@ -85,27 +87,28 @@ def obtain(archives: Iterable[Archive], folder: Path, *, mirror: str) -> None:
 
 
 def reader(year: str, archives: Sequence[Path]) -> Callable[[str], bytes]:
-    """Gives the bytes of a file by its path in VOCdevkit/VOC<year>, read from wherever in the archives it lies.
+    """Return a function: path in VOCdevkit/VOC<year> -> content of the file, read from any of the archives.
 
     Raises:
-        InputError: an archive is no tar, or is cut off; from the reader: no archive has the file.
+      InputError: an archive is not a tar file or is truncated. The returned function raises InputError if no archive
+        has the file.
     """
-    inside: dict[str, tuple[Path, int, int]] = {}
+    members: dict[str, tuple[Path, int, int]] = {}
     for archive in archives:
         try:
             with tarfile.open(archive, "r:") as tar:
-                inside |= {member.name: (archive, member.offset_data, member.size) for member in tar if member.isreg()}
+                members |= {member.name: (archive, member.offset_data, member.size) for member in tar if member.isreg()}
         except tarfile.TarError as error:
             raise InputError(f"VOC {year}: {archive} cannot be read as a tar ({error}); replace it.") from error
 
     def read(path: str) -> bytes:
         path = f"VOCdevkit/VOC{year}/{path}"
-        if path not in inside:
+        if path not in members:
             names = " or ".join(archive.name for archive in archives)
             raise InputError(
                 f"VOC {year}: {path} must be in {names}, got no such member; put the official files there."
             )
-        archive, offset, size = inside[path]
+        archive, offset, size = members[path]
         with archive.open("rb") as file:  # the tar is not compressed
             file.seek(offset)
             return file.read(size)

@@ -1,4 +1,4 @@
-"""A folder in VOC layout: Annotations/NAME.xml, JPEGImages/NAME.jpg, ImageSets/Main/SPLIT.txt."""
+"""Files of a folder in VOC layout: Annotations/NAME.xml, JPEGImages/NAME.jpg, ImageSets/Main/SPLIT.txt."""
 
 import hashlib
 from pathlib import Path
@@ -11,13 +11,13 @@ FOLDERS = ("Annotations", "JPEGImages", "ImageSets/Main")
 
 
 def find_devkit(path: str) -> Path:
-    """The absolute folder that holds Annotations/, JPEGImages/ and ImageSets/Main/.
+    """Return the absolute path of the folder that holds Annotations/, JPEGImages/ and ImageSets/Main/.
 
     Args:
-        path: that folder, or one that holds exactly one such folder (VOCdevkit, or VOCdevkit's parent).
+      path: that folder, or one that holds exactly one such folder (VOCdevkit, or VOCdevkit's parent).
 
     Raises:
-        InputError: there is none, or more than one, or it is incomplete.
+      InputError: there is none, or more than one, or it is incomplete.
     """
     if not path:
         raise InputError(
@@ -29,13 +29,14 @@ def find_devkit(path: str) -> Path:
             f"devkit: there is no folder {top}; set it to a folder in VOC layout, such as VOCdevkit/VOC2012."
         )
     patterns = ("ImageSets/Main", "*/ImageSets/Main", "*/*/ImageSets/Main")
-    level = next((found for found in (sorted(top.glob(pattern)) for pattern in patterns) if found), [])
-    if len(level) != 1:
-        found = ", ".join(str(main.parents[1]) for main in level) or "none"
+    levels = (sorted(top.glob(pattern)) for pattern in patterns)
+    candidates = [main.parents[1] for main in next(filter(None, levels), [])]  # of the first level that has any
+    if len(candidates) != 1:
+        listed = ", ".join(map(str, candidates)) or "none"
         raise InputError(
-            f"devkit: {top} must hold one folder with ImageSets/Main, found {found}; name the one you mean."
+            f"devkit: {top} must hold one folder with ImageSets/Main, found {listed}; name the one you mean."
         )
-    folder = level[0].parents[1]
+    (folder,) = candidates
     for name in FOLDERS:
         if not (folder / name).is_dir():
             raise InputError(f"devkit: {folder} has no folder {name}; VOC layout has {', '.join(FOLDERS)}.")
@@ -43,21 +44,21 @@ def find_devkit(path: str) -> Path:
 
 
 def find_splits(folder: Path) -> tuple[str, ...]:
-    """Names of the split files; the lists of single classes (aeroplane_train.txt) are not splits."""
+    """Return the names of the split files; lists of single classes (aeroplane_train.txt) are not splits."""
     stems = {file.stem for file in (folder / "ImageSets/Main").glob("*.txt")}
     return tuple(sorted(stem for stem in stems if "_" not in stem or stem.rpartition("_")[2] not in stems))
 
 
 def read_split(folder: Path, split: str) -> list[str]:
-    """The image names a split file lists, in its order.
+    """Return the image names in a split file, in its order.
 
     Raises:
-        InputError: there is no such file, it is no UTF-8 text, or it lists nothing.
+      InputError: the file does not exist, is not UTF-8 text, or lists nothing.
     """
     file = folder / "ImageSets/Main" / f"{split}.txt"
     if not file.is_file():
         splits = find_splits(folder)
-        cure = nearest(split, splits) if splits else "write one image name a line into it"
+        cure = nearest(split, splits) if splits else "write one image name per line into it"
         raise InputError(
             f"devkit: there is no split file {file}; {cure} (a folder without validation: --config.splits.validation= "
             "--config.training.eval_every=0; without test: --config.splits.test=)."
@@ -70,28 +71,28 @@ def read_split(folder: Path, split: str) -> list[str]:
         ) from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise InputError(f"devkit: {file} lists no image; write one image name a line, without folder and suffix.")
+        raise InputError(f"devkit: {file} lists no image; write one image name per line, without folder and suffix.")
     return names
 
 
 def find_images(folder: Path) -> dict[str, Path]:
-    """Name to image file."""
-    files = sorted((folder / "JPEGImages").iterdir(), reverse=True)  # where a name has two files, the first counts
+    """Return image name -> image file."""
+    files = sorted((folder / "JPEGImages").iterdir(), reverse=True)  # of two files of one name the first is used
     return {file.stem: file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
 
 
 def find_class_names(folder: Path) -> tuple[str, ...]:
-    """Every class name in the annotations, sorted: of all of them, so that no choice of splits changes the labels.
+    """Return the sorted class names of all annotations, so that the labels do not depend on the chosen splits.
 
     Raises:
-        InputError: no annotation names any object.
+      InputError: no annotation names an object.
     """
     names: set[str] = set()
     for file in (folder / "Annotations").glob("*.xml"):
         try:
             names.update(object_names(read_xml(file)))
         except Unusable:
-            continue  # reported with the images that need it
+            continue  # reported when a split lists the image
     if not names:
         raise InputError(
             f"devkit: no annotation in {folder / 'Annotations'} names an object; VOC's XML has <object><name>."
@@ -100,7 +101,7 @@ def find_class_names(folder: Path) -> tuple[str, ...]:
 
 
 def fingerprint(folder: Path, *settings: object) -> str:
-    """A key that changes when a file of the devkit is added, removed or written, or when a setting changes."""
+    """Return a hash that changes when a file of the devkit is added, removed or written, or when a setting changes."""
     digest = hashlib.sha256(repr((str(folder), settings)).encode())
     for name in FOLDERS:
         for file in sorted((folder / name).iterdir()):
@@ -112,5 +113,5 @@ def _size_and_time(file: Path) -> tuple[int, ...]:
     try:
         status = file.stat()
     except OSError:
-        return ()  # such as a link to nowhere, reported with the images that need it
+        return ()  # such as a dangling link, reported when a split lists the image
     return status.st_size, status.st_mtime_ns

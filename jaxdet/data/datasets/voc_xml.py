@@ -1,4 +1,4 @@
-"""VOC's XML annotations, with every fault named."""
+"""Parsing VOC's XML annotations; every fault is reported by name."""
 
 import math
 from pathlib import Path
@@ -12,31 +12,34 @@ from jaxdet.data.datasets.features import POSES, VocObject
 
 
 class Unusable(Exception):
-    """Why an image or an object cannot be used: the reason a person reads in the summary."""
+    """An image or an object cannot be used. The message is the reason shown in the summary."""
 
 
 def read_xml(file: Path | BinaryIO) -> Element:
-    """The root of an annotation; entities are refused.
+    """Parse an annotation and return its root element.
 
     Raises:
-        Unusable: it does not parse.
+      Unusable: it does not parse, or it has XML entities.
     """
     try:
-        return defusedxml.ElementTree.parse(file).getroot()
+        root = defusedxml.ElementTree.parse(file).getroot()
     except DefusedXmlException as error:
         raise Unusable("annotation carries XML entities") from error
     except (ParseError, ValueError, LookupError, OSError) as error:
         raise Unusable("annotation does not parse") from error
+    if root is None:
+        raise Unusable("annotation does not parse")
+    return root
 
 
 def object_names(root: Element) -> list[str]:
-    """Class names of the objects (parts, such as VOC's heads and hands, are not objects)."""
-    names = [_text(thing, "name") for thing in root.findall("object")]
+    """Return the class names of the objects (without parts, such as VOC's heads and hands)."""
+    names = [_text(element, "name") for element in root.findall("object")]
     return [name for name in names if name]
 
 
 def annotated_size(root: Element) -> tuple[int, int] | None:
-    """The (height, width) the boxes were drawn on; None where the annotation does not say."""
+    """Return the (height, width) of the annotated image; None if the annotation does not state it."""
     size = root.find("size")
     if size is None:
         return None
@@ -49,12 +52,12 @@ def annotated_size(root: Element) -> tuple[int, int] | None:
 def read_objects(
     root: Element, height: int, width: int, class_names: tuple[str, ...]
 ) -> tuple[list[VocObject], list[str]]:
-    """The usable objects of an image of height x width pixels, clipped to it, and a remark for each fault met."""
+    """Return the usable objects of an image of height x width pixels, clipped to it, and a remark per fault."""
     objects, remarks = [], []
-    for thing in root.findall("object"):
+    for element in root.findall("object"):
         try:
-            box, clipped = _box(thing, height, width)
-            name = _text(thing, "name")
+            box, clipped = _box(element, height, width)
+            name = _text(element, "name")
             if name not in class_names:
                 raise Unusable(f"object of unknown class {name!r}")
         except Unusable as fault:
@@ -62,26 +65,26 @@ def read_objects(
             continue
         if clipped:
             remarks.append("box clipped to the image")
-        pose = _text(thing, "pose").lower()
+        pose = _text(element, "pose").lower()
         objects.append(
             VocObject(
                 name=name,
                 box=box,
                 pose=pose if pose in POSES else "unspecified",
-                truncated=_text(thing, "truncated") == "1",
-                difficult=_text(thing, "difficult") == "1",
+                truncated=_text(element, "truncated") == "1",
+                difficult=_text(element, "difficult") == "1",
             )
         )
     return objects, remarks
 
 
-def _box(thing: Element, height: int, width: int) -> tuple[tuple[float, float, float, float], bool]:
-    """The continuous box clipped to the image, and whether clipping changed it.
+def _box(element: Element, height: int, width: int) -> tuple[tuple[float, float, float, float], bool]:
+    """Return the continuous box clipped to the image, and whether clipping changed it.
 
-    VOC's numbers are 1-based and inclusive, so that a one-pixel object has xmin == xmax; annotation tools write such
-    boxes for a slip of the mouse, and they are refused as zero-area ones.
+    VOC's numbers are 1-based and inclusive, so a one-pixel object has xmin == xmax. Annotation tools write such boxes
+    after an accidental click; they are refused as boxes of zero area.
     """
-    corners = thing.find("bndbox")
+    corners = element.find("bndbox")
     if corners is None:
         raise Unusable("object without <bndbox>")
     xmin, ymin, xmax, ymax = (_number(corners, key) for key in ("xmin", "ymin", "xmax", "ymax"))
@@ -100,7 +103,7 @@ def _text(element: Element, key: str) -> str:
 
 
 def _number(element: Element, key: str) -> float:
-    """NaN where there is no number."""
+    """Return the number in an element; NaN if there is none."""
     try:
         return float(_text(element, key))
     except ValueError:

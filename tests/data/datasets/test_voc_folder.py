@@ -41,7 +41,7 @@ def test_a_devkit_becomes_records(devkit, tmp_path, caplog):
     assert record.difficult.tolist() == [False, True]
     empty = open_split(builder, "held-out_1")[0]  # an image without objects is an image
     assert (empty.boxes.shape, empty.labels.shape, empty.difficult.shape) == ((0, 4), (0,), (0,))
-    assert "train: 2 images kept, 0 skipped" in caplog.text
+    assert "train: 2 images used, 0 skipped" in caplog.text
     assert faults(builder) == {"images": {}, "objects": {}}
 
 
@@ -84,7 +84,7 @@ def test_faulty_files_are_skipped_and_listed(devkit, tmp_path, caplog, capsys):
         "other": "is 80 x 60, but its annotation says 800 x 600",
     }.items():
         assert reason in images[name]
-    assert "1 images kept, 8 skipped" in caplog.text
+    assert "1 images used, 8 skipped" in caplog.text
     assert all(f": {name}" in caplog.text for name in images) and ".:" not in caplog.text
     assert not capsys.readouterr().out  # TFDS would speak of downloads
 
@@ -105,7 +105,7 @@ def test_what_is_no_readable_file_is_skipped_and_named(devkit, tmp_path, caplog)
         "cannot be read (No such file or directory)": ["moved"],
         "annotation missing": ["unsaid"],
     }
-    assert "1 images kept, 3 skipped" in caplog.text
+    assert "1 images used, 3 skipped" in caplog.text
     assert prepare(devkit, tmp_path, "train").data_path == builder.data_path
 
 
