@@ -1,7 +1,7 @@
 """The documentation is true: its commands, config fields, names, links and Python examples.
 
-Every block of shell commands is checked without running it. A block without `needs=` in its first line, as in
-```bash needs=archives, holds commands that the test suite runs on tiny data: EXECUTED says in which file.
+Every shell command is checked without running it. A block that starts as in ```bash needs=archives needs what NEEDS
+says. The commands of all other blocks are run by the test suite on tiny data: EXECUTED says in which file.
 
     python -m tests.test_docs      writes the table of all config fields into docs/training.md
 """
@@ -17,6 +17,11 @@ import typing
 import numpy as np
 import pytest
 
+import jaxdet
+from jaxdet.checks import InputError
+from jaxdet.cli import main
+from jaxdet.cli.config_file import load_config
+from jaxdet.cli.overrides import override
 from jaxdet.config.parse import DATASETS, SYSTEMS, parse
 from jaxdet.config.schema import FasterRcnnAlternating
 
@@ -120,8 +125,6 @@ def check_job(job: str, arguments: list[str]) -> None:
 
 def defined_flags(job: str) -> set[str]:
     """Return the names of the flags that a job defines."""
-    from jaxdet.cli import main
-
     source = inspect.getsource(main.COMMANDS[job])
     shared = re.findall(r"_define_(\w+)\(", source)
     return {*re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source), *shared}
@@ -135,12 +138,21 @@ def trained_config(job: str, workdir: str) -> str:
 
 def check_config(name: str, overrides: list[str]) -> None:
     """Check that a config exists and is valid with these overrides."""
-    from jaxdet.cli.config_file import load_config
-    from jaxdet.cli.overrides import override
-
     if name.endswith(".py"):
         assert (ROOT / name).is_file()
     parse(override(load_config(str(ROOT / "configs" / f"{pathlib.Path(name).stem}.py")), overrides).to_dict())
+
+
+def test_mistakes_in_commands_are_seen():
+    with pytest.raises(InputError, match=r"no field 'training.stepss'"):
+        check_job("train", ["--config.training.stepss=3"])
+    with pytest.raises(InputError, match="net.width must be"):
+        check_config("faster_shapes", ["--config.net.width=wide"])
+    for flag in ("--threshold=0.3", "--wrokdir=runs/demo"):
+        with pytest.raises(AssertionError):
+            check_job("train", [flag])
+    assert in_jaxdet("ops.nms.nms")
+    assert not in_jaxdet("ops.nms.nsm")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
@@ -258,8 +270,6 @@ def test_python_example_detects(examples, page):
 
 
 def test_python_example_exports(examples):
-    import jaxdet
-
     variables = examples(ROOT / "docs/extending.md")
     data = pathlib.Path("detector.bin").read_bytes()
     boxes, scores, labels, valid = variables["export"].deserialize(bytearray(data)).call(variables["example"].image)
