@@ -1,9 +1,10 @@
-"""Detections and ground truth as COCO's JSON files (cocodataset.org, data format), for pycocotools and its like."""
+"""Detections and ground truth as COCO's JSON files (cocodataset.org, data format), for pycocotools and others."""
 
 import json
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,23 +20,25 @@ def write_coco(
     image_sizes: np.ndarray,
     class_names: Sequence[str],
 ) -> None:
-    """Writes coco_detections.json and coco_ground_truth.json, each whole or not at all.
+    """Write coco_detections.json and coco_ground_truth.json, each atomically.
 
-    `COCOeval(COCO(ground truth), loadRes(detections), "bbox")` then gives the numbers of `coco_statistics`: COCO knows
-    no difficult objects and counts them as ordinary ones; they are marked `"ignore": 1`, which pycocotools overlooks.
-    (It refuses a list without any detection.)
+    `COCOeval(COCO(ground truth), loadRes(detections), "bbox")` then gives the metrics of `coco_statistics`: COCO has no
+    difficult objects and counts them as ordinary ones; they are marked `"ignore": 1`, which pycocotools overlooks. (It
+    refuses a list without any detection.)
 
     As in COCO's own conversion of VOC a bbox is [x, y, width, height] of the continuous box, category_id is the label
-    1..K, and image_id is the number in the image's name, 2008000002 for 2008_000002. Where a name is no number, or two
-    names are the same one, all image_ids are the positions in the split instead, from 1.
+    1..K, and image_id is the number in the image's name, 2008000002 for 2008_000002. If a name is no number, or two
+    names are the same number, all image_ids are the positions in the split instead, from 1.
 
     Args:
-      image_names: of image 0, 1, ...; file_name is the name with VOC's .jpg, whatever the file's own suffix.
+      image_names: names of image 0, 1, ...; file_name is the name with VOC's .jpg, whatever the file's own suffix.
       image_sizes: i32[n,2] original (height, width).
       class_names: without the background; label k is class_names[k-1].
     """
     ids = _image_ids(image_names)
-    found = (
+
+    # Write the detections.
+    entries = (
         {"image_id": ids[image], "category_id": label, "bbox": bbox, "score": score}
         for image, label, bbox, score in zip(
             detections.image.tolist(),
@@ -46,8 +49,9 @@ def write_coco(
         )
     )
     with atomic_write(pathlib.Path(folder) / "coco_detections.json") as file:
-        file.write(f"{_array(found)}\n".encode())
+        file.write(f"{_json_array(entries)}\n".encode())
 
+    # Write the ground truth.
     images = (
         {"id": number, "file_name": f"{name}.jpg", "width": width, "height": height}
         for number, name, (height, width) in zip(ids, image_names, np.asarray(image_sizes).tolist(), strict=True)
@@ -73,12 +77,13 @@ def write_coco(
     )
     categories = ({"id": k, "name": name, "supercategory": "none"} for k, name in enumerate(class_names, 1))
     parts = {"images": images, "annotations": annotations, "categories": categories}
-    text = ",\n".join(['"info": {}', *(f'"{name}": {_array(items)}' for name, items in parts.items())])
+    text = ",\n".join(['"info": {}', *(f'"{name}": {_json_array(items)}' for name, items in parts.items())])
     with atomic_write(pathlib.Path(folder) / "coco_ground_truth.json") as file:
         file.write(f"{{\n{text}\n}}\n".encode())
 
 
 def _image_ids(names: Sequence[str]) -> list[int]:
+    """Return the numbers in the names; the positions from 1 unless all names are different numbers."""
     digits = [name.replace("_", "") for name in names]
     if all(part.isascii() and part.isdigit() for part in digits):
         numbers = [int(part) for part in digits]
@@ -88,11 +93,11 @@ def _image_ids(names: Sequence[str]) -> list[int]:
 
 
 def _bboxes(boxes: np.ndarray) -> list[list[float]]:
-    """f[n,4] corners -> [x, y, width, height], to a ten thousandth of a pixel."""
+    """Return [x, y, width, height] of corners f[n,4], to a ten thousandth of a pixel."""
     boxes = boxes.astype(np.float64)
     return np.round(np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1), 4).tolist()
 
 
-def _array(items: Iterable[dict]) -> str:
-    """A JSON array with an item a line."""
+def _json_array(items: Iterable[dict[str, Any]]) -> str:
+    """Return a JSON array with one item per line."""
     return "[\n" + ",\n".join(json.dumps(item, ensure_ascii=False) for item in items) + "\n]"

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: a table on screen, metrics.json, PASCAL's result files."""
+"""Reports of an evaluation: a table on screen, metrics.json, PASCAL's result files."""
 
 import json
 import math
@@ -6,6 +6,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any, TextIO
 
 import numpy as np
 import rich.box
@@ -26,16 +27,16 @@ VOC_SCORES = {  # name in metrics.json -> arguments of average_precision
 }
 
 
-def summarize(detections: DetectionTable, ground_truth: GroundTruthTable, class_names: Sequence[str]) -> dict:
-    """Scores a split by every metric.
+def summarize(detections: DetectionTable, ground_truth: GroundTruthTable, class_names: Sequence[str]) -> dict[str, Any]:
+    """Score a split by every metric.
 
     Args:
       class_names: without the background; label k is class_names[k-1].
 
     Returns:
-      {"mAP": {"voc07@0.5", "voc10@0.5", "voc10@0.75"}, "coco": COCO's twelve numbers, "classes": {name: the three
-      APs, "objects" (not difficult), "difficult", "detections"}}; NaN where there is no object to find, and such a
-      class is left out of the means.
+      {"mAP": {"voc07@0.5", "voc10@0.5", "voc10@0.75"}, "coco": COCO's twelve metrics, "classes": {name: the three
+      APs, "objects" (not difficult), "difficult", "detections"}}; NaN for a class without objects, which the means
+      ignore.
     """
     num_classes = len(class_names)
     scores = {
@@ -43,7 +44,7 @@ def summarize(detections: DetectionTable, ground_truth: GroundTruthTable, class_
         for name, arguments in VOC_SCORES.items()
     }
 
-    def count(labels):
+    def count(labels: np.ndarray) -> list[int]:
         return np.bincount(labels, minlength=num_classes + 1)[1:].tolist()
 
     columns = {name: per_class.tolist() for name, per_class in scores.items()}
@@ -57,12 +58,12 @@ def summarize(detections: DetectionTable, ground_truth: GroundTruthTable, class_
     }
 
 
-def print_table(summary: dict, stream=None) -> None:
-    """Prints `summarize`'s result, a line a class; ruled and bold on a terminal, plain text elsewhere."""
+def print_table(summary: dict[str, Any], stream: TextIO | None = None) -> None:
+    """Print the result of `summarize`, one line per class; ruled and bold on a terminal, plain text elsewhere."""
     stream = stream or sys.stdout
     console = rich.console.Console(file=stream, highlight=False)
     if not console.is_terminal:
-        console.width = 160  # a log file has no edge to wrap at
+        console.width = 160  # lines of a log file are not wrapped
     table = rich.table.Table(box=rich.box.SIMPLE if console.is_terminal else None, show_footer=True)
     table.title, table.title_justify = "Average precision (VOC metric @ IoU threshold)", "left"
     table.add_column("class", footer="mean", overflow="fold")
@@ -79,8 +80,8 @@ def print_table(summary: dict, stream=None) -> None:
         console.print("Proposals: " + "  ".join(f"{name} {value:.3f}" for name, value in summary["proposals"].items()))
 
 
-def write_metrics(path: str | os.PathLike, summary: dict) -> None:
-    """Writes `summarize`'s result as JSON, whole or not at all; NaN becomes null."""
+def write_metrics(path: str | os.PathLike, summary: dict[str, Any]) -> None:
+    """Write the result of `summarize` as JSON, atomically; NaN becomes null."""
     with atomic_write(pathlib.Path(path)) as file:
         file.write(f"{json.dumps(_without_nan(summary), indent=1, ensure_ascii=False)}\n".encode())
 
@@ -92,10 +93,10 @@ def write_comp4(
     image_names: Sequence[str],
     class_names: Sequence[str],
 ) -> None:
-    """Writes PASCAL's result files, `comp4_det_<split>_<class>.txt`, one a class, each whole or not at all.
+    """Write PASCAL's result files, `comp4_det_<split>_<class>.txt`, one per class, each atomically.
 
     A line is `image score xmin ymin xmax ymax` in VOC's 1-based inclusive pixels, with py-faster-rcnn's digits (%.3f,
-    %.1f). They round scores into ties, so scoring these files can differ from `summarize`, which rounds nothing.
+    %.1f). These round scores into ties, so scoring the files can differ from `summarize`, which rounds nothing.
 
     Raises:
       InputError: a class name cannot be part of a file name.
@@ -114,11 +115,11 @@ def write_comp4(
             file.write("".join(lines).encode())
 
 
-def _score(value):
+def _score(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def _without_nan(value):
+def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value

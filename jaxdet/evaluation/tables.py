@@ -1,4 +1,4 @@
-"""Detections and ground truth of a whole split as flat columns, one row an object, sorted or not."""
+"""Detections and ground truth of a whole split as flat columns, one row per object, in any order."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class DetectionTable:
-    """All detections of a split, boxes in original pixels; the order of the rows decides between equal scores.
+    """All detections of a split, boxes in original pixels; of equal scores the earlier row counts as the higher.
 
     Raises:
       ValueError: the columns differ in length.
@@ -40,23 +40,23 @@ class GroundTruthTable:
 
 
 def best_of_each_class(table: DetectionTable, *, images: int, mean: int) -> DetectionTable:
-    """The `mean` x `images` best detections of each class over the whole split; `mean` 0 keeps all.
+    """Select the `mean` x `images` best detections of each class over the whole split; `mean` 0 selects all.
 
-    R-CNN and Fast R-CNN report 40 boxes of a class an image on average, many of them where a class abounds. Detections
-    that tie with the last one are kept too.
+    R-CNN and Fast R-CNN report 40 boxes per class and image on average, more of them where the class is frequent.
+    Detections that tie with the last one are selected too.
     """
     if not mean:
         return table
-    kept = np.ones(len(table.image), bool)
+    selected = np.ones(len(table.image), bool)
     for label in np.unique(table.labels):
-        mine = table.labels == label
-        if mine.sum() > mean * images:
-            kept &= ~mine | (table.scores >= np.sort(table.scores[mine])[-mean * images])
-    return DetectionTable(*(getattr(table, field.name)[kept] for field in dataclasses.fields(table)))
+        of_class = table.labels == label
+        if of_class.sum() > mean * images:
+            selected &= ~of_class | (table.scores >= np.sort(table.scores[of_class])[-mean * images])
+    return DetectionTable(*(getattr(table, field.name)[selected] for field in dataclasses.fields(table)))
 
 
 def check_labels(table: DetectionTable | GroundTruthTable, num_classes: int) -> None:
-    """Raises ValueError unless every label lies in 1..num_classes (0 is background and never in a table)."""
+    """Raise ValueError unless every label lies in 1..num_classes (0 is background and never in a table)."""
     wrong = np.unique(table.labels[(table.labels < 1) | (table.labels > num_classes)])
     if wrong.size:
         raise ValueError(
@@ -65,9 +65,11 @@ def check_labels(table: DetectionTable | GroundTruthTable, num_classes: int) -> 
         )
 
 
-def _check_columns(table) -> None:
+def _check_columns(table: DetectionTable | GroundTruthTable) -> None:
     shapes = {field.name: np.shape(getattr(table, field.name)) for field in dataclasses.fields(table)}
     n = len(table.image)
-    wanted = {name: (n, 4) if name == "boxes" else (n,) for name in shapes}
-    if shapes != wanted:
-        raise ValueError(f"{type(table).__name__}: columns must have shapes {wanted}, got {shapes}; one row an object.")
+    expected = {name: (n, 4) if name == "boxes" else (n,) for name in shapes}
+    if shapes != expected:
+        raise ValueError(
+            f"{type(table).__name__}: columns must have shapes {expected}, got {shapes}; one row per object."
+        )

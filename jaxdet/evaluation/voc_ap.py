@@ -14,10 +14,10 @@ def average_precision(
     metric: str,
     iou_threshold: float = 0.5,
 ) -> np.ndarray:
-    """Gives each class's average precision f64[K], entry k-1 for label k.
+    """Compute each class's average precision f64[K], entry k-1 for label k.
 
     A detection belongs to the ground truth of its image and class that it overlaps most, difficult ones included, and
-    matches it where IoU > iou_threshold (py-faster-rcnn's rule; the MATLAB devkit has >=). The first match by
+    matches it if IoU > iou_threshold (py-faster-rcnn's rule; the MATLAB devkit has >=). The first match by
     descending score is a true positive, a later one a false positive; a match with a difficult object counts as
     neither. Equal scores keep the order of the table.
 
@@ -26,7 +26,7 @@ def average_precision(
       num_classes: K, without the background.
 
     Returns:
-      f64[K]; NaN for a class without an object that is not difficult: `mean_ap` leaves it out.
+      f64[K]; NaN for a class with difficult objects only or none; `mean_ap` ignores it.
 
     Raises:
       ValueError: unknown metric, or labels outside 1..K.
@@ -49,28 +49,34 @@ def average_precision(
 
 
 def mean_ap(per_class: np.ndarray) -> float:
-    """Gives the mean over the classes that have objects (are not NaN); NaN where no class has."""
-    known = per_class[~np.isnan(per_class)]
-    return float(known.mean()) if known.size else float("nan")
+    """Compute the mean over the classes that have objects (are not NaN); NaN where no class has."""
+    defined = per_class[~np.isnan(per_class)]
+    return float(defined.mean()) if defined.size else float("nan")
 
 
-def _eleven_points(recall, precision):
+def _eleven_points(recall: np.ndarray, precision: np.ndarray) -> np.floating:
     # Written as in py-faster-rcnn: its fourth threshold is 0.30000000000000004, which a recall of 3/10 does not reach.
     return np.mean([precision[recall >= t].max(initial=0.0) for t in np.arange(0.0, 1.1, 0.1)])
 
 
-def _area(recall, precision):
+def _area(recall: np.ndarray, precision: np.ndarray) -> np.floating:
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return np.sum(np.diff(recall, prepend=0.0) * envelope)
 
 
-def _judge(detections, ground_truth, iou_threshold):
-    """Says of every detection whether it is a true positive and whether it is ignored: bool[n], bool[n]."""
+def _judge(
+    detections: DetectionTable, ground_truth: GroundTruthTable, iou_threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether each detection is a true positive, and whether it is ignored: bool[n], bool[n]."""
     iou, truth = _most_overlapped(detections, ground_truth)
+
+    # Ignore matches with difficult objects.
     matched = np.flatnonzero(iou > iou_threshold)
     difficult = ground_truth.difficult[truth[matched]]
     ignored, true_positive = np.zeros((2, len(iou)), bool)
     ignored[matched[difficult]] = True
+
+    # Of the matches with one object the highest score is a true positive.
     claims = matched[~difficult]
     claims = claims[np.argsort(-detections.scores[claims], kind="stable")]
     _, first = np.unique(truth[claims], return_index=True)
@@ -78,26 +84,31 @@ def _judge(detections, ground_truth, iou_threshold):
     return true_positive, ignored
 
 
-def _most_overlapped(detections, ground_truth):
-    """Finds every detection's best IoU f64[n] and its ground truth's row i64[n] (IoU 0, row 0 where there is none)."""
+def _most_overlapped(detections: DetectionTable, ground_truth: GroundTruthTable) -> tuple[np.ndarray, np.ndarray]:
+    """Return each detection's best IoU f64[n] and the row of that ground truth i64[n]; 0 and 0 where there is none."""
     n = len(detections.image)
     best_iou, best_truth = np.zeros(n), np.zeros(n, np.int64)
     pair_detection, pair_truth = _pairs_of_one_image_and_class(detections, ground_truth)
     iou = box_iou(detections.boxes[pair_detection], ground_truth.boxes[pair_truth])
     order = np.lexsort((pair_truth, -iou, pair_detection))  # best pair of each detection first, ties by row
-    which, first = np.unique(pair_detection[order], return_index=True)
-    best_iou[which], best_truth[which] = iou[order][first], pair_truth[order][first]
+    row, first = np.unique(pair_detection[order], return_index=True)
+    best_iou[row], best_truth[row] = iou[order][first], pair_truth[order][first]
     return best_iou, best_truth
 
 
-def _pairs_of_one_image_and_class(detections, ground_truth):
-    """Lists all (detection row, ground-truth row) of equal image and label."""
+def _pairs_of_one_image_and_class(
+    detections: DetectionTable, ground_truth: GroundTruthTable
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return all pairs of a detection row and a ground-truth row of equal image and label: i64[m], i64[m]."""
+    # Sort the ground truth by a key of image and label, and find the range of each detection's key in it.
     stride = 1 + max(detections.labels.max(initial=0), ground_truth.labels.max(initial=0))
-    wanted = detections.image.astype(np.int64) * stride + detections.labels
+    detection_keys = detections.image.astype(np.int64) * stride + detections.labels
     keys = ground_truth.image.astype(np.int64) * stride + ground_truth.labels
     order = np.argsort(keys, kind="stable")
-    start, stop = (np.searchsorted(keys[order], wanted, side=side) for side in ("left", "right"))
+    start, stop = (np.searchsorted(keys[order], detection_keys, side=side) for side in ("left", "right"))
+
+    # List the pairs of each range one after the other.
     count = stop - start
-    pair_detection = np.repeat(np.arange(len(wanted)), count)
+    pair_detection = np.repeat(np.arange(len(detection_keys)), count)
     offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     return pair_detection, order[np.repeat(start, count) + offset]

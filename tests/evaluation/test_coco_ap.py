@@ -1,4 +1,4 @@
-"""COCO's numbers against pycocotools' figures, and its rules one by one."""
+"""COCO's metrics against pycocotools, and its rules one by one."""
 
 import pathlib
 
@@ -32,11 +32,11 @@ def test_equals_pycocotools():
 def test_perfect_detections_score_one_and_absent_sizes_are_nan():
     stats = score([[0, 0, 50, 50], [100, 0, 150, 50]], [0.9, 0.8], [[0, 0, 50, 50], [100, 0, 150, 50]])
     assert {stats[name] for name in ("AP", "AP50", "AP75", "APm", "AR10", "AR100", "ARm")} == {1.0}
-    assert stats["AR1"] == 0.5  # one detection an image cannot find two objects
+    assert stats["AR1"] == 0.5  # one detection per image cannot find two objects
     assert all(np.isnan(stats[name]) for name in ("APs", "APl", "ARs", "ARl"))
 
 
-def test_a_taken_object_leaves_the_second_best():
+def test_a_detection_may_match_its_second_best_object():
     # Both detections overlap the first object most; VOC would count the second a false positive, COCO does not at 0.5.
     truth = [[0, 0, 100, 100], [20, 0, 120, 100]]
     stats = score([[0, 0, 100, 100], [4, 0, 104, 100]], [0.9, 0.8], truth)
@@ -55,20 +55,20 @@ def test_a_match_at_exactly_the_threshold_counts():
     assert stats["AP50"] == 1.0 and stats["AP75"] == 0.0
 
 
-def test_only_a_hundred_detections_an_image_and_class_count():
+def test_only_100_detections_per_image_and_class_count():
     misses = [[500, 500, 510, 510]] * 100
     scores = np.linspace(0.9, 0.5, 100).tolist()
     assert score([*misses, [0, 0, 50, 50]], [*scores, 0.1], [[0, 0, 50, 50]])["AR100"] == 0.0
     assert score([*misses[1:], [0, 0, 50, 50]], [*scores[1:], 0.1], [[0, 0, 50, 50]])["AR100"] == 1.0
 
 
-def test_a_class_without_objects_is_left_out():
+def test_a_class_without_objects_is_ignored():
     box = [0, 0, 50, 50]
     stats = score([box, box], [0.9, 0.8], [box], labels=[1, 2], num_classes=2)
     assert stats["AP"] == 1.0
 
 
-def test_nothing_found_and_nothing_to_find():
+def test_ap_is_0_without_detections_and_nan_without_objects():
     box = [0, 0, 50, 50]
     assert score([], [], [box])["AP"] == 0.0
     assert all(np.isnan(value) for value in score([box], [0.9], []).values())

@@ -1,4 +1,4 @@
-"""COCO's JSON files: their structure, and the same twelve numbers from what they hold."""
+"""COCO's JSON files: their structure, and the same twelve metrics when they are scored."""
 
 import json
 import pathlib
@@ -29,15 +29,17 @@ def two_images(names=("000012", "2008_000002")):
         np.array([2, 1], np.int32),
         np.array([False, True]),
     )
-    found = DetectionTable(np.int32([1]), np.float32([[10.1, 20, 30.3, 41]]), np.int32([1]), np.float32([0.1]))
-    return found, truth, names, np.int32([[333, 500], [10, 20]]), ("Kühe", "car")
+    detections = DetectionTable(np.int32([1]), np.float32([[10.1, 20, 30.3, 41]]), np.int32([1]), np.float32([0.1]))
+    return detections, truth, names, np.int32([[333, 500], [10, 20]]), ("Kühe", "car")
 
 
-def test_the_files_say_what_cocos_own_conversion_of_voc_says(tmp_path):
+def test_the_files_equal_cocos_own_conversion_of_voc(tmp_path):
     write_coco(tmp_path / "new", *two_images())
     write_coco(tmp_path / "new", *two_images())
-    found, truth = read(tmp_path / "new")
-    assert found == [{"image_id": 2008000002, "category_id": 1, "bbox": [10.1, 20.0, 20.2, 21.0], "score": 0.100000001}]
+    entries, truth = read(tmp_path / "new")
+    assert entries == [
+        {"image_id": 2008000002, "category_id": 1, "bbox": [10.1, 20.0, 20.2, 21.0], "score": 0.100000001}
+    ]
     assert truth["images"] == [
         {"id": 12, "file_name": "000012.jpg", "width": 500, "height": 333},
         {"id": 2008000002, "file_name": "2008_000002.jpg", "width": 20, "height": 10},
@@ -55,24 +57,24 @@ def test_the_files_say_what_cocos_own_conversion_of_voc_says(tmp_path):
 
 
 @pytest.mark.parametrize("names", [("000012", "photo"), ("12", "1_2"), ("12", "²")])
-def test_names_that_are_no_distinct_numbers_give_positions(tmp_path, names):
+def test_image_ids_are_positions_where_names_are_no_distinct_numbers(tmp_path, names):
     write_coco(tmp_path, *two_images(names))
-    found, truth = read(tmp_path)
+    entries, truth = read(tmp_path)
     assert [image["id"] for image in truth["images"]] == [1, 2]
     assert [image["file_name"] for image in truth["images"]] == [f"{name}.jpg" for name in names]
-    assert [found[0]["image_id"], *(thing["image_id"] for thing in truth["annotations"])] == [2, 1, 2]
+    assert [entries[0]["image_id"], *(annotation["image_id"] for annotation in truth["annotations"])] == [2, 1, 2]
 
 
-def test_an_empty_split_is_still_json(tmp_path):
+def test_an_empty_split_gives_valid_json(tmp_path):
     no_ids, no_boxes = np.zeros(0, np.int32), np.zeros((0, 4), np.float32)
-    found = DetectionTable(no_ids, no_boxes, no_ids, np.zeros(0, np.float32))
+    detections = DetectionTable(no_ids, no_boxes, no_ids, np.zeros(0, np.float32))
     truth = GroundTruthTable(no_ids, no_boxes, no_ids, np.zeros(0, bool))
-    write_coco(tmp_path, found, truth, [], np.zeros((0, 2), np.int32), ("a",))
-    found, truth = read(tmp_path)
-    assert found == truth["images"] == truth["annotations"] == []
+    write_coco(tmp_path, detections, truth, [], np.zeros((0, 2), np.int32), ("a",))
+    entries, truth = read(tmp_path)
+    assert entries == truth["images"] == truth["annotations"] == []
 
 
-def test_what_is_written_scores_as_pycocotools_scores_the_tables(tmp_path):
+def test_the_written_files_score_as_the_tables_do_in_pycocotools(tmp_path):
     g = np.load(GOLDEN)
     detections = DetectionTable(g["det/image"], g["det/boxes"], g["det/labels"] + 1, g["det/scores"])
     truth = GroundTruthTable(g["gt/image"], g["gt/boxes"], g["gt/labels"] + 1, g["gt/difficult"])

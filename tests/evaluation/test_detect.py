@@ -1,4 +1,4 @@
-"""Detections and annotations of a split become tables: every image once, padding left out."""
+"""Detections and annotations of a split as tables: every image once, without padding."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.types import Annotation, Batch, Detections
 
 
-def a_batch(ids, valid):
+def make_batch(ids, valid):
     b = len(ids)
     return Batch(
         image=np.zeros((b, 4, 4, 3), np.uint8),
@@ -29,7 +29,7 @@ def a_batch(ids, valid):
 
 @jax.jit
 def two_slots(batch):
-    """Image i gets one detection at x1 = i with score i/10; every second image a second one."""
+    """Detect one box per image i, at x1 = i with score i/10, and a second one in every second image."""
     ids = batch.image_id.astype(jnp.float32)
     boxes = ids[:, None, None] + jnp.array([[[0.0, 0.0, 5.0, 5.0], [1.0, 1.0, 6.0, 6.0]]])
     valid = jnp.stack([jnp.ones_like(ids, bool), batch.image_id % 2 == 0], axis=1)
@@ -37,8 +37,8 @@ def two_slots(batch):
     return Detections(boxes, jnp.stack([ids / 10, ids / 20], axis=1), labels, valid)
 
 
-def test_valid_detections_of_real_rows_by_image():
-    batches = [a_batch([3, 2], [True, True]), a_batch([0, 0], [True, False]), a_batch([1, 3], [True, False])]
+def test_the_table_holds_the_valid_detections_of_valid_images_by_image():
+    batches = [make_batch([3, 2], [True, True]), make_batch([0, 0], [True, False]), make_batch([1, 3], [True, False])]
     table = detect_split(two_slots, iter(batches))
     np.testing.assert_array_equal(table.image, [0, 0, 1, 2, 2, 3])
     np.testing.assert_array_equal(table.labels, [1, 2, 1, 1, 2, 1])
@@ -47,11 +47,11 @@ def test_valid_detections_of_real_rows_by_image():
     assert isinstance(table.boxes, np.ndarray) and table.boxes.dtype == np.float32
 
 
-def test_the_next_batch_is_started_before_the_last_is_fetched():
+def test_a_batch_is_started_before_the_one_before_is_fetched():
     events = []
 
     class Scores:
-        """Stands for an array on a device: says when it is fetched."""
+        """Stand-in for an array on a device that records when it is fetched."""
 
         def __init__(self, i):
             self.i = i
@@ -65,9 +65,9 @@ def test_the_next_batch_is_started_before_the_last_is_fetched():
         events.append(("start", i))
         return dataclasses.replace(two_slots(batch), scores=Scores(i))
 
-    detect_split(predict, (a_batch([i], [True]) for i in range(3)))
+    detect_split(predict, (make_batch([i], [True]) for i in range(3)))
     order = "start 0, start 1, fetch 0, start 2, fetch 1, fetch 2"
-    assert ", ".join(f"{what} {i}" for what, i in events) == order
+    assert ", ".join(f"{action} {i}" for action, i in events) == order
 
 
 def test_no_batches_give_an_empty_table():
@@ -77,11 +77,11 @@ def test_no_batches_give_an_empty_table():
 
 def test_an_image_that_comes_twice_is_refused():
     with pytest.raises(ValueError, match=r"each image must come once, got \[1\] more often"):
-        detect_split(two_slots, [a_batch([1, 2], [True, True]), a_batch([1, 3], [True, True])])
+        detect_split(two_slots, [make_batch([1, 2], [True, True]), make_batch([1, 3], [True, True])])
 
 
 class ThreeImages:
-    """The part of a data set that is read here; decoding would fail."""
+    """The part of a data set that ground_truth_table reads; decoding would fail."""
 
     records = [
         Annotation("a", np.ones((2, 4), np.float32), np.array([1, 2], np.int32),
@@ -99,7 +99,7 @@ class ThreeImages:
         return self.records[i]
 
 
-def test_ground_truth_keeps_every_object_and_its_image():
+def test_the_ground_truth_table_holds_every_object_and_its_image():
     table = ground_truth_table(ThreeImages())
     np.testing.assert_array_equal(table.image, [0, 0, 2])
     np.testing.assert_array_equal(table.labels, [1, 2, 1])

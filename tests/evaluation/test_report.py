@@ -1,4 +1,4 @@
-"""What an evaluation prints and writes."""
+"""Reports of an evaluation: the table and the files."""
 
 import io
 import json
@@ -22,7 +22,7 @@ def tables():
     return detections, truth
 
 
-def test_summary_counts_and_scores_by_class(tables):
+def test_summary_counts_and_scores_each_class(tables):
     summary = summarize(*tables, NAMES)
     cat, plant, unseen = (summary["classes"][name] for name in NAMES)
     assert (cat["objects"], cat["difficult"], cat["detections"]) == (1, 1, 2)
@@ -32,7 +32,7 @@ def test_summary_counts_and_scores_by_class(tables):
     assert summary["coco"]["AP50"] == 0.5
 
 
-def test_table_in_a_log_is_plain_text_with_a_line_a_class(tables):
+def test_the_table_in_a_log_is_plain_text_with_one_line_per_class(tables):
     stream = io.StringIO()
     print_table(summarize(*tables, (*NAMES[:2], "[bold]" + "x" * 60)), stream)
     text = stream.getvalue()
@@ -45,7 +45,7 @@ def test_table_in_a_log_is_plain_text_with_a_line_a_class(tables):
     assert "COCO: AP 0.500" in text
 
 
-def test_metrics_file_is_strict_json_without_leftovers(tables, tmp_path):
+def test_the_metrics_file_is_strict_json_and_leaves_no_draft(tables, tmp_path):
     path = tmp_path / "new" / "metrics.json"
     write_metrics(path, summarize(*tables, NAMES))
     write_metrics(path, summarize(*tables, NAMES))
@@ -55,7 +55,7 @@ def test_metrics_file_is_strict_json_without_leftovers(tables, tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["metrics.json"]
 
 
-def test_result_files_are_one_based_inclusive(tables, tmp_path):
+def test_result_files_hold_1_based_inclusive_pixels(tables, tmp_path):
     write_comp4(tmp_path, "test", tables[0], ["2007_1", "2007_2"], NAMES)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"comp4_det_test_{name}.txt" for name in NAMES)
     assert (tmp_path / "comp4_det_test_cat.txt").read_text().splitlines() == [
@@ -65,6 +65,6 @@ def test_result_files_are_one_based_inclusive(tables, tmp_path):
     assert (tmp_path / "comp4_det_test_potted plant.txt").read_text() == ""
 
 
-def test_a_class_name_that_is_no_file_name_is_refused(tables, tmp_path):
+def test_a_class_name_that_cannot_be_a_file_name_is_refused(tables, tmp_path):
     with pytest.raises(InputError, match="class name 'a/b' cannot be part of a file name; rename the class"):
         write_comp4(tmp_path, "test", tables[0], ["2007_1", "2007_2"], ("a/b", "c", "d"))

@@ -1,4 +1,4 @@
-"""Average precision against py-faster-rcnn's figures, a plain double loop, and what must hold of any AP."""
+"""Average precision against py-faster-rcnn, a plain double loop, and laws of any average precision."""
 
 import pathlib
 
@@ -24,8 +24,8 @@ def test_equals_py_faster_rcnn(metric, threshold):
     np.testing.assert_allclose(ap, g[f"{metric}/ap@{threshold}"], rtol=0, atol=1e-6)
 
 
-def a_split(seed, *, images=6, objects=12, found=40, classes=3, ties=False):
-    """Random objects, and detections that are objects moved a little, or anything."""
+def a_split(seed, *, images=6, objects=12, count=40, classes=3, ties=False):
+    """Random objects, and detections: the objects moved a little, some with another label."""
     rng = np.random.default_rng(seed)
     corner, side = rng.integers(0, 60, (objects, 2)), rng.integers(8, 40, (objects, 2))
     truth = GroundTruthTable(
@@ -34,11 +34,11 @@ def a_split(seed, *, images=6, objects=12, found=40, classes=3, ties=False):
         rng.integers(1, classes + 1, objects).astype(np.int32),
         rng.random(objects) < 0.2,
     )
-    source = rng.integers(0, objects, found)
-    labels = np.where(rng.random(found) < 0.8, truth.labels[source], rng.integers(1, classes + 1, found))
-    boxes = truth.boxes[source] + rng.integers(-6, 7, (found, 4))
+    source = rng.integers(0, objects, count)
+    labels = np.where(rng.random(count) < 0.8, truth.labels[source], rng.integers(1, classes + 1, count))
+    boxes = truth.boxes[source] + rng.integers(-6, 7, (count, 4))
     boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
-    scores = rng.integers(1, 6, found) / 6 if ties else rng.permutation(found) / found
+    scores = rng.integers(1, 6, count) / 6 if ties else rng.permutation(count) / count
     detections = DetectionTable(
         truth.image[source], boxes.astype(np.float32), labels.astype(np.int32), scores.astype(np.float32)
     )
@@ -47,11 +47,11 @@ def a_split(seed, *, images=6, objects=12, found=40, classes=3, ties=False):
 
 def by_a_plain_loop(detections, truth, label, metric):
     """voc_eval's algorithm, one detection at a time, on 1-based inclusive boxes with the devkit's +1."""
-    mine = [i for i in range(len(detections.image)) if detections.labels[i] == label]
-    mine.sort(key=lambda i: -detections.scores[i])
+    of_class = [i for i in range(len(detections.image)) if detections.labels[i] == label]
+    of_class.sort(key=lambda i: -detections.scores[i])
     positives = int(((truth.labels == label) & ~truth.difficult).sum())
     taken, hits, curve = set(), 0, []
-    for i in mine:
+    for i in of_class:
         best, best_iou = None, 0.0
         for j in range(len(truth.image)):
             if truth.image[j] == detections.image[i] and truth.labels[j] == label:
@@ -94,11 +94,11 @@ def rows(table, index):
 
 @hypothesis.given(st.integers(0, 2**32 - 1), st.sampled_from(METRICS))
 @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
-def test_laws(seed, metric):
+def test_ap_is_in_0_1_ignores_row_order_and_monotone_scores_and_falls_with_a_miss(seed, metric):
     detections, truth = a_split(seed)
     ap = average_precision(detections, truth, num_classes=3, metric=metric)
-    known = ~np.isnan(ap)
-    assert (ap[known] >= 0).all() and (ap[known] <= 1 + 1e-12).all()
+    defined = ~np.isnan(ap)
+    assert (ap[defined] >= 0).all() and (ap[defined] <= 1 + 1e-12).all()
 
     shuffled = rows(detections, np.random.default_rng(seed).permutation(len(detections.image)))
     np.testing.assert_array_equal(average_precision(shuffled, truth, num_classes=3, metric=metric), ap)
@@ -107,8 +107,8 @@ def test_laws(seed, metric):
     np.testing.assert_array_equal(average_precision(squashed, truth, num_classes=3, metric=metric), ap)
 
     perfect = DetectionTable(truth.image, truth.boxes, truth.labels, np.linspace(0.1, 1, len(truth.image)))
-    kept = unique_boxes(truth)
-    best = average_precision(rows(perfect, kept), rows(truth, kept), num_classes=3, metric=metric)
+    unique = unique_boxes(truth)
+    best = average_precision(rows(perfect, unique), rows(truth, unique), num_classes=3, metric=metric)
     np.testing.assert_allclose(best[~np.isnan(best)], 1, atol=1e-12)
 
     for score in (-1.0, 2.0):  # a miss below all others, or above them
@@ -117,14 +117,14 @@ def test_laws(seed, metric):
             *(np.concatenate([getattr(detections, n), c]) for n, c in zip(FIELDS, extra, strict=True))
         )
         worse = average_precision(more, truth, num_classes=3, metric=metric)
-        assert (worse[known] <= ap[known] + 1e-12).all()
+        assert (worse[defined] <= ap[defined] + 1e-12).all()
 
 
 FIELDS = ("image", "boxes", "labels", "scores")
 
 
 def unique_boxes(truth):
-    """Two objects of one class with the same box cannot both be matched: keep one."""
+    """Two objects of one class with the same box cannot both be matched: select one."""
     keys = np.column_stack([truth.image, truth.labels, truth.boxes])
     return np.unique(keys, axis=0, return_index=True)[1]
 
@@ -137,20 +137,20 @@ def one_image(boxes, scores, truth_boxes, difficult):
     )
 
 
-def test_iou_must_exceed_the_threshold():
+def test_a_match_needs_an_iou_above_the_threshold():
     half, more = [0, 0, 10, 5], [0, 0, 10, 5.01]
     for box, expected in ((half, 0.0), (more, 1.0)):
         tables = one_image([box], [0.9], [[0, 0, 10, 10]], [False])
         np.testing.assert_allclose(average_precision(*tables, num_classes=1, metric="voc10"), [expected])
 
 
-def test_difficult_objects_neither_help_nor_harm():
+def test_matches_with_difficult_objects_are_ignored():
     easy, hard = [0, 0, 10, 10], [50, 50, 60, 60]
     tables = one_image([hard, hard, easy], [0.9, 0.8, 0.7], [easy, hard], [False, True])
     np.testing.assert_allclose(average_precision(*tables, num_classes=1, metric="voc10"), [1.0])
 
 
-def test_second_match_is_a_false_positive():
+def test_a_second_match_is_a_false_positive():
     first, second = [0, 0, 10, 10], [50, 50, 60, 60]
     tables = one_image([first, first, second], [0.9, 0.8, 0.7], [first, second], [False, False])
     np.testing.assert_allclose(average_precision(*tables, num_classes=1, metric="voc10"), [0.5 + 0.5 * 2 / 3])
@@ -163,7 +163,7 @@ def test_equal_scores_keep_the_order_of_the_table():
         np.testing.assert_allclose(average_precision(*tables, num_classes=1, metric="voc10"), [expected])
 
 
-def test_class_without_objects_is_nan_and_left_out_of_the_mean():
+def test_a_class_without_objects_is_nan_and_ignored_by_the_mean():
     detections, truth = one_image([[0, 0, 10, 10]], [0.9], [[0, 0, 10, 10]], [False])
     ap = average_precision(detections, truth, num_classes=2, metric="voc07")
     np.testing.assert_allclose(ap, [1.0, np.nan])
@@ -171,7 +171,7 @@ def test_class_without_objects_is_nan_and_left_out_of_the_mean():
     assert np.isnan(mean_ap(np.full(2, np.nan)))
 
 
-def test_no_detections_and_no_objects():
+def test_ap_is_0_without_detections_and_nan_without_objects():
     detections, truth = one_image([[0, 0, 10, 10]], [0.9], [[0, 0, 10, 10]], [False])
     nothing = slice(0, 0)
     for metric in METRICS:
@@ -179,7 +179,7 @@ def test_no_detections_and_no_objects():
         assert np.isnan(average_precision(detections, rows(truth, nothing), num_classes=1, metric=metric)).all()
 
 
-def test_errors_say_what_is_wrong():
+def test_an_unknown_metric_and_labels_outside_the_classes_are_refused():
     detections, truth = one_image([[0, 0, 10, 10]], [0.9], [[0, 0, 10, 10]], [False])
     with pytest.raises(ValueError, match="'voc07' or 'voc10', got 'voc12'"):
         average_precision(detections, truth, num_classes=1, metric="voc12")
