@@ -32,11 +32,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 TINY_NET = (
     "--config.net.width=0.0625",
     "--config.net.head_features=16",
-    "--config.model.train_proposals.pre_nms_top_n=100",
-    "--config.model.train_proposals.post_nms_top_n=32",
-    "--config.model.test_proposals.pre_nms_top_n=100",
-    "--config.model.test_proposals.post_nms_top_n=16",
-    "--config.model.roi_targets.batch_size=16",
+    "--config.rpn.train_proposals.pre_nms_top_n=100",
+    "--config.rpn.train_proposals.post_nms_top_n=32",
+    "--config.rpn.test_proposals.pre_nms_top_n=100",
+    "--config.rpn.test_proposals.post_nms_top_n=16",
+    "--config.head.roi_targets.batch_size=16",
     "--config.input.short_side=96",
     "--config.input.long_side=96",
     "--config.training.batch_size=2",
@@ -59,7 +59,7 @@ TINY_PHOTOS = (
     "--config.net.backbone=zf",
     "--config.net.width=0.0625",
     "--config.net.head_features=16",
-    "--config.model.roi_targets.batch_size=8",
+    "--config.head.roi_targets.batch_size=8",
     "--config.input.short_side=64",
     "--config.input.long_side=64",
     "--config.optim.warmup_steps=0",
@@ -106,7 +106,7 @@ class Scripts:
         self.folder = folder
         self._started = 0
         self._processes = multiprocessing.get_context("forkserver")
-        self._processes.set_forkserver_preload(["jaxdet.experiment"])
+        self._processes.set_forkserver_preload(["jaxdet.train", "jaxdet.evaluate", "jaxdet.predict", "jaxdet.convert"])
 
     def start(self, script: str, *arguments: str) -> Script:
         self._started += 1
@@ -130,7 +130,8 @@ class Scripts:
 
         The first images of train and val have none.
         """
-        from jaxdet import building  # only few tests need what it imports
+        from jaxdet.config.parse import parse  # only few tests need what these import
+        from jaxdet.inputs import open_dataset, proposals_file
 
         devkit, data = self.folder / "photos", self.folder / "data"
         if not devkit.exists():
@@ -138,14 +139,15 @@ class Scripts:
             config = fast_devkit.get_config()
             config.dataset.update({"devkit": str(devkit), "data_dir": str(data)})
             config.proposals.update(SEARCH)
+            experiment = parse(config.to_dict())
             for part in ("train", "validation", "test"):
-                dataset = building.open_dataset(config, part)
+                dataset = open_dataset(experiment, part)
                 boxes = [selective_search(dataset[i].image, **SEARCH) for i in range(len(dataset))]
                 if part != "test":
                     boxes[0] = boxes[0][:0]
                 starts = np.cumsum([0, *map(len, boxes)])
                 table, key = ProposalTable(np.concatenate(boxes), starts), search_key(dataset, **SEARCH)
-                save_proposals(building.proposals_file(config, dataset), table, key)
+                save_proposals(proposals_file(experiment, dataset), table, key)
         return f"--config.dataset.devkit={devkit}", f"--config.dataset.data_dir={data}"
 
 

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from configs import fast_devkit, rcnn_devkit
-from jaxdet import building, experiment
-from jaxdet import workdir as workdirs
 from jaxdet.checks import InputError
+from jaxdet.config import experiment_json
+from jaxdet.config.parse import parse
+from jaxdet.inputs import add_proposals, open_dataset, proposals_file
+from jaxdet.load import restore
+from jaxdet.systems import param_shapes
+from jaxdet.train import train
 from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
 from tests.scripts import SEARCH, TINY_PHOTOS, TINY_SEARCH, figures
@@ -60,6 +64,10 @@ def photos_config(scripts):
     return config
 
 
+def experiment_of(config):
+    return parse(config.to_dict())
+
+
 def test_fast_rcnn_trains_and_normalises_by_class(trained_fast, photos_config):
     workdir, printed = trained_fast
     assert [line["step"] for line in figures(workdir) if line["split"] == "train"] == [1, 2, 3]
@@ -67,7 +75,8 @@ def test_fast_rcnn_trains_and_normalises_by_class(trained_fast, photos_config):
     assert re.search(r"^fast_rcnn 3/3  validation: val_loss \S+  val_map \S+$", printed, re.MULTILINE)
     assert f"done; next: python evaluate.py --workdir={workdir}" in printed
     deltas = restore_params(workdir)["bbox_targets"]
-    table = building.proposals_of(photos_config, building.open_dataset(photos_config, "train"))
+    experiment = experiment_of(photos_config)
+    table = add_proposals(experiment, open_dataset(experiment, "train")).proposals
     assert len(table[0]) == 0 < len(table[1])  # an image without any was trained on
     assert json.loads((workdir / "experiment.json").read_text())["class_names"] == ["bar", "ghost", "square"]
     for label in (0, 2):  # the background, and the class that training has no example of
@@ -79,8 +88,8 @@ def test_fast_rcnn_trains_and_normalises_by_class(trained_fast, photos_config):
 
 def test_fast_rcnn_is_evaluated_with_the_recall_of_its_proposals(evaluated_fast, photos_config):
     printed, metrics, rows = evaluated_fast
-    dataset = building.open_dataset(photos_config, "test")
-    table = building.proposals_of(photos_config, dataset)
+    dataset = open_dataset(experiment_of(photos_config), "test")
+    table = add_proposals(experiment_of(photos_config), dataset).proposals
     assert metrics["proposals"]["mean_proposals"] == len(table.boxes) / len(dataset) > 0
     assert 0 < metrics["proposals"]["recall_0.7"] <= metrics["proposals"]["recall_0.5"] <= 1
     assert re.search(r"^Proposals: recall_0.5 [\d.]+  recall_0.7 [\d.]+  mean_proposals [\d.]+$", printed, re.MULTILINE)
@@ -100,46 +109,48 @@ def test_compressed_to_full_rank_it_detects_the_same(scripts, trained_fast, eval
 
 
 def test_fully_connected_layers_are_compressed_when_they_are_read(trained_fast):
-    config, class_names = workdirs.read(trained_fast[0])
-    config.evaluation.svd_ranks = (4, 0)
-    detector, params = experiment._restore(trained_fast[0], config, class_names)
+    config, class_names = experiment_json.read(trained_fast[0])
+    config["evaluation"]["svd_ranks"] = (4, 0)
+    detector, params = restore(trained_fast[0], parse(config), class_names)
     assert params["fc6_v"]["kernel"].shape == (576, 4) and params["fc6_u"]["kernel"].shape == (4, 16)
     assert "fc6" not in params and "fc7" in params
-    assert flatten(building.shapes(detector)).keys() == flatten(params).keys()
+    assert flatten(param_shapes(detector)).keys() == flatten(params).keys()
 
 
 def test_a_rank_that_is_too_large_is_refused(trained_fast):
-    config, class_names = workdirs.read(trained_fast[0])
-    config.evaluation.svd_ranks = (17, 0)
+    config, class_names = experiment_json.read(trained_fast[0])
+    config["evaluation"]["svd_ranks"] = (17, 0)
     with pytest.raises(InputError, match="svd_ranks: that of fc6 must be 1 to 16, got 17; lower it"):
-        experiment._restore(trained_fast[0], config, class_names)
+        restore(trained_fast[0], parse(config), class_names)
 
 
-def test_proposals_of_other_parameters_lie_beside_and_are_refused_in_their_place(photos_config):
-    dataset = building.open_dataset(photos_config, "train")
-    path = building.proposals_file(photos_config, dataset)
+def test_proposals_of_other_parameters_have_their_own_file_and_are_refused_elsewhere(photos_config):
+    dataset = open_dataset(experiment_of(photos_config), "train")
+    path = proposals_file(experiment_of(photos_config), dataset)
     assert path.exists()
-    photos_config.proposals.workers = 3  # they do not depend on it
-    assert building.proposals_file(photos_config, dataset) == path
+    photos_config.proposals.workers = 3  # proposals do not depend on it
+    assert proposals_file(experiment_of(photos_config), dataset) == path
     photos_config.proposals.max_boxes = 7
-    other = building.proposals_file(photos_config, dataset)
+    other = proposals_file(experiment_of(photos_config), dataset)
     assert not other.exists()
     shutil.copy(path, other)
     try:
         with pytest.raises(InputError) as refused:
-            building.proposals_of(photos_config, dataset)
+            add_proposals(experiment_of(photos_config), dataset)
     finally:
         other.unlink()
     assert f"{other} is of other data or parameters: max_boxes must be 7, got 8; delete it" in str(refused.value)
 
 
-def test_what_several_processes_cannot_do(photos_config, monkeypatch, tmp_path):
-    dataset = building.open_dataset(photos_config, "train")
+def test_search_and_r_cnn_need_one_process(photos_config, monkeypatch, tmp_path):
+    dataset = open_dataset(experiment_of(photos_config), "train")
+    config = rcnn_devkit.get_config()
+    config.dataset = photos_config.dataset
+    photos_config = photos_config.copy_and_resolve_references()
     photos_config.dataset.data_dir = str(tmp_path)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    monkeypatch.setattr(experiment, "start", lambda: None)  # logging and compiled programs are the tests' own
-    with pytest.raises(InputError, match="npz must be there before several processes start, got none; run this once"):
-        building.proposals_of(photos_config, dataset)
-    with pytest.raises(InputError, match="R-CNN must be trained by one process, got 2; leave --distributed away"):
-        experiment.train(rcnn_devkit.get_config(), str(tmp_path / "run"))
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match="npz must exist before several processes start, got none; run this once"):
+        add_proposals(experiment_of(photos_config), dataset)
+    with pytest.raises(InputError, match="R-CNN must be trained by one process, got 2; remove --distributed"):
+        train(config, str(tmp_path / "run"))
+    assert list((tmp_path / "run").iterdir()) == []

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from jax import export
 
-from jaxdet.building import build_detector
-from jaxdet.checks import bind
+from jaxdet.config.fields import keywords
+from jaxdet.config.parse import parse
+from jaxdet.systems import build_detector
 from jaxdet.training import state
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import data_mesh
@@ -37,9 +38,10 @@ def train_step_and_detection(name, compute_dtype):
     """The two jitted functions of a config on a narrow net, each with the shapes of its arguments."""
     config = importlib.import_module(f"configs.{name}").get_config()
     config.net.update({"width": 1 / 16, "head_features": 16, "compute_dtype": compute_dtype})
-    config.net.update({"normalisation": "caffe", "pooling": "ceil"})
-    detector = build_detector(config, ("cat", "dog"))
-    tx, _ = bind(make_optimizer, config.optim, section="optim", steps=10)()
+    config.net.update({"preprocessing": "caffe", "pool_rounding": "ceil"})
+    experiment = parse(config.to_dict())
+    detector = build_detector(experiment, ("cat", "dog"))
+    tx, _ = make_optimizer(**keywords(experiment.optim), steps=10)
 
     def fresh(key):
         frozen = tuple(config.training.frozen)

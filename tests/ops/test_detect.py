@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdet.ops import detect as ops
+from jaxdet import ops
 from tests import laws
 
 golden = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")

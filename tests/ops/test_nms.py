@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxdet.ops import nms as ops
+from jaxdet import ops
 from tests import laws
 
 golden = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")

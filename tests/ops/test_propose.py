@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdet.ops import propose as ops
+from jaxdet import ops
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from jaxdet.ops.boxes import clip, decode
 from jaxdet.ops.nms import nms

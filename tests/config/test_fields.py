@@ -1,0 +1,53 @@
+"""A section is the keyword arguments of the function it is for."""
+
+import dataclasses
+import inspect
+
+import pytest
+
+from jaxdet.config import fields
+from jaxdet.data.datasets.shapes import prepare_shapes
+from jaxdet.data.datasets.voc import open_voc
+from jaxdet.data.datasets.voc_folder import prepare_devkit
+from jaxdet.data.pipeline import InputOptions
+from jaxdet.models.fast_rcnn import fast_rcnn
+from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.models.rcnn import rcnn
+from jaxdet.models.rpn import region_proposal_network
+from jaxdet.nets.crop_net import crop_net
+from jaxdet.nets.region_net import region_net
+from jaxdet.ops.anchors import base_anchors
+from jaxdet.ops.detect import detect
+from jaxdet.ops.propose import propose
+from jaxdet.ops.targets import roi_targets, rpn_targets
+from jaxdet.proposals.search import search_split
+from jaxdet.training.optimizer import make_optimizer
+
+
+@pytest.mark.parametrize(
+    ("section", "function", "not_in_the_config", "not_for_the_function"),
+    [
+        (fields.Shapes, prepare_shapes, set(), {"kind"}),
+        (fields.Devkit, prepare_devkit, {"splits"}, {"kind"}),
+        (fields.Voc, open_voc, {"split"}, {"kind"}),
+        (fields.Input, InputOptions, set(), set()),
+        (fields.Net, region_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
+        (fields.Net, crop_net, {"num_classes"}, {"pool_rounding"}),
+        (fields.Anchors, base_anchors, {"stride"}, set()),
+        (fields.RpnTargets, rpn_targets, set(), set()),
+        (fields.ProposalLimits, propose, {"max_log_scale"}, set()),
+        (fields.Rpn, region_proposal_network, set(), set()),
+        (fields.RoiTargets, roi_targets, {"delta_std"}, set()),
+        (fields.Detections, detect, {"max_log_scale"}, set()),
+        (fields.FastHead, fast_rcnn, {"num_classes"}, set()),
+        (fields.FasterHead, faster_rcnn, set(), set()),
+        (fields.RcnnHead, rcnn, set(), set()),
+        (fields.Proposals, search_split, set(), set()),
+        (fields.Optim, make_optimizer, {"steps"}, set()),
+    ],
+)
+def test_a_section_is_the_keywords_of_its_function(section, function, not_in_the_config, not_for_the_function):
+    parameters = inspect.signature(function).parameters.values()
+    keywords = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    names = {field.name for field in dataclasses.fields(section)}
+    assert names - not_for_the_function == keywords - not_in_the_config

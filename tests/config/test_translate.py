@@ -1,0 +1,84 @@
+"""Workdirs of format 1, which had the section `model`, are read as if written today."""
+
+import copy
+import json
+import pathlib
+
+import pytest
+
+from configs import faster_devkit
+from jaxdet.checks import InputError
+from jaxdet.config import experiment_json
+from jaxdet.config.parse import parse
+from jaxdet.config.translate import FORMAT, translate
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+# The experiment.json of each system as format 1 wrote it.
+FILES = (
+    "experiment_1_faster_shapes.json",
+    "experiment_1_faster_devkit_alternating.json",
+    "experiment_1_rcnn_devkit.json",
+)
+
+
+@pytest.fixture(params=FILES)
+def stored(request):
+    return json.loads((GOLDEN / request.param).read_text())
+
+
+def test_a_format_1_workdir_can_be_parsed(stored, tmp_path):
+    (tmp_path / "experiment.json").write_text(json.dumps(stored))
+    config, class_names = experiment_json.read(tmp_path)
+    experiment = parse(config)
+    assert experiment.name == stored["config"]["name"] and class_names == tuple(stored["class_names"])
+    assert experiment.net.init == "looks_linear"
+    assert experiment.head.roi_targets.batch_size == stored["config"]["model"]["roi_targets"]["batch_size"]
+    assert experiment.net.preprocessing == stored["config"]["net"]["normalisation"]
+
+
+def test_the_learning_rates_stay_the_same():
+    stored = json.loads((GOLDEN / FILES[0]).read_text())
+    assert stored["config"]["optim"]["rate_by_fan_in"]
+    optim = translate(stored, pathlib.Path("x"))["config"]["optim"]
+    assert (optim["learning_rate"], optim["reference_fan_in"]) == (0.02, 2)  # times sqrt(2 / fan-in), as before
+
+
+def test_the_same_experiment_can_resume_in_a_format_1_workdir(tmp_path):
+    stored = json.loads((GOLDEN / FILES[1]).read_text())
+    (tmp_path / "experiment.json").write_text(json.dumps(stored))
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)
+    config, class_names = experiment_json.read(tmp_path)
+    experiment_json.claim(tmp_path, config, class_names, stored["images"])
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "error"),
+    [
+        ("optim", "clip_norm", 1.0, "x/experiment.json: optim.clip_norm must be None, which is all that is left"),
+        ("roi_targets", "add_ground_truth", False, "model.roi_targets.add_ground_truth must be True, which is all"),
+    ],
+)
+def test_options_that_are_gone_are_refused(section, field, value, error):
+    stored = json.loads((GOLDEN / FILES[0]).read_text())
+    where = stored["config"]["optim"] if section == "optim" else stored["config"]["model"]["roi_targets"]
+    where[field] = value
+    with pytest.raises(InputError, match=error):
+        translate(stored, pathlib.Path("x/experiment.json"))
+
+
+def test_the_present_format_is_left_alone_and_a_later_one_refused(tmp_path):
+    config = faster_devkit.get_config().to_dict()
+    experiment_json.claim(tmp_path, config, ("a",), "images")
+    written = json.loads((tmp_path / "experiment.json").read_text())
+    assert written["format"] == FORMAT
+    assert translate(copy.deepcopy(written), tmp_path) == written
+    (tmp_path / "experiment.json").write_text(json.dumps(written | {"format": FORMAT + 1}))
+    with pytest.raises(InputError, match="must have format 1 or 2, got 3, which a later version wrote; use that vers"):
+        experiment_json.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"config": {}}', '{"config": 3, "class_names": []}'])
+def test_other_json_is_refused(content, tmp_path):
+    (tmp_path / "experiment.json").write_text(content)
+    with pytest.raises(InputError, match="experiment.json is not what train.py wrote .*; restore it"):
+        experiment_json.read(tmp_path)

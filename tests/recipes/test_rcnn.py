@@ -1,0 +1,184 @@
+"""R-CNN through the scripts: its stages, a kill while features are written, SVMs against the softmax, a photo."""
+
+import json
+import shutil
+import signal
+import types
+
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.config import experiment_json
+from jaxdet.config.parse import parse
+from jaxdet.inputs import open_dataset
+from jaxdet.load import restore
+from jaxdet.models.rcnn import rcnn
+from jaxdet.recipes import rcnn as recipe
+from jaxdet.training.restore import restore_params
+from jaxdet.training.state import flatten
+from tests.scripts import TINY_PHOTOS, TINY_SEARCH
+
+RCNN = (
+    "--config=configs/rcnn_devkit.py",
+    *TINY_PHOTOS,
+    *TINY_SEARCH,
+    "--config.net.backbone=alexnet",
+    "--config.head.roi_targets.batch_size=4",
+    "--config.head.chunk=5",
+    "--config.training.batch_size=2",
+    "--config.training.steps=2",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(scripts, tmp_path_factory):
+    """The workdir of a run without interruption and what was printed."""
+    workdir = tmp_path_factory.mktemp("rcnn")
+    code, printed = scripts.run("train.py", f"--workdir={workdir}", *RCNN, *scripts.photos())
+    assert code == 0, printed
+    return workdir, printed
+
+
+def test_svms_and_regressors_end_beside_the_fine_tuned_net(finished):
+    workdir, printed = finished
+    params = restore_params(workdir)
+    fine_tuned = restore_params(workdir / "stages/1_fine_tuning")
+    assert params.keys() - fine_tuned.keys() == {"svm", "bbox_ridge"}
+    for path, leaf in flatten(fine_tuned).items():
+        np.testing.assert_array_equal(flatten(params)[path], leaf)
+    assert params["svm"]["kernel"].shape == (16, 3)
+    assert params["bbox_ridge"]["kernel"].shape == (3, 6 * 6 * 16, 4)
+    assert np.abs(params["svm"]["kernel"][:, [0, 2]]).max(axis=0).all()
+    assert "ghost has no SVM and will not be detected: 0 positives" in printed  # only test has ghosts
+    assert "ghost has no box regressor" in printed
+    for shown in ("1_fine_tuning 2/2", "2_features 5/5", "3_svms 5/5", "4_bbox_ridge 3/3"):
+        assert shown in printed
+
+
+def test_a_kill_while_features_are_written_resumes_with_the_same_result(scripts, finished, tmp_path):
+    command = "train.py", f"--workdir={tmp_path}", *RCNN, *scripts.photos()
+    stored = tmp_path / "stages/2_features/images.bin"
+    run = scripts.start(*command)
+    run.wait_until(lambda: stored.exists() and stored.stat().st_size)
+    run.kill(signal.SIGKILL)
+    assert run.end()[0] == -signal.SIGKILL
+    assert not (tmp_path / "checkpoints").exists()
+    code, printed = scripts.run(*command)
+    assert code == 0, printed
+    assert "1_fine_tuning: finished before, at step 2" in printed
+    got, expected = (flatten(restore_params(workdir)) for workdir in (tmp_path, finished[0]))
+    assert got.keys() == expected.keys()
+    for path, leaf in expected.items():
+        np.testing.assert_array_equal(got[path], leaf)
+
+
+def test_a_class_without_svm_is_never_detected(scripts, finished):
+    workdir = finished[0]
+    code, printed = scripts.run("evaluate.py", f"--workdir={workdir}")
+    assert code == 0, printed
+    metrics = json.loads((workdir / "evaluation/test/metrics.json").read_text())
+    ghost, others = metrics["classes"]["ghost"], [metrics["classes"][name] for name in ("bar", "square")]
+    assert ghost["detections"] == 0 and all(row["detections"] > 0 for row in others)
+    assert ghost["objects"] == 2  # so its average precision is defined: 0, which counts in the mean
+    for metric in ("voc07@0.5", "voc10@0.5", "voc10@0.75"):
+        assert ghost[metric] == 0
+        assert metrics["mAP"][metric] == pytest.approx(sum(row[metric] for row in others) / 3)
+    assert "Proposals: recall_0.5" in printed
+
+
+def test_scoring_can_be_changed_and_is_reported(scripts, finished):
+    changes = "--config.linear.bbox_regression=False", "--config.head.scoring=softmax"
+    code, printed = scripts.run("evaluate.py", f"--workdir={finished[0]}", *changes)
+    assert code == 0, printed
+    differences = [
+        "config.head.scoring is 'svm' there and 'softmax' here",
+        "config.linear.bbox_regression is True there and False here",
+    ]
+    assert f"differs from training: {'; '.join(differences)}" in printed
+    metrics = json.loads((finished[0] / "evaluation/test/metrics.json").read_text())
+    assert metrics["not_as_trained"] == differences and metrics["classes"]["bar"]["detections"] > 0
+
+
+def test_softmax_and_plain_boxes_replace_the_fitted_parts(finished):
+    config, class_names = experiment_json.read(finished[0])
+    config["head"]["scoring"], config["linear"]["bbox_regression"] = "softmax", False
+    _, params = restore(finished[0], parse(config), class_names)
+    assert "bbox_ridge" not in params and "cls_score" in params
+
+
+def test_missing_box_regressors_are_an_error(finished):
+    config, class_names = experiment_json.read(finished[0])
+    with pytest.raises(InputError, match="it has no box regressors; pass --config.linear.bbox_regression=False"):
+        restore(finished[0] / "stages/1_fine_tuning", parse(config), class_names)
+
+
+@pytest.fixture
+def again(finished, tmp_path, monkeypatch):
+    """Trains once more in a copy of the finished stages, with the fine-tuned parameters given and nothing fitted."""
+    shutil.copytree(finished[0] / "stages", tmp_path / "stages")
+    experiment = parse(experiment_json.read(finished[0])[0])
+    training = recipe.RcnnTraining(experiment, tmp_path, open_dataset(experiment, "train"), None)
+
+    def fit(*_, **__):
+        raise AssertionError("fitted again")
+
+    def train(params):
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "_fine_tune", lambda *_: dict(params))
+            patch.setattr(recipe, "fit_svms", fit)
+            patch.setattr(recipe, "fit_bbox_ridge", fit)
+            training.run()
+
+    return train
+
+
+def test_finished_stages_are_only_read(again, finished, tmp_path):
+    again(restore_params(finished[0] / "stages/1_fine_tuning"))
+    got, expected = (flatten(restore_params(workdir)) for workdir in (tmp_path, finished[0]))
+    assert got.keys() == expected.keys()
+    for path, leaf in expected.items():
+        np.testing.assert_array_equal(got[path], leaf)
+
+
+def test_stages_of_another_net_are_refused(again, finished, tmp_path):
+    params = restore_params(finished[0] / "stages/1_fine_tuning")
+    params["fc7"]["bias"] = params["fc7"]["bias"] + np.float32(1e-6)
+    for name in ("3_svms", "4_bbox_ridge", "2_features"):
+        with pytest.raises(InputError, match=f"{name} is of other data or parameters: params must be '.*; delete it"):
+            again(params)
+        shutil.rmtree(tmp_path / "stages" / name)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_fit_is_saved(tmp_path):
+    fits = []
+
+    def fit():
+        fits.append(1)
+        return {"bias": np.float32([len(fits)])}
+
+    for _ in range(2):
+        np.testing.assert_array_equal(recipe._load_or_fit(tmp_path / "a.npz", fit)["bias"], np.float32([1]))
+    assert len(fits) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"chunk": 0}, "head.chunk must be at least 1, got 0"),
+        ({"context": 114}, "head.context must be in 0..113 pixels for this net, got 114"),
+        ({"context": -1}, "head.context must be in 0..113 pixels for this net, got -1"),
+    ],
+)
+def test_a_context_or_chunk_that_leaves_nothing_is_refused_at_once(wrong, said):
+    with pytest.raises(InputError, match=said):
+        rcnn(types.SimpleNamespace(input_size=227), roi_targets={}, detections={}, **wrong)
+
+
+def test_a_photo_is_searched_and_scored_by_margins(scripts, finished, tmp_path):
+    photo = scripts.folder / "photos/JPEGImages/train0.png"
+    code, printed = scripts.run("predict.py", f"--workdir={finished[0]}", str(photo), f"--output={tmp_path}")
+    assert code == 0, printed
+    (detections,) = json.loads((tmp_path / "detections.json").read_text()).values()
+    assert detections and all(row["class"] != "ghost" and row["score"] >= 0 for row in detections)  # 0 is an SVM's edge

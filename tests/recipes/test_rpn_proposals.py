@@ -1,0 +1,114 @@
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import faster_devkit
+from jaxdet.checks import InputError
+from jaxdet.config.parse import parse
+from jaxdet.models.detector import Detector
+from jaxdet.proposals.file import parts_folder
+from jaxdet.recipes import rpn_proposals as module
+from jaxdet.recipes.rpn_proposals import rpn_proposals
+from jaxdet.types import Detections, Record
+
+SIZES = [(32, 32), (16, 32), (32, 16), (32, 32), (32, 16), (32, 32), (32, 16)]  # of two buckets, in turns
+PARAMS = {"rpn_conv": {"kernel": np.full((2, 2), 0.5, np.float32)}}
+
+
+def _experiment():
+    config = faster_devkit.get_config()
+    config.input.update({"short_side": 16, "long_side": 32, "max_gt": 1, "workers": 2})
+    config.training.steps = 7
+    return parse(config.to_dict())
+
+
+EXPERIMENT = _experiment()
+
+
+def predict(params, batch):
+    """Image i, of the shade i, gets i % 4 boxes that tell it and its width; so does every row that only fills up."""
+    i = batch.image[:, 0, 0, 0].astype(jnp.float32)
+    width, total = batch.image_size[:, 1] / batch.scale, jnp.full_like(i, params["rpn_conv"]["kernel"].sum())
+    rank = jnp.arange(3, dtype=jnp.float32)
+    boxes = jnp.stack([i, jnp.zeros_like(i), width, total], axis=-1)[:, None] + rank[None, :, None]
+    valid = rank[None] < (i % 4)[:, None]
+    return Detections(boxes, rank[None].repeat(len(i), 0), valid.astype(jnp.int32), valid)
+
+
+def expected(i):
+    height, width = SIZES[i]
+    return np.array([i, 0, width, 2], np.float32) + np.arange(i % 4, dtype=np.float32)[:, None]
+
+
+RPN = Detector(init=None, loss=None, predict=predict)
+
+
+class Photos:
+    """Seven images, each of its own shade; reading image `broken` fails, as at a kill."""
+
+    fingerprint, image_sizes, class_names = "ab12", np.array(SIZES, np.int32), ("a",)
+    names, object_counts = [str(i) for i in range(len(SIZES))], np.zeros(len(SIZES), np.int32)
+
+    def __init__(self, broken=None):
+        self.broken, self.read = broken, []
+
+    def __len__(self):
+        return len(SIZES)
+
+    def __getitem__(self, i):
+        if i == self.broken:
+            raise KeyboardInterrupt
+        self.read.append(i)
+        nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int32), np.zeros(0, bool)
+        return Record(str(i), *nothing, image=np.full((*SIZES[i], 3), i, np.uint8))
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 1)  # chunks of two images
+    return tmp_path / "1_rpn" / "proposals_train.npz"
+
+
+def assert_whole(table):
+    assert len(table) == len(SIZES)
+    for i, boxes in enumerate(table):
+        np.testing.assert_array_equal(boxes, expected(i))
+
+
+def test_every_image_has_its_proposals_in_the_order_of_the_split(path, caplog):
+    caplog.set_level("INFO")
+    photos = Photos()
+    assert_whole(rpn_proposals(EXPERIMENT, RPN, PARAMS, photos, path))
+    assert set(photos.read) == set(range(7))
+    assert "1_rpn proposals_train 4/7" in caplog.messages and "1_rpn proposals_train 7/7" in caplog.messages
+    photos.read.clear()
+    assert_whole(rpn_proposals(EXPERIMENT, RPN, PARAMS, photos, path))
+    assert not photos.read
+    with np.load(path) as file:
+        key = json.loads(str(file["key"]))
+    assert key["method"] == "rpn" and key["steps"] == 7
+    assert key["limits"] == {"pre_nms_top_n": 2000, "post_nms_top_n": 1000, "nms_iou": 0.7}
+
+
+def test_a_kill_resumes_in_its_chunk(path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        rpn_proposals(EXPERIMENT, RPN, PARAMS, Photos(broken=5), path)
+    assert (parts_folder(path) / "counts").stat().st_size == 4 * 8 and not path.exists()
+    with (parts_folder(path) / "counts").open("r+b") as file:
+        file.truncate(3 * 8)  # the kill came between two images of a chunk
+    photos = Photos()
+    assert_whole(rpn_proposals(EXPERIMENT, RPN, PARAMS, photos, path))
+    assert set(photos.read) == {2, 3, 4, 5, 6}
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_proposals_of_other_parameters_are_refused(path):
+    other = {"rpn_conv": {"kernel": PARAMS["rpn_conv"]["kernel"] + np.float32(1e-6)}}
+    with pytest.raises(KeyboardInterrupt):
+        rpn_proposals(EXPERIMENT, RPN, PARAMS, Photos(broken=5), path)
+    for _ in range(2):  # unfinished, then whole
+        with pytest.raises(InputError, match="of other data or parameters: params must be '.*', got '.*'; delete it"):
+            rpn_proposals(EXPERIMENT, RPN, other, Photos(), path)
+        rpn_proposals(EXPERIMENT, RPN, PARAMS, Photos(), path)

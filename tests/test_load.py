@@ -1,0 +1,101 @@
+"""The front door: a workdir becomes a function from images to detections."""
+
+import json
+
+import numpy as np
+import pytest
+
+import jaxdet
+from jaxdet.data import image_file
+from tests.scripts import ROOT
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+TALL = np.random.default_rng(1).integers(0, 256, (90, 60, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def detector(trained):
+    return jaxdet.load_detector(trained[0], batch_size=2)
+
+
+def assert_same(detections, others):
+    np.testing.assert_allclose(detections.boxes, others.boxes, atol=1e-3)
+    np.testing.assert_allclose(detections.scores, others.scores, atol=1e-5)
+    np.testing.assert_array_equal(detections.labels, others.labels)
+    assert detections.class_names == others.class_names
+
+
+def test_one_image_gives_boxes_scores_labels_and_names(detector):
+    detections = detector(IMAGE, threshold=0.05)
+    assert isinstance(detections, jaxdet.types.ImageDetections)
+    assert len(detections) > 0 and detections.boxes.shape == (len(detections), 4)
+    assert (detections.boxes >= 0).all() and (detections.boxes <= [90, 60, 90, 60]).all()
+    assert (np.diff(detections.scores) <= 0).all() and detections.scores.min() >= 0.05
+    assert detections.class_names == tuple(detector.class_names[label - 1] for label in detections.labels)
+
+
+def test_a_list_gives_each_image_its_own_whatever_its_bucket(detector):
+    images = [IMAGE, TALL, IMAGE[:, ::-1], IMAGE[:50], TALL]
+    listed = detector(images, threshold=0.05)
+    assert len(listed) == 5
+    for image, detections in zip(images, listed, strict=True):
+        assert_same(detections, detector(image, threshold=0.05))
+    assert detector([]) == []
+
+
+def test_each_bucket_is_compiled_once(trained):
+    detector = jaxdet.load_detector(trained[0], batch_size=2)
+    compiled = []
+    predict = detector._predict
+    detector._predict = lambda params, batch: (compiled.append(batch.image.shape), predict(params, batch))[1]
+    for images in (IMAGE, TALL, [IMAGE, TALL, IMAGE, IMAGE]):
+        detector(images)
+    assert len(compiled) == 5 and len(set(compiled)) == 2
+    assert {shape[0] for shape in compiled} == {2}  # one batch size, so one program per bucket
+
+
+def test_the_default_threshold_and_the_last_checkpoint(trained):
+    last = jaxdet.load_detector(trained[0], "last")
+    assert last.default_threshold == 0.5
+    assert_same(last(IMAGE), last(IMAGE, threshold=0.5))
+    folder = max((trained[0] / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    assert_same(jaxdet.load_detector(folder)(IMAGE, threshold=0.05), last(IMAGE, threshold=0.05))
+
+
+def test_it_detects_what_predict_detects(scripts, trained, tmp_path):
+    code, printed = scripts.run("evaluate.py", f"--workdir={trained[0]}")
+    assert code == 0, printed
+    photo = next((ROOT / "docs").glob("*.jpg"))
+    flags = f"--workdir={trained[0]}", f"--output={tmp_path}", "--threshold=0.05"
+    code, printed = scripts.run("predict.py", *flags, str(photo))
+    assert code == 0, printed
+    (listed,) = json.loads((tmp_path / "detections.json").read_text()).values()
+    image = image_file.decode(photo, name=photo.name)
+    detections = jaxdet.load_detector(trained[0])(image, threshold=0.05)
+    assert [row["class"] for row in listed] == list(detections.class_names)
+    np.testing.assert_allclose([row["box"] for row in listed], detections.boxes, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "image", [IMAGE.astype(np.float32), IMAGE[..., 0], np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_an_array_that_is_no_image_is_refused(detector, image):
+    with pytest.raises(jaxdet.InputError, match=r"detector: an image must be u8\[H,W,3\] RGB, got .*; convert it"):
+        detector([image])
+
+
+def test_mistakes_are_named(trained, tmp_path):
+    with pytest.raises(jaxdet.InputError, match="there is no folder .*nowhere; give one that train.py wrote"):
+        jaxdet.load_detector(tmp_path / "nowhere")
+    with pytest.raises(jaxdet.InputError, match="checkpoint must be one of best, last, got 'newest'"):
+        jaxdet.load_detector(trained[0], "newest")
+    with pytest.raises(jaxdet.InputError, match="batch_size must be at least 1, got 0"):
+        jaxdet.load_detector(trained[0], batch_size=0)
+
+
+def test_public_names_are_there():
+    for name in jaxdet.__all__:
+        assert getattr(jaxdet, name) is not None
+    assert callable(jaxdet.ops.nms)
+    with pytest.raises(AttributeError, match="module 'jaxdet' has no attribute 'nothing'"):
+        jaxdet.nothing  # noqa: B018
