@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from jaxdet import workdir as experiment_json
 from jaxdet.checks import InputError, nearest
+from jaxdet.config import experiment_json
 
 PACKAGE = Path(__file__).parents[1]
 # An installed package has its configs inside, a clone beside it.
