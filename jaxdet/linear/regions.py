@@ -1,4 +1,4 @@
-"""What is known of the regions of one image that R-CNN's linear stage learns from: their classes and overlaps."""
+"""The labelled regions of an image, from which R-CNN's SVMs and box regressors are trained."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import numpy as np
 from jaxdet.ops.boxes_np import box_deltas, box_iou
 from jaxdet.types import Annotation
 
-MIN_IOU = 0.6  # with the best ground truth box of any class: a region of at least this IoU is an example
+MIN_IOU = 0.6  # with the best ground truth box of any class: the least IoU of a region that box regression trains on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,29 +19,26 @@ class Regions:
     overlaps: np.ndarray  # f32[n,K] IoU with the best ground truth box of each class; 0 where there is none
 
 
-def regions_of(record: Annotation, proposals: np.ndarray, *, num_classes: int) -> Regions:
-    """Puts the ground truth of an image before its proposals f32[P,4], both in original pixels.
+def regions_of(annotation: Annotation, proposals: np.ndarray, *, num_classes: int) -> Regions:
+    """Return the ground truth of an image followed by its proposals f32[P,4], both in original pixels.
 
     Difficult objects count like the others, as in the original (roidb_from_voc).
     """
-    boxes = np.concatenate([record.boxes, proposals]).astype(np.float32)
-    labels = np.concatenate([record.labels, np.zeros(len(proposals), np.int32)]).astype(np.int32)
-    iou = box_iou(boxes[:, None], record.boxes[None])  # [n,G]
+    boxes = np.concatenate([annotation.boxes, proposals]).astype(np.float32)
+    labels = np.concatenate([annotation.labels, np.zeros(len(proposals), np.int32)]).astype(np.int32)
+    iou = box_iou(boxes[:, None], annotation.boxes[None])  # [n,G]
     overlaps = np.zeros((len(boxes), num_classes), np.float32)
-    for column, label in zip(iou.T, record.labels, strict=True):
+    for column, label in zip(iou.T, annotation.labels, strict=True):
         np.maximum(overlaps[:, label - 1], column, out=overlaps[:, label - 1])
     return Regions(boxes, labels, overlaps)
 
 
 def box_examples(regions: Regions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The regions near enough to an object to learn its box from (R-CNN, appendix C).
-
-    Args:
-      regions: of one image.
+    """Return the regions close enough to an object to train its box regressor on (R-CNN, appendix C).
 
     Returns:
-      (rows i64[m], labels i32[m] 1..K, deltas f64[m,4]): which regions, the class of their best ground truth box, and
-      (dx, dy, dw, dh) from region to that box, as ops encode gives them. A ground truth box is an example, too.
+      rows i64[m] of the regions, labels i32[m] 1..K of their best ground truth boxes, and deltas f64[m,4] = (dx, dy,
+      dw, dh) from region to that box, as in ops encode. Ground truth boxes are examples, too.
     """
     truth = regions.labels > 0
     iou = box_iou(regions.boxes[:, None], regions.boxes[truth][None])

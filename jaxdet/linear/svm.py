@@ -1,4 +1,4 @@
-"""R-CNN's classifiers: one linear SVM a class, its negatives mined (R-CNN, 2.3 and appendix B; rcnn_train.m)."""
+"""R-CNN's classifiers: one linear SVM per class with hard negative mining (R-CNN, 2.3 and appendix B; rcnn_train.m)."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,17 @@ from jaxdet.io.progress import progress
 from jaxdet.linear.features import mean_norm
 from jaxdet.linear.regions import Regions
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-NORM = 20.0  # the features are scaled to this mean length, which C is meant for
+NORM = 20.0  # the features are scaled to this mean length, for which C is chosen
 C, BIAS, POSITIVE_WEIGHT = 1e-3, 10.0, 2.0
-NEGATIVE_IOU = 0.3  # below it, with the class's own ground truth, a region is a negative
-HARD, EASY = -1.0001, -1.2  # scores above which negatives are added, and below which they are dropped
+NEGATIVE_IOU = 0.3  # a region of lower IoU with the ground truth of the class is a negative
+HARD, EASY = -1.0001, -1.2  # negatives that score above HARD are added, those below EASY are dropped
 RETRAIN_AFTER = 2000  # added negatives
-TOLERANCE = 1e-3  # liblinear's own is 0.1, which ends 0.25 % above the minimum; a third more time
-KEEP_EVERY = 100  # images
-STATE = "kernel", "bias", "learned", "added"  # of a class, beside its negatives
-NEVER = -1e9  # the score of a class that could not be learned, below any threshold
+TOLERANCE = 1e-3  # liblinear's default 0.1 stops 0.25 % above the minimum; this takes a third more time
+SAVE_EVERY = 100  # images
+STATE = "kernel", "bias", "learned", "added"  # attributes of a _ClassSvm that are saved besides its negatives
+NEVER = -1e9  # the score of a class without an SVM, below any threshold
 
 
 def fit_svms(
@@ -33,26 +33,27 @@ def fit_svms(
     draft: Path | None = None,
     name: str = "SVMs",
 ) -> dict[str, np.ndarray]:
-    """Fits a linear SVM for each class in one pass over the images.
+    """Fit a linear SVM per class in one pass over the images.
 
-    Positives are the ground truth boxes. The first image gives all its negatives, every other those that the SVM of the
-    moment scores above -1.0001; after more than 2,000 added ones it is fitted anew and drops those below -1.2. The
-    features stay on disk: memory holds one image's, and one class's examples while it is fitted. With 4,096 features,
-    half of them 0, a thousand examples were measured to take 66 MB: 33 MB in float64, and as much in liblinear, which
-    holds 16 bytes for each that is not 0. There are some thousands.
+    Positives are the ground truth boxes. The first image contributes all its negatives; later images add hard negatives
+    only: those the current SVM scores above -1.0001. After more than 2,000 added negatives the SVM is fitted again, and
+    negatives below -1.2 are dropped. The features stay on disk: memory holds those of one image, and the examples of
+    one class while its SVM is fitted. With 4,096 features, half of them 0, a thousand examples took 66 MB when
+    measured: 33 MB in float64, and as much in liblinear, which holds 16 bytes per feature that is not 0. A class has
+    some thousands.
 
     Args:
       features: [i] -> f32[n,F], fc7 of the regions of image i.
-      regions: [i] -> the regions, in the order of the features. As their overlaps are 0.2 MB an image of VOC, a large
-        split makes them when they are asked for, twice each.
+      regions: [i] -> the regions, in the order of the features. Their overlaps take 0.2 MB per image of VOC; for a
+        large split compute them in __getitem__, which is called twice per image.
       class_names: K of them, for the log.
-      seed: of liblinear and of the regions whose mean length is taken; the same seed, the same SVMs.
-      draft: a file that keeps the pass every 100 images, to go on from there; it is left. None keeps nothing.
-      name: what its progress is called.
+      seed: of liblinear and of the sample that estimates the mean length; the result depends on it alone.
+      draft: resume file, written every 100 images; the caller deletes it. None saves nothing.
+      name: of the progress bar.
 
     Returns:
       {"kernel": f32[F,K], "bias": f32[K]} with the scaling folded in: features @ kernel + bias are the scores. A class
-      without positives or negatives is named in the log; its kernel is 0 and its bias -1e9, so it is never detected.
+      without positives or negatives is logged; its kernel is 0 and its bias -1e9, so it is never detected.
 
     Raises:
       ValueError: features and regions differ in number.
@@ -61,107 +62,116 @@ def fit_svms(
         raise ValueError(f"fit_svms: features must be of {len(regions)} images, got {len(features)}; store them all.")
     scale = NORM / mean_norm(features, seed=seed)
     positives = _positives(regions, len(class_names))
-    miners = [_Miner(each, at, features, scale, seed) for each, at in zip(class_names, positives, strict=True)]
-    first = _go_on(miners, load_arrays(draft)) if draft else 0
+    svms = [_ClassSvm(each, at, features, scale, seed) for each, at in zip(class_names, positives, strict=True)]
+    first = _load_state(svms, load_arrays(draft)) if draft else 0
     for i in progress(range(first, len(features)), name=name, total=len(features), done=first):
-        if draft and i > first and i % KEEP_EVERY == 0:
-            save_arrays(draft, _begun(miners, i))
-        kernel, bias = _stack(miners)
+        if draft and i > first and i % SAVE_EVERY == 0:
+            save_arrays(draft, _state(svms, i))
+
+        # Score the regions with all current SVMs, add the hard negatives of each class.
+        kernel, bias = _stack(svms)
         scores, overlaps = features[i] @ (kernel * np.float32(scale)) + bias, regions[i].overlaps
-        for miner, score, overlap in zip(miners, scores.T, overlaps.T, strict=True):
-            miner.add(i, np.flatnonzero((overlap < NEGATIVE_IOU) & (score > HARD)))
-            if i == 0 or miner.added > RETRAIN_AFTER:
-                miner.fit()
-    for miner in miners:
-        miner.fit()
-        if not miner.learned:
-            logger.warning("%s has no SVM and will not be detected: %s", miner.name, miner.examples())
-    kernel, bias = _stack(miners)
-    never = np.array([not miner.learned for miner in miners])
+        for svm, score, overlap in zip(svms, scores.T, overlaps.T, strict=True):
+            svm.add(i, np.flatnonzero((overlap < NEGATIVE_IOU) & (score > HARD)))
+            if i == 0 or svm.added > RETRAIN_AFTER:
+                svm.fit()
+    for svm in svms:
+        svm.fit()
+        if not svm.learned:
+            log.warning("%s has no SVM and will not be detected: %s", svm.name, svm.examples())
+    kernel, bias = _stack(svms)
+    never = np.array([not svm.learned for svm in svms])
     return {"kernel": kernel * np.float32(scale), "bias": np.where(never, np.float32(NEVER), bias)}
 
 
-def _positives(regions, num_classes):
-    """Where the ground truth of each class is: K arrays i64[n,2] of (image, row)."""
-    found = [[] for _ in range(num_classes)]
+def _positives(regions: Sequence[Regions], num_classes: int) -> list[np.ndarray]:
+    """Return the ground truth of each class as (image, row): K arrays i64[n,2]."""
+    positives: list[list[tuple[int, int]]] = [[] for _ in range(num_classes)]
     for i in range(len(regions)):
         labels = regions[i].labels
         for row in np.flatnonzero(labels):
-            found[labels[row] - 1].append((i, row))
-    return [np.array(at, np.int64).reshape(-1, 2) for at in found]
+            positives[labels[row] - 1].append((i, row))
+    return [np.array(at, np.int64).reshape(-1, 2) for at in positives]
 
 
-def _stack(miners):
-    """Kernel f32[F,K] and bias f32[K] of all SVMs, for scaled features."""
-    kernel = np.stack([miner.kernel for miner in miners], axis=1)
-    return kernel.astype(np.float32), np.array([miner.bias for miner in miners], np.float32)
+class _ClassSvm:
+    """The SVM of one class and the examples it is fitted to, as (image, row)."""
 
-
-def _begun(miners, images: int) -> dict[str, np.ndarray]:
-    """The pass after so many images."""
-    made = {f"negatives{k}": miner.negatives for k, miner in enumerate(miners)}
-    for name in STATE:
-        made[name] = np.array([getattr(miner, name) for miner in miners])
-    return made | {"images": np.array(images)}
-
-
-def _go_on(miners, begun: Mapping[str, np.ndarray]) -> int:
-    """Brings fresh miners to where _begun saw them; returns the image to go on with."""
-    for k, miner in enumerate(miners if begun else ()):
-        miner.negatives = begun[f"negatives{k}"]
-        for name in STATE:
-            setattr(miner, name, begun[name][k])
-    return int(begun.get("images", 0))
-
-
-class _Miner:
-    """The SVM of one class and the examples that it is fitted to, kept as (image, row)."""
-
-    def __init__(self, name, positives, features, scale, seed):
-        self.name, self.added, self.learned = name, 0, False
+    def __init__(self, name: str, positives: np.ndarray, features: Sequence[np.ndarray], scale: float, seed: int):
+        self.name = name
+        self.learned = False  # until the first fit
+        self.added = 0  # negatives since the last fit
+        self.negatives = np.zeros((0, 2), np.int64)
         self._features, self._scale, self._seed = features, scale, seed
-        self._positives, self.negatives = positives, np.zeros((0, 2), np.int64)
+        self._positives = positives
         # Before the first fit every score is 0, so every negative is a hard one.
         self.kernel, self.bias = np.zeros(features[0].shape[1]), 0.0
 
-    def add(self, i, rows):
-        """Takes these rows of image i as negatives."""
+    def add(self, i: int, rows: np.ndarray) -> None:
+        """Add these rows of image i as negatives."""
         if len(self._positives):
-            new = np.stack([np.full(len(rows), i), rows], axis=1)
-            self.negatives = np.concatenate([self.negatives, new])
+            negatives = np.stack([np.full(len(rows), i), rows], axis=1)
+            self.negatives = np.concatenate([self.negatives, negatives])
             self.added += len(rows)
 
-    def fit(self):
-        """Fits the SVM to all examples, then drops the easy negatives."""
-        from sklearn.svm import LinearSVC  # seconds to import, which only this stage should take
+    def fit(self) -> None:
+        """Fit the SVM to all examples, then drop the easy negatives. No-op without positives or negatives."""
+        from sklearn.svm import LinearSVC  # takes seconds to import, and only this stage needs it
 
         if not len(self._positives) or not len(self.negatives):
             return
         count = len(self._positives)
-        examples = np.empty((count + len(self.negatives), len(self.kernel)))  # large: no part of it is copied
+        examples = np.empty((count + len(self.negatives), len(self.kernel)))  # large: avoid copies
         self._gather(self._positives, examples[:count])
         self._gather(self.negatives, examples[count:])
         sign = np.where(np.arange(len(examples)) < count, 1, -1)
         svm = LinearSVC(
             loss="hinge",
-            dual=True,
+            dual=True,  # pyright: ignore[reportArgumentType] (sklearn has no types: guessed from the default)
             C=C,
-            intercept_scaling=BIAS,
+            intercept_scaling=BIAS,  # pyright: ignore[reportArgumentType]
             class_weight={1: POSITIVE_WEIGHT, -1: 1.0},
             random_state=self._seed,
             tol=TOLERANCE,
             max_iter=10_000,
         ).fit(examples, sign)
-        self.kernel, self.bias, self.learned, self.added = svm.coef_[0], svm.intercept_[0], True, 0
+        self.kernel, self.bias = svm.coef_[0], np.ravel(svm.intercept_)[0]
+        self.learned, self.added = True, 0
         self.negatives = self.negatives[examples[count:] @ self.kernel + self.bias >= EASY]
-        logger.info("%s: SVM fitted, %s stay", self.name, self.examples())
+        log.info("%s: SVM fitted, %s remain", self.name, self.examples())
 
-    def examples(self):
+    def examples(self) -> str:
+        """Return the numbers of examples, for the log."""
         return f"{len(self._positives)} positives, {len(self.negatives)} negatives"
 
-    def _gather(self, at, out):
-        """Writes the scaled features of (image, row) pairs, whose images ascend, into f64[n,F]."""
+    def _gather(self, at: np.ndarray, out: np.ndarray) -> None:
+        """Write the scaled features of (image, row) pairs, sorted by image, into f64[n,F]."""
         images, starts = np.unique(at[:, 0], return_index=True)
         for i, part, rows in zip(images, np.split(out, starts[1:]), np.split(at[:, 1], starts[1:]), strict=True):
             part[:] = self._features[i][rows]
         out *= self._scale
+
+
+def _stack(svms: Sequence[_ClassSvm]) -> tuple[np.ndarray, np.ndarray]:
+    """Return kernel f32[F,K] and bias f32[K] of all SVMs, for scaled features."""
+    kernel = np.stack([svm.kernel for svm in svms], axis=1)
+    return kernel.astype(np.float32), np.array([svm.bias for svm in svms], np.float32)
+
+
+def _state(svms: Sequence[_ClassSvm], images: int) -> dict[str, np.ndarray]:
+    """Return the content of the resume file after `images` images."""
+    state = {f"negatives{k}": svm.negatives for k, svm in enumerate(svms)}
+    for name in STATE:
+        state[name] = np.array([getattr(svm, name) for svm in svms])
+    return state | {"images": np.array(images)}
+
+
+def _load_state(svms: Sequence[_ClassSvm], state: Mapping[str, np.ndarray]) -> int:
+    """Restore new SVMs from a resume file, {} if there is none. Returns the number of images done."""
+    if not state:
+        return 0
+    for k, svm in enumerate(svms):
+        svm.negatives = state[f"negatives{k}"]
+        for name in STATE:
+            setattr(svm, name, state[name][k])
+    return int(state["images"])

@@ -16,35 +16,43 @@ def delta_statistics(
     mirrored: bool,
     use_difficult: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the head's deltas are normalised by, class by class, measured over all proposals as Fast R-CNN's code does.
+    """Return the mean and standard deviation by which the head's delta targets are normalised, per class.
 
-    Every proposal of IoU >= positive_iou with its best object counts for that object's class, and every object itself,
-    with deltas of 0. The deltas do not depend on the scale of the image.
+    Measured over all proposals, as in Fast R-CNN's code: every proposal of IoU >= positive_iou with its best object
+    counts for that object's class, and so does every object itself, with deltas of 0. The deltas do not depend on the
+    scale of the image.
 
     Args:
-      images: (annotation, proposals f32[n,4] in its pixels) of each image.
-      mirrored: mirror images are trained on, too: the mean of dx is 0 then.
-      use_difficult: whether difficult objects are learned from.
+      images: (annotation, proposals f32[n,4] in its pixels) per image.
+      num_classes: K, without background.
+      positive_iou: least IoU of a positive proposal.
+      mirrored: training also uses mirrored images, so the mean of dx is 0.
+      use_difficult: include difficult objects.
 
     Returns:
       mean and std f32[K+1,4]; 0 and 1 for the background and for a class without examples. A std below 1e-3, of a class
-      whose deltas are all alike, is 1, or one stray box would count a thousandfold.
+      whose deltas are all alike, is replaced by 1: otherwise a single outlier would count a thousandfold.
     """
     count = np.zeros((num_classes + 1, 1))
     total, squares = np.zeros((2, num_classes + 1, 4))
-    for record, proposals in images:
-        used = use_difficult | ~record.difficult
-        objects, labels = record.boxes[used], record.labels[used]
+    for annotation, proposals in images:
+        used = use_difficult | ~annotation.difficult
+        objects, labels = annotation.boxes[used], annotation.labels[used]
         if not len(objects):
             continue
+
+        # Match proposals and objects to their best object.
         boxes = np.concatenate([proposals, objects])
         iou = box_iou(boxes[:, None], objects[None])
         best = iou.argmax(1)
         positive = iou[np.arange(len(boxes)), best] >= positive_iou
+
+        # Add the deltas of the positives to the sums of their class.
         deltas, classes = box_deltas(boxes[positive], objects[best[positive]]), labels[best[positive]]
         np.add.at(count, classes, 1)
         np.add.at(total, classes, deltas)
         np.add.at(squares, classes, deltas**2)
+
     examples = np.maximum(count, 1)
     mean = total / examples
     if mirrored:

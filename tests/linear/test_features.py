@@ -67,7 +67,10 @@ def test_a_full_disk_keeps_what_was_done(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(InputError, match="got No space left on device; free some space.* 1 images are saved"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(InputError, match="got No space left on device; free some space.* 1 images are saved"),
+    ):
         patch.setattr(features.os, "fsync", full)
         folder.append(image(1))
     check(folder, [image(0)])
@@ -115,12 +118,15 @@ def test_features_of_another_kind_or_width_are_refused(tmp_path):
     assert len(folder) == 0
 
 
-def test_mean_norm():
+def test_mean_norm(monkeypatch):
     rows = [np.float32([[3, 4], [6, 8]]), np.zeros((0, 2), np.float32), np.float32([[0, 15]])]
     assert mean_norm(rows) == pytest.approx(10)
     assert mean_norm([np.linalg.norm(r, axis=1, keepdims=True) for r in rows]) == pytest.approx(10)
     many = [np.random.default_rng(i).uniform(1, 3, (50, 1)) for i in range(30)]
-    some = mean_norm(many, images=20, regions=30)
-    assert some == mean_norm(many, images=20, regions=30) != mean_norm(many)
-    assert some == pytest.approx(2, abs=0.1)
+    everything = mean_norm(many)
+    monkeypatch.setattr(features, "SAMPLED_IMAGES", 20)
+    monkeypatch.setattr(features, "SAMPLED_REGIONS", 30)
+    sample = mean_norm(many)
+    assert sample == mean_norm(many) != everything
+    assert sample == pytest.approx(2, abs=0.1)
     assert mean_norm([np.zeros((2, 2), np.float32)]) == 1 and mean_norm([]) == 1

@@ -86,7 +86,7 @@ def test_is_repeatable_and_the_seed_is_all_that_is_random():
 
 def miner_of(features, known):
     positives = svm._positives(known, 2)[0]
-    return svm._Miner("A", positives, features, 20 / np.linalg.norm(np.concatenate(features), axis=1).mean(), 0)
+    return svm._ClassSvm("A", positives, features, 20 / np.linalg.norm(np.concatenate(features), axis=1).mean(), 0)
 
 
 def test_easy_negatives_are_dropped_and_hard_ones_stay():
@@ -104,11 +104,13 @@ def test_easy_negatives_are_dropped_and_hard_ones_stay():
 def test_only_hard_regions_far_from_the_object_are_added(monkeypatch):
     features, known = scene(images=2)
     added = []
-    add = svm._Miner.add
-    monkeypatch.setattr(svm._Miner, "add", lambda self, i, rows: (added.append((self, i, rows)), add(self, i, rows)))
+    add = svm._ClassSvm.add
+    monkeypatch.setattr(svm._ClassSvm, "add", lambda self, i, rows: (added.append((self, i, rows)), add(self, i, rows)))
     fits = []
-    fit = svm._Miner.fit
-    monkeypatch.setattr(svm._Miner, "fit", lambda self: (fit(self), fits.append((self.name, self.kernel, self.bias))))
+    fit = svm._ClassSvm.fit
+    monkeypatch.setattr(
+        svm._ClassSvm, "fit", lambda self: (fit(self), fits.append((self.name, self.kernel, self.bias)))
+    )
     fit_svms(features, known, class_names="AB")
     (_, _, first), (miner, image, later) = (call for call in added if call[0].name == "A")
     np.testing.assert_array_equal(first, [2, 3, *range(8, 44)])  # all but class 1 and what overlaps it by 0.4
@@ -122,8 +124,8 @@ def test_only_hard_regions_far_from_the_object_are_added(monkeypatch):
 def test_it_is_fitted_anew_after_more_than_so_many_negatives(monkeypatch):
     features, known = scene(images=6, planted=3)
     fits = []
-    fit = svm._Miner.fit
-    monkeypatch.setattr(svm._Miner, "fit", lambda self: (fits.append((self.name, self.added)), fit(self)))
+    fit = svm._ClassSvm.fit
+    monkeypatch.setattr(svm._ClassSvm, "fit", lambda self: (fits.append((self.name, self.added)), fit(self)))
     monkeypatch.setattr(svm, "RETRAIN_AFTER", 10)
     fit_svms(features, known, class_names="AB")
     mine = [added for name, added in fits if name == "A"]
@@ -132,7 +134,7 @@ def test_it_is_fitted_anew_after_more_than_so_many_negatives(monkeypatch):
 
 def test_killed_in_the_middle_it_goes_on_there_and_ends_the_same(monkeypatch, tmp_path):
     features, known = scene(images=7, planted=5)
-    monkeypatch.setattr(svm, "KEEP_EVERY", 4)
+    monkeypatch.setattr(svm, "SAVE_EVERY", 4)
     monkeypatch.setattr(svm, "RETRAIN_AFTER", 10)
     whole = fit_svms(features, known, class_names="AB")
 
@@ -144,8 +146,8 @@ def test_killed_in_the_middle_it_goes_on_there_and_ends_the_same(monkeypatch, tm
         dying.setattr(svm, "save_arrays", save_and_die)
         fit_svms(features, known, class_names="AB", draft=tmp_path / "begun.npz")
     images = []
-    add = svm._Miner.add
-    monkeypatch.setattr(svm._Miner, "add", lambda self, i, rows: (images.append(i), add(self, i, rows)))
+    add = svm._ClassSvm.add
+    monkeypatch.setattr(svm._ClassSvm, "add", lambda self, i, rows: (images.append(i), add(self, i, rows)))
     again = fit_svms(features, known, class_names="AB", draft=tmp_path / "begun.npz")
     assert sorted(set(images)) == [4, 5, 6]
     for name, array in whole.items():

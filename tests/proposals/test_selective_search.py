@@ -70,7 +70,7 @@ def test_what_the_platform_lacks_is_named(monkeypatch):
         raise TypeError("argument of type 'NoneType' is not iterable")
 
     monkeypatch.setattr(module.ctypes, "CDLL", windows)
-    with pytest.raises(InputError, match="srand must be reachable.*search on Linux or macOS"):
+    with pytest.raises(InputError, match="srand must be callable.*search on Linux or macOS"):
         selective_search(picture())
     monkeypatch.delattr(cv2, "ximgproc")
     with pytest.raises(InputError, match="must have its contrib modules.*install opencv-contrib-python-headless"):
