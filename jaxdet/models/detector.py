@@ -1,4 +1,4 @@
-"""What every system of the family is to the rest of the code: three pure functions."""
+"""The Detector interface that every system of the family implements: init, loss, predict."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,10 +11,11 @@ from jaxdet.types import Batch, Detections, Metrics, Params
 
 @dataclasses.dataclass(frozen=True)
 class Detector:
-    """init(key) -> params; loss(params, batch, key) -> (f32[], metrics); predict(params, batch) -> Detections.
+    """Three pure functions, all of which may be jitted.
 
-    All three are pure and may be jitted. `loss` is the mean over the batch's images; `key` is the key of the optimiser
-    step. `predict` returns Detections with a leading batch axis, boxes in the pixels of the original images.
+    init(key) -> params
+    loss(params, batch, key) -> (f32[], metrics): the mean over the batch's images; `key` is that of the optimiser step
+    predict(params, batch) -> Detections with a leading batch axis, boxes in pixels of the original images
     """
 
     init: Callable[[jax.Array], Params]
@@ -22,12 +23,16 @@ class Detector:
     predict: Callable[[Params, Batch], Detections]
 
 
-def keys_of(key: jax.Array, batch: Batch) -> jax.Array:
-    """Three keys an image [B,3], for anchors, RoIs and dropout: they depend on step and image, not on the batch."""
+def per_image_keys(key: jax.Array, batch: Batch) -> jax.Array:
+    """Return three keys per image, [B,3]; they depend on the step's key and the image's id, not on the batch.
+
+    The first is for sampling anchors (R-CNN, which has none: for mirroring crops), the second for sampling RoIs, the
+    third for dropout.
+    """
     return jax.vmap(lambda image: jax.random.split(jax.random.fold_in(key, image), 3))(batch.image_id)
 
 
 def image_mean(losses: jax.Array, batch: Batch) -> jax.Array:
-    """The mean of losses f32[B] over the valid images."""
+    """Return the mean f32[] of losses f32[B] over the valid images; 0 where none is valid."""
     valid = batch.image_valid.astype(jnp.float32)
     return jnp.sum(losses * valid) / jnp.maximum(jnp.sum(valid), 1.0)

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxdet.checks import InputError, bind, nearest
-from jaxdet.models.detector import Detector, image_mean, keys_of
+from jaxdet.checks import InputError, at_least, bind, one_of
+from jaxdet.models.detector import Detector, image_mean, per_image_keys
 from jaxdet.nets.crop_net import CropNet
 from jaxdet.ops import targets
 from jaxdet.ops.detect import detect
@@ -53,19 +53,17 @@ def rcnn(
     Raises InputError for an argument that an op does not know and for a context or chunk that leaves nothing; so does
     `predict` where the SVMs are missing, and both functions where the batch has no slots for proposals.
     """
-    if scoring not in SCORINGS:
-        raise InputError(f"scoring: no {scoring!r}; {nearest(scoring, SCORINGS)}")
-    if chunk < 1:
-        raise InputError(f"model.chunk must be at least 1, got {chunk}; 64 is usual.")
+    one_of("head.scoring", scoring, SCORINGS)
+    at_least("head.chunk", chunk, 1, "64 is usual")
     if not 0 <= 2 * context < net.input_size:
         most = (net.input_size - 1) // 2
-        raise InputError(f"model.context must be in 0..{most} pixels for this net, got {context}; 16 is the paper's.")
-    assign_rois = bind(targets.roi_targets, roi_targets, section="roi_targets", delta_std=(1.0, 1.0, 1.0, 1.0))
-    detect_boxes = bind(detect, detections, section="detections")
+        raise InputError(f"head.context must be in 0..{most} pixels for this net, got {context}; 16 is the paper's.")
+    assign_rois = bind(targets.roi_targets, roi_targets, section="head.roi_targets", delta_std=(1.0, 1.0, 1.0, 1.0))
+    detect_boxes = bind(detect, detections, section="head.detections")
 
     def loss(params, batch, key):
         _check_proposals(batch)
-        mirror_keys, roi_keys, dropout_keys = jnp.moveaxis(keys_of(key, batch), 1, 0)
+        mirror_keys, roi_keys, dropout_keys = jnp.moveaxis(per_image_keys(key, batch), 1, 0)
 
         def crops_of(roi_key, mirror_key, image, image_size, boxes, valid, gt_boxes, gt_labels, gt_valid):
             proposals = Proposals(boxes=boxes, scores=jnp.zeros(boxes.shape[:1]), valid=valid)
@@ -75,7 +73,7 @@ def rcnn(
             return jnp.where(mirrored[:, None, None, None], crops[:, :, ::-1], crops), rois
 
         crops, rois = jax.vmap(crops_of)(
-            roi_keys, mirror_keys, net.normalise(batch.image), batch.image_size,
+            roi_keys, mirror_keys, net.preprocess(batch.image), batch.image_size,
             batch.proposals, batch.proposals_valid, batch.gt_boxes, batch.gt_labels, batch.gt_valid,
         )  # fmt: skip
         pool5 = _unflatten(net.conv(params, _flatten(crops)), like=crops)
@@ -128,7 +126,7 @@ def _over_crops(net, params, batch, boxes, valid, read, *, context, chunk):
         x = jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2))
         return jnp.swapaxes(x.reshape(images, -1, chunk, *x.shape[2:]), 0, 1)
 
-    normalised = net.normalise(batch.image)
+    normalised = net.preprocess(batch.image)
 
     def run(boxes):
         crops = jax.vmap(lambda *a: warp(*a, size=net.input_size, context=context))(normalised, batch.image_size, boxes)

@@ -1,7 +1,7 @@
-"""The region proposal network (Faster R-CNN, section 3.1) as functions over a batch: what it says, proposes and learns.
+"""The region proposal network (Faster R-CNN, section 3.1) as functions over a batch: outputs, losses and proposals.
 
-faster_rcnn composes them with the detection head; `rpn_detector` is the network alone, as steps 1 and 3 of the paper's
-4-step training train it.
+faster_rcnn adds the detection head; `rpn_detector` is the network alone, as steps 1 and 3 of the paper's 4-step
+training train it.
 """
 
 import dataclasses
@@ -13,34 +13,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdet.checks import InputError, bind, nearest
-from jaxdet.models.detector import Detector, image_mean, keys_of
+from jaxdet.checks import bind, one_of
+from jaxdet.models.detector import Detector, image_mean, per_image_keys
 from jaxdet.nets.region_net import RegionNet
-from jaxdet.ops import targets
+from jaxdet.ops import targets as op_targets
 from jaxdet.ops.anchors import anchor_valid, grid_anchors
 from jaxdet.ops.boxes import inside
 from jaxdet.ops.losses import rpn_loss
-from jaxdet.types import Batch, Detections, Proposals
+from jaxdet.ops.propose import propose
+from jaxdet.types import Batch, Detections, Metrics, Params, Proposals
 
-NORMALISERS = ("sampled", "locations")
-
-
-@dataclasses.dataclass(frozen=True)
-class Rpn:
-    """Pure functions over the batch axis; `Output` is what the network says of every anchor.
-
-    output(params, features [B,h,w,C], size i32[B,2]) -> Output
-    propose(output, batch, best) -> Proposals [B,P]; best is ops propose with its limits bound
-    losses(output, batch, keys [B]) -> objectness loss f32[B], box loss f32[B]
-    """
-
-    output: Callable
-    propose: Callable
-    losses: Callable
+BOX_NORMALISERS = ("sampled", "locations")
 
 
 @dataclasses.dataclass(frozen=True)
-class Output:
+class RpnOutput:
+    """Predictions for every anchor of a batch."""
+
     logits: jax.Array  # f32[B,N,2] (background, object)
     deltas: jax.Array  # f32[B,N,4]
     anchors: jax.Array  # f32[N,4]
@@ -48,73 +37,126 @@ class Output:
     size: jax.Array  # i32[B,2] cells of the feature map that lie on the image
 
 
+@dataclasses.dataclass(frozen=True)
+class Rpn:
+    """Pure functions over the batch axis.
+
+    output(params, features [B,h,w,C], size i32[B,2]) -> RpnOutput
+    losses(output, batch, keys [B]) -> objectness loss f32[B], box loss f32[B]
+    propose_train(output, batch) -> Proposals [B,P], the RoIs to sample from in training
+    propose_test(output, batch) -> Proposals [B,P], the RoIs to detect in
+    """
+
+    output: Callable[[Params, jax.Array, jax.Array], RpnOutput]
+    losses: Callable[[RpnOutput, Batch, jax.Array], tuple[jax.Array, jax.Array]]
+    propose_train: Callable[[RpnOutput, Batch], Proposals]
+    propose_test: Callable[[RpnOutput, Batch], Proposals]
+
+
 def region_proposal_network(
     net: RegionNet,
     base_anchors: np.ndarray,
     *,
-    rpn_targets: Mapping[str, Any],
-    min_proposal_size: float,
-    rpn_sigma: float,
-    rpn_box_weight: float,
-    rpn_box_normaliser: str,
-    cross_boundary_anchors: bool,
+    targets: Mapping[str, Any],
+    train_proposals: Mapping[str, Any],
+    test_proposals: Mapping[str, Any],
+    min_size: float = 16.0,
+    sigma: float = 3.0,
+    box_weight: float = 1.0,
+    box_normaliser: str = "sampled",
+    cross_boundary_anchors: bool = False,
+    max_log_scale: float | None = None,
 ) -> Rpn:
-    """The network's functions; the arguments are those of faster_rcnn.
+    """Return the network's functions.
 
-    Raises InputError for an argument that an op does not know.
+    Args:
+      net: its `rpn` gives the logits and deltas.
+      base_anchors: f32[A,4] the anchors of the cell at the origin.
+      targets: keyword arguments of ops rpn_targets.
+      train_proposals: keyword arguments of ops propose in training.
+      test_proposals: keyword arguments of ops propose in detection.
+      min_size: boxes with a shorter side are not proposed, in pixels of the original image.
+      sigma: smooth L1 turns linear at 1 / sigma^2.
+      box_weight: see ops rpn_loss; 1 with 'sampled' (py-faster-rcnn) or 10 with 'locations' (the paper).
+      box_normaliser: 'sampled' or 'locations', see ops rpn_loss.
+      cross_boundary_anchors: train on anchors that cross the image's border; the paper ignores them (3.3).
+      max_log_scale: upper limit of dw and dh when boxes are decoded; None as in the paper.
+
+    Raises:
+      InputError: an argument that an op does not take, or another box_normaliser.
+      ValueError: the net has no region proposal network.
     """
-    if rpn_box_normaliser not in NORMALISERS:
-        raise InputError(f"rpn_box_normaliser: no {rpn_box_normaliser!r}; {nearest(rpn_box_normaliser, NORMALISERS)}")
-    assign = bind(targets.rpn_targets, rpn_targets, section="rpn_targets")
-    loss = functools.partial(rpn_loss, sigma=rpn_sigma, box_weight=rpn_box_weight, box_normaliser=rpn_box_normaliser)
+    one_of("rpn.box_normaliser", box_normaliser, BOX_NORMALISERS)
+    head = net.rpn
+    if head is None:
+        raise ValueError("region_proposal_network: net must have an RPN, got num_anchors=0; pass len(base_anchors).")
+    assign = bind(op_targets.rpn_targets, targets, section="rpn.targets")
+    loss = functools.partial(rpn_loss, sigma=sigma, box_weight=box_weight, box_normaliser=box_normaliser)
+    limits = {"max_log_scale": max_log_scale}
+    train_propose = bind(propose, train_proposals, section="rpn.train_proposals", **limits)
+    test_propose = bind(propose, test_proposals, section="rpn.test_proposals", **limits)
 
-    def output(params, features, size):
-        logits, deltas = net.rpn(params, features)
-        grid = features.shape[1:3]
+    def output(params: Params, features: jax.Array, size: jax.Array) -> RpnOutput:
+        logits, deltas = head(params, features)
+        grid = features.shape[1], features.shape[2]
         anchors = jnp.asarray(grid_anchors(base_anchors, grid, stride=net.stride))
         valid = jax.vmap(lambda s: anchor_valid(grid, s, num_anchors=len(base_anchors)))(size)
-        return Output(logits, deltas, anchors, valid, size)
+        return RpnOutput(logits, deltas, anchors, valid, size)
 
-    def propose(out: Output, batch: Batch, best: Callable) -> Proposals:
-        def of_one(logits, deltas, valid, size, scale):
-            return best(logits[:, 1] - logits[:, 0], deltas, out.anchors, valid, size, min_proposal_size * scale)
+    def losses(output: RpnOutput, batch: Batch, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def image_losses(key, logits, deltas, valid, cells, image_size, gt_boxes, gt_valid):
+            trained = valid if cross_boundary_anchors else valid & inside(output.anchors, image_size)
+            assigned = assign(key, output.anchors, trained, gt_boxes, gt_valid)
+            return loss(logits, deltas, assigned, cells[0] * cells[1])
 
-        return jax.vmap(of_one)(out.logits, out.deltas, out.valid, batch.image_size, batch.scale)
-
-    def losses(out: Output, batch: Batch, keys):
-        def of_one(key, logits, deltas, valid, cells, size, gt_boxes, gt_valid):
-            trained = valid if cross_boundary_anchors else valid & inside(out.anchors, size)
-            return loss(logits, deltas, assign(key, out.anchors, trained, gt_boxes, gt_valid), cells[0] * cells[1])
-
-        return jax.vmap(of_one)(
-            keys, out.logits, out.deltas, out.valid, out.size, batch.image_size, batch.gt_boxes, batch.gt_valid
+        return jax.vmap(image_losses)(
+            keys,
+            output.logits,
+            output.deltas,
+            output.valid,
+            output.size,
+            batch.image_size,
+            batch.gt_boxes,
+            batch.gt_valid,
         )
 
-    return Rpn(output, propose, losses)
+    def propose_with(op: Callable[..., Proposals], output: RpnOutput, batch: Batch) -> Proposals:
+        def image_proposals(logits, deltas, valid, image_size, scale):
+            objectness = logits[:, 1] - logits[:, 0]
+            return op(objectness, deltas, output.anchors, valid, image_size, min_size * scale)
+
+        return jax.vmap(image_proposals)(output.logits, output.deltas, output.valid, batch.image_size, batch.scale)
+
+    return Rpn(
+        output=output,
+        losses=losses,
+        propose_train=functools.partial(propose_with, train_propose),
+        propose_test=functools.partial(propose_with, test_propose),
+    )
 
 
-def rpn_detector(net: RegionNet, rpn: Rpn, best: Callable) -> Detector:
-    """The region proposal network alone.
+def rpn_detector(net: RegionNet, rpn: Rpn) -> Detector:
+    """Return the region proposal network alone, as a detector.
 
-    Its `predict` gives the proposals, chosen by `best` (ops propose with its limits bound), as Detections of label 1
-    ("an object") whose scores are the objectness logits: boxes in original pixels, best first.
+    Its `predict` returns the training proposals as Detections of label 1 ("an object") whose scores are the objectness
+    logits: boxes in original pixels, best first.
     """
 
-    def loss(params, batch, key):
-        features, size = net.features(params, net.normalise(batch.image), batch.image_size)
-        rpn_keys = keys_of(key, batch)[:, 0]  # the same draws as in joint training
+    def loss(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+        features, size = net.features(params, net.preprocess(batch.image), batch.image_size)
+        rpn_keys = per_image_keys(key, batch)[:, 0]  # samples the same anchors as joint training
         objectness, boxes = rpn.losses(rpn.output(params, features, size), batch, rpn_keys)
         metrics = {"objectness_loss": image_mean(objectness, batch), "rpn_box_loss": image_mean(boxes, batch)}
-        return sum(metrics.values()), metrics
+        return sum(metrics.values(), start=jnp.zeros(())), metrics
 
-    def predict(params, batch):
-        features, size = net.features(params, net.normalise(batch.image), batch.image_size)
-        found = rpn.propose(rpn.output(params, features, size), batch, best)
+    def predict(params: Params, batch: Batch) -> Detections:
+        features, size = net.features(params, net.preprocess(batch.image), batch.image_size)
+        proposals = rpn.propose_train(rpn.output(params, features, size), batch)
         return Detections(
-            boxes=found.boxes / batch.scale[:, None, None],
-            scores=found.scores,
-            labels=found.valid.astype(jnp.int32),
-            valid=found.valid & batch.image_valid[:, None],
+            boxes=proposals.boxes / batch.scale[:, None, None],
+            scores=proposals.scores,
+            labels=proposals.valid.astype(jnp.int32),
+            valid=proposals.valid & batch.image_valid[:, None],
         )
 
     return Detector(init=net.init, loss=loss, predict=predict)

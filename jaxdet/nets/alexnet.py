@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdet.nets.layers.conv_relu import conv_relu
-from jaxdet.nets.layers.initializers import first_layer
+from jaxdet.nets.layers.initializers import KernelInit
 from jaxdet.nets.layers.lrn import lrn_across_channels
 from jaxdet.nets.layers.pooling import max_pool_3x3, zero_outside
 
@@ -19,8 +19,9 @@ class AlexNet(nn.Module):
     and the poolings; without it it is the classifier's, which makes 13x13 cells of R-CNN's 227x227 pixels.
     """
 
+    kernel_init: KernelInit
     width: float = 1.0
-    pooling: str = "ceil"
+    pool_rounding: str = "ceil"
     dtype: Any = jnp.float32
     padded: bool = True
 
@@ -36,15 +37,17 @@ class AlexNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, size: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def conv(x, size, channels, kernel, **options):
-            return conv_relu(x, size, self._features(channels), kernel=kernel, dtype=self.dtype, **options)
+        def conv(x, size, channels, kernel, *, kernel_init=self.kernel_init.after_relu, **options):
+            options |= {"kernel": kernel, "dtype": self.dtype, "kernel_init": kernel_init}
+            return conv_relu(x, size, self._features(channels), **options)
 
         def pool_lrn(x, size):
-            x, size = max_pool_3x3(x, size, padding=int(self.padded), rounding=self.pooling)
+            x, size = max_pool_3x3(x, size, padding=int(self.padded), rounding=self.pool_rounding)
             return lrn_across_channels(x, size=5, alpha=1e-4), size
 
         x = zero_outside(x, size).astype(self.dtype)
-        x, size = conv(x, size, 96, 11, stride=4, padding=5 * self.padded, kernel_init=first_layer, name="conv1")
+        conv1 = {"stride": 4, "padding": 5 * self.padded, "kernel_init": self.kernel_init.first_layer}
+        x, size = conv(x, size, 96, 11, **conv1, name="conv1")
         x, size = pool_lrn(x, size)
         x, size = conv(x, size, 256, 5, groups=2, name="conv2")
         x, size = pool_lrn(x, size)

@@ -1,6 +1,7 @@
-"""R-CNN's net: the ImageNet classifier, run on one warped crop at a time (Girshick et al. 2014, 2.2)."""
+"""R-CNN's net: the ImageNet classifier, run on warped crops (Girshick et al. 2014, 2.2)."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -11,7 +12,8 @@ from jaxdet.checks import InputError
 from jaxdet.nets.backbones import STRIDE, make_backbone
 from jaxdet.nets.heads import HiddenLayers
 from jaxdet.nets.layers.pooling import max_pool_2x2, max_pool_3x3
-from jaxdet.nets.preprocessing import NORMALISATIONS
+from jaxdet.nets.preprocessing import PREPROCESSINGS
+from jaxdet.types import Params
 
 INPUT_SIZES = {"alexnet": 227, "vgg16": 224}
 
@@ -21,17 +23,17 @@ class CropNet:
     """Pure functions over one parameter dict (layer name -> kernel, bias).
 
     init(key) -> params
-    normalise(image u8[...,3] RGB) -> f32[...,3]
-    conv(params, crops f32[R,S,S,3] normalised) -> pool5 f32[R,h,w,C]
+    preprocess(image u8[...,3] RGB) -> f32[...,3]
+    conv(params, crops f32[R,S,S,3] preprocessed) -> pool5 f32[R,h,w,C]
     fc7(params, pool5, dropout_key or None) -> f32[R,F], after its ReLU
-    classify(params, fc7) -> logits f32[R,K+1], of the background first
+    classify(params, fc7) -> logits f32[R,K+1], background first
     """
 
-    init: Callable
-    normalise: Callable
-    conv: Callable
-    fc7: Callable
-    classify: Callable
+    init: Callable[[jax.Array], Params]
+    preprocess: Callable[[jax.Array], jax.Array]
+    conv: Callable[[Params, jax.Array], jax.Array]
+    fc7: Callable[[Params, jax.Array, jax.Array | None], jax.Array]
+    classify: Callable[[Params, jax.Array], jax.Array]
     input_size: int  # S
     pool5_shape: tuple[int, int, int]  # h, w, C
     fc7_features: int  # F
@@ -44,26 +46,41 @@ def crop_net(
     width: float = 1.0,
     head_features: int = 4096,
     dropout: float = 0.5,
-    normalisation: str = "caffe",
+    init: str = "he_normal",
+    preprocessing: str = "caffe",
     compute_dtype: str = "float32",
 ) -> CropNet:
-    """The classifier of 'alexnet' (227x227 pixels) or 'vgg16' (224x224) with K+1 outputs; arguments as region_net's.
+    """Return the classifier of 'alexnet' (227x227 pixels) or 'vgg16' (224x224) with K+1 outputs.
 
-    Its parameters have the names and shapes that they have there, without rpn_* and bbox_pred.
+    The arguments are those of region_net. Pooling always rounds up as Caffe does, for all crops have one size. The
+    parameters have the names and shapes of region_net's, without rpn_* and bbox_pred.
 
-    Raises InputError for a name that does not exist or a width that leaves no channels.
+    Raises:
+      InputError: a name that does not exist, or a width that leaves no channels.
     """
     if backbone not in INPUT_SIZES:
         raise InputError(f"net.backbone must be one of {', '.join(INPUT_SIZES)} for R-CNN, got {backbone!r}.")
-    form = {"padded": False} if backbone == "alexnet" else {}
-    options = {"width": width, "normalisation": normalisation, "pooling": "ceil", "compute_dtype": compute_dtype}
-    convolutions = make_backbone(backbone, **options, **form)
-    hidden = HiddenLayers(features=head_features, dropout=dropout, dtype=convolutions.dtype)
+    make = functools.partial(
+        make_backbone,
+        backbone,
+        width=width,
+        init=init,
+        preprocessing=preprocessing,
+        pool_rounding="ceil",
+        compute_dtype=compute_dtype,
+    )
+    convolutions = make(padded=False) if backbone == "alexnet" else make()
+    hidden = HiddenLayers(
+        kernel_init=convolutions.kernel_init.after_relu,
+        features=head_features,
+        dropout=dropout,
+        dtype=convolutions.dtype,
+    )
     scores = nn.Dense(num_classes + 1, kernel_init=nn.initializers.normal(0.01))
     side = INPUT_SIZES[backbone]
     pool5_shape = (convolutions.pool_size, convolutions.pool_size, convolutions.channels)
 
-    def conv(params, crops):
+    def conv(params: Params, crops: jax.Array) -> jax.Array:
         size = jnp.full((len(crops), 2), side, jnp.int32)
         x, size = convolutions.apply({"params": params}, crops, size)
         if backbone == "alexnet":
@@ -72,23 +89,23 @@ def crop_net(
             x, _ = max_pool_2x2(x, size, rounding="ceil")
         return x.astype(jnp.float32)
 
-    def fc7(params, pool5, dropout_key):
+    def fc7(params: Params, pool5: jax.Array, dropout_key: jax.Array | None) -> jax.Array:
         keys = None if dropout_key is None else dropout_key[None]
         return hidden.apply({"params": params}, pool5[None], keys)[0].astype(jnp.float32)
 
-    def init(key):
+    def init_params(key: jax.Array) -> Params:
         backbone_key, hidden_key, scores_key = jax.random.split(key, 3)
-        # the padded form has the same parameters and takes a smaller image
+        # AlexNet's padded form has the same parameters and takes a smaller image.
         image, size = jnp.zeros((1, STRIDE, STRIDE, 3)), jnp.full((1, 2), STRIDE)
         return {
-            **make_backbone(backbone, **options).init(backbone_key, image, size)["params"],
+            **make().init(backbone_key, image, size)["params"],
             **hidden.init(hidden_key, jnp.zeros((1, 1, *pool5_shape)), None)["params"],
             "cls_score": scores.init(scores_key, jnp.zeros((1, head_features)))["params"],
         }
 
     return CropNet(
-        init=init,
-        normalise=NORMALISATIONS[normalisation],
+        init=init_params,
+        preprocess=PREPROCESSINGS[preprocessing],
         conv=conv,
         fc7=fc7,
         classify=lambda params, x: scores.apply({"params": params["cls_score"]}, x),

@@ -5,9 +5,9 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.initializers import Initializer
 
 from jaxdet.nets.layers.fast_conv import conv_general_dilated
-from jaxdet.nets.layers.initializers import behind_relu
 
 
 class RpnHead(nn.Module):
@@ -45,6 +45,7 @@ class HiddenLayers(nn.Module):
     fc6 and fc7 as svd.compress made them, each two layers with that many values between; 0 is the whole layer.
     """
 
+    kernel_init: Initializer
     features: int = 4096
     dropout: float = 0.5
     svd_ranks: tuple[int, int] = (0, 0)
@@ -55,9 +56,9 @@ class HiddenLayers(nn.Module):
         x = x.reshape(*x.shape[:2], -1)
         for name, rank in zip(("fc6", "fc7"), self.svd_ranks, strict=True):
             if rank:
-                x = nn.Dense(rank, use_bias=False, dtype=self.dtype, kernel_init=behind_relu, name=f"{name}_v")(x)
+                x = nn.Dense(rank, use_bias=False, dtype=self.dtype, kernel_init=self.kernel_init, name=f"{name}_v")(x)
                 name = f"{name}_u"
-            x = nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=behind_relu, name=name)(x))
+            x = nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=self.kernel_init, name=name)(x))
             if dropout_keys is not None and self.dropout > 0:
                 dropout_keys, now = jnp.moveaxis(jax.vmap(jax.random.split)(dropout_keys), 1, 0)
                 x = _dropout(now, x, rate=self.dropout)

@@ -1,4 +1,4 @@
-"""Input normalisations: they belong to the weights that a net starts from, and run on the device."""
+"""Preprocessing of images, on the device; the weights that a net starts from determine which."""
 
 import jax
 import jax.numpy as jnp
@@ -38,4 +38,4 @@ def caffe_rgb_mean(image: jax.Array) -> jax.Array:
     return _bgr_minus(image, CAFFE_MEAN_BGR[::-1])
 
 
-NORMALISATIONS = {"caffe": caffe, "caffe_rgb_mean": caffe_rgb_mean, "keras": keras, "torchvision": torchvision}
+PREPROCESSINGS = {"caffe": caffe, "caffe_rgb_mean": caffe_rgb_mean, "keras": keras, "torchvision": torchvision}

@@ -1,4 +1,4 @@
-"""A backbone and its heads as one net of pure functions: all that the algorithms in models/ know of a network."""
+"""A backbone and its two heads as one net of pure functions, the interface of the algorithms in models/."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from jaxdet.nets.backbones import STRIDE, make_backbone
 from jaxdet.nets.heads import BoxHead, HiddenLayers, RpnHead
-from jaxdet.nets.preprocessing import NORMALISATIONS
+from jaxdet.nets.preprocessing import PREPROCESSINGS
+from jaxdet.types import Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,18 +17,18 @@ class RegionNet:
     """Pure functions over one parameter dict (layer name -> kernel, bias).
 
     init(key) -> params
-    normalise(image u8[B,H,W,3] RGB) -> f32[B,H,W,3]
-    features(params, normalised image, image_size f32[B,2]) -> [B,h,w,C] with h, w about H, W / stride, and each image's
-      own size i32[B,2]
+    preprocess(image u8[B,H,W,3] RGB) -> f32[B,H,W,3]
+    features(params, preprocessed image, image_size f32[B,2]) -> [B,h,w,C] with h, w about H, W / stride, and the size
+      of each image's own features, i32[B,2]
     rpn(params, features) -> logits f32[B,N,2] (background, object), deltas f32[B,N,4]; None without anchors
     head(params, pooled [B,R,s,s,C], dropout_keys [B] or None) -> logits f32[B,R,K+1], deltas f32[B,R,K+1,4]
     """
 
-    init: Callable
-    normalise: Callable
-    features: Callable
-    rpn: Callable | None
-    head: Callable
+    init: Callable[[jax.Array], Params]
+    preprocess: Callable[[jax.Array], jax.Array]
+    features: Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+    rpn: Callable[[Params, jax.Array], tuple[jax.Array, jax.Array]] | None
+    head: Callable[[Params, jax.Array, jax.Array | None], tuple[jax.Array, jax.Array]]
     stride: int
     pool_size: int
 
@@ -41,28 +42,51 @@ def region_net(
     head_features: int = 4096,
     dropout: float = 0.5,
     svd_ranks: tuple[int, int] = (0, 0),
-    normalisation: str = "caffe",
-    pooling: str = "ceil",
+    init: str = "he_normal",
+    preprocessing: str = "caffe",
+    pool_rounding: str = "ceil",
     compute_dtype: str = "float32",
 ) -> RegionNet:
-    """A backbone ('alexnet', 'vgg16' or 'zf') with both heads, as in Faster R-CNN; `width` multiplies its channels.
+    """Return a backbone with the RPN's head and the detection head, as in Faster R-CNN.
 
-    num_anchors 0 leaves the region proposal network out (Fast R-CNN). svd_ranks are for parameters that svd.compress
-    made. normalisation (one of NORMALISATIONS) and pooling ('ceil' as Caffe, 'floor' as PyTorch) are those of the
-    weights that training starts from; from scratch either does. compute_dtype is that of the activations of
-    convolutions and fully connected layers; parameters and outputs stay float32.
+    Args:
+      backbone: 'alexnet', 'vgg16' or 'zf'.
+      num_classes: K, without the background.
+      num_anchors: A, anchors per cell; 0 leaves the region proposal network out (Fast R-CNN).
+      width: factor of every channel count of the backbone; 1.0 is the paper's.
+      head_features: units of fc6 and fc7.
+      dropout: dropout rate after fc6 and fc7.
+      svd_ranks: ranks of fc6 and fc7 in parameters that svd.compress returned; 0 for a whole layer.
+      init: 'he_normal' or 'looks_linear', see nets.layers.initializers.
+      preprocessing: one of PREPROCESSINGS. Like pool_rounding, it must be that of the initial weights; with random
+        weights any will do.
+      pool_rounding: 'ceil' as Caffe or 'floor' as PyTorch, see nets.layers.pooling.
+      compute_dtype: 'float32' or 'bfloat16', of the activations of convolutions and fully connected layers; parameters
+        and outputs stay float32.
 
-    Raises InputError for a name that does not exist or a width that leaves no channels.
+    Raises:
+      InputError: a name that does not exist, or a width that leaves no channels.
     """
     convolutions = make_backbone(
-        backbone, width=width, normalisation=normalisation, pooling=pooling, compute_dtype=compute_dtype
+        backbone,
+        width=width,
+        init=init,
+        preprocessing=preprocessing,
+        pool_rounding=pool_rounding,
+        compute_dtype=compute_dtype,
     )
     dtype = convolutions.dtype
     rpn = RpnHead(num_anchors=num_anchors, features=round(convolutions.rpn_features * width), dtype=dtype)
-    hidden = HiddenLayers(features=head_features, dropout=dropout, svd_ranks=tuple(svd_ranks), dtype=dtype)
+    hidden = HiddenLayers(
+        kernel_init=convolutions.kernel_init.after_relu,
+        features=head_features,
+        dropout=dropout,
+        svd_ranks=(svd_ranks[0], svd_ranks[1]),
+        dtype=dtype,
+    )
     boxes = BoxHead(num_classes=num_classes)
 
-    def init(key):
+    def init_params(key: jax.Array) -> Params:
         backbone_key, rpn_key, head_key = jax.random.split(key, 3)
         image, size = jnp.zeros((1, STRIDE, STRIDE, 3)), jnp.full((1, 2), STRIDE)
         features = jnp.zeros((1, 1, 1, convolutions.channels), dtype)
@@ -74,12 +98,12 @@ def region_net(
             **boxes.init(head_key, jnp.zeros((1, 1, head_features)))["params"],
         }
 
-    def head(params, pooled, dropout_keys):
+    def head(params: Params, pooled: jax.Array, dropout_keys: jax.Array | None) -> tuple[jax.Array, jax.Array]:
         return boxes.apply({"params": params}, hidden.apply({"params": params}, pooled, dropout_keys))
 
     return RegionNet(
-        init=init,
-        normalise=NORMALISATIONS[normalisation],
+        init=init_params,
+        preprocess=PREPROCESSINGS[preprocessing],
         features=lambda params, x, size: convolutions.apply({"params": params}, x, size.astype(jnp.int32)),
         rpn=(lambda params, x: rpn.apply({"params": params}, x)) if num_anchors else None,
         head=head,

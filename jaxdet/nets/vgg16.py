@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxdet.nets.layers.conv_relu import conv_relu
-from jaxdet.nets.layers.initializers import behind_relu, first_layer
+from jaxdet.nets.layers.initializers import KernelInit
 from jaxdet.nets.layers.pooling import max_pool_2x2, zero_outside
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolutions)
-LAYERS = tuple(f"conv{block}_{i}" for block, (_, n) in enumerate(BLOCKS, 1) for i in range(1, n + 1))
 
 
 class VGG16(nn.Module):
@@ -24,8 +23,9 @@ class VGG16(nn.Module):
     and after the layers, as if the image stood alone.
     """
 
+    kernel_init: KernelInit
     width: float = 1.0
-    pooling: str = "ceil"
+    pool_rounding: str = "ceil"
     dtype: Any = jnp.float32
 
     pool_size = 7
@@ -40,7 +40,7 @@ class VGG16(nn.Module):
         x = zero_outside(x, size).astype(self.dtype)
         for block, (channels, convolutions) in enumerate(BLOCKS, 1):
             if block > 1:
-                x, size = max_pool_2x2(x, size, rounding=self.pooling)
+                x, size = max_pool_2x2(x, size, rounding=self.pool_rounding)
             for i in range(1, convolutions + 1):
                 features = round(channels * self.width)
                 x, size = conv_relu(
@@ -49,7 +49,7 @@ class VGG16(nn.Module):
                     features,
                     kernel=3,
                     dtype=self.dtype,
-                    kernel_init=first_layer if block == i == 1 else behind_relu,
+                    kernel_init=self.kernel_init.first_layer if block == i == 1 else self.kernel_init.after_relu,
                     name=f"conv{block}_{i}",
                 )
         return x, size

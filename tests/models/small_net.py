@@ -19,7 +19,7 @@ SHAPES = {
 def small_net() -> RegionNet:
     return RegionNet(
         init=_init,
-        normalise=lambda image: image.astype(jnp.float32) / 255.0,
+        preprocess=lambda image: image.astype(jnp.float32) / 255.0,
         features=_features,
         rpn=_rpn,
         head=_head,

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdet.models.fast_rcnn import fast_rcnn, fold_normalisation, with_normalisation
+from jaxdet.models.fast_rcnn import fast_rcnn, fold_target_statistics, with_target_statistics
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.models.rpn import region_proposal_network, rpn_detector
 from jaxdet.ops.anchors import base_anchors
-from jaxdet.ops.propose import propose
 from jaxdet.types import Batch
 from tests.models.small_net import small_net
 
@@ -20,6 +19,9 @@ SECTIONS = {
     "roi_targets": {"batch_size": 16},
     "detections": {"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 20},
 }
+PROPOSALS = {"pre_nms_top_n": 100, "post_nms_top_n": 12, "nms_iou": 0.7}
+LIMITS = {"train_proposals": PROPOSALS, "test_proposals": PROPOSALS, "min_size": 4.0}
+ANCHORS = base_anchors(scales=(1.5, 3))
 MEAN = np.float32(np.random.default_rng(5).normal(0, 0.05, (4, 4)))
 STD = np.float32(np.random.default_rng(6).uniform(0.05, 0.3, (4, 4)))
 
@@ -44,7 +46,7 @@ def compiled(name):
 
 @functools.cache
 def params():
-    return with_normalisation(detector().init(jax.random.key(0)), MEAN, STD)
+    return with_target_statistics(detector().init(jax.random.key(0)), MEAN, STD)
 
 
 def one(seed=3, size=(61, 100), bucket=(64, 112), *, slots=12, count=9):
@@ -103,7 +105,9 @@ def test_the_head_learns_deltas_normalised_by_class():
     constant = params() | {"bbox_pred": flat}
 
     def box_loss(mean, std):
-        return float(compiled("loss")(with_normalisation(constant, mean, std), one(), jax.random.key(7))[1]["box_loss"])
+        return float(
+            compiled("loss")(with_target_statistics(constant, mean, std), one(), jax.random.key(7))[1]["box_loss"]
+        )
 
     wide = box_loss(np.zeros((4, 4), np.float32), np.full((4, 4), 10, np.float32))
     wider = box_loss(np.zeros((4, 4), np.float32), np.full((4, 4), 20, np.float32))
@@ -130,18 +134,12 @@ def test_the_box_loss_is_of_the_targets_less_the_mean_of_their_class_over_its_st
 
 def test_folded_into_bbox_pred_it_is_the_second_half_of_faster_rcnn():
     """The same proposals and head give the same detections, once the normalisation is that of faster_rcnn."""
-    limits = {"pre_nms_top_n": 100, "post_nms_top_n": 12, "nms_iou": 0.7}
     delta_std = (0.1, 0.1, 0.2, 0.2)
-    anchors = base_anchors(scales=(1.5, 3))
-    options = {"rpn_targets": {}, "train_proposals": limits, "test_proposals": limits, "min_proposal_size": 4.0}
-    whole = faster_rcnn(NET, anchors, **SECTIONS, **options, delta_std=delta_std)
-    folded = fold_normalisation(params(), delta_std)
+    rpn = region_proposal_network(NET, ANCHORS, targets={}, **LIMITS)
+    whole = faster_rcnn(NET, rpn, **SECTIONS, delta_std=delta_std)
+    folded = fold_target_statistics(params(), delta_std)
     assert folded.keys() == whole.init(jax.random.key(0)).keys()
-    rpn = region_proposal_network(
-        NET, anchors, rpn_targets={}, min_proposal_size=4.0, rpn_sigma=3.0, rpn_box_weight=1.0,
-        rpn_box_normaliser="sampled", cross_boundary_anchors=False,
-    )  # fmt: skip
-    alone = rpn_detector(NET, rpn, functools.partial(propose, **limits))
+    alone = rpn_detector(NET, rpn)
     batch = one()
     proposals = jax.jit(alone.predict)(folded, batch)
     assert proposals.valid.sum() > 3
@@ -158,17 +156,8 @@ def test_folded_into_bbox_pred_it_is_the_second_half_of_faster_rcnn():
 
 
 def test_the_rpn_alone_has_the_losses_it_has_in_joint_training():
-    limits = {"pre_nms_top_n": 100, "post_nms_top_n": 12, "nms_iou": 0.7}
-    anchors = base_anchors(scales=(1.5, 3))
-    rpn = region_proposal_network(
-        NET, anchors, rpn_targets={"batch_size": 32}, min_proposal_size=4.0, rpn_sigma=3.0, rpn_box_weight=1.0,
-        rpn_box_normaliser="sampled", cross_boundary_anchors=False,
-    )  # fmt: skip
-    whole = faster_rcnn(
-        NET, anchors, **SECTIONS, rpn_targets={"batch_size": 32}, train_proposals=limits, test_proposals=limits,
-        min_proposal_size=4.0,
-    )  # fmt: skip
-    alone = rpn_detector(NET, rpn, functools.partial(propose, **limits))
+    rpn = region_proposal_network(NET, ANCHORS, targets={"batch_size": 32}, **LIMITS)
+    whole, alone = faster_rcnn(NET, rpn, **SECTIONS), rpn_detector(NET, rpn)
     both = (jax.jit(d.loss)(params(), one(), jax.random.key(3))[1] for d in (alone, whole))
     got, expected = both
     assert got.keys() == {"objectness_loss", "rpn_box_loss"}

@@ -10,6 +10,7 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.models.rpn import region_proposal_network
 from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from jaxdet.ops.boxes import inside
@@ -18,17 +19,20 @@ from jaxdet.ops.targets import roi_targets, rpn_targets
 from jaxdet.types import Batch
 from tests.models.small_net import small_net
 
-SECTIONS = {
-    "rpn_targets": {"batch_size": 32},
-    "roi_targets": {"batch_size": 16},
+RPN = {
+    "targets": {"batch_size": 32},
     "train_proposals": {"pre_nms_top_n": 200, "post_nms_top_n": 50, "nms_iou": 0.7},
     "test_proposals": {"pre_nms_top_n": 100, "post_nms_top_n": 30, "nms_iou": 0.7},
+    "min_size": 4.0,
+}
+HEAD = {
+    "roi_targets": {"batch_size": 16},
     "detections": {"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 20},
 }
-
+ANCHORS = base_anchors(scales=(1.5, 3))
 
 NET = small_net()
-VGG16 = {"pooling": "ceil", "dropout": 0.5, "compute_dtype": "float32"}
+VGG16 = {"pool_rounding": "ceil", "dropout": 0.5, "compute_dtype": "float32"}
 
 
 @functools.cache
@@ -41,9 +45,13 @@ def net(**changes):
 @functools.cache
 def compiled(function, net, roi_pooling="max_pool", **changes):
     """A detector's loss, its gradient or predict, compiled once a shape for all tests."""
-    anchors = base_anchors(scales=(1.5, 3))
-    made = faster_rcnn(net, anchors, **SECTIONS, min_proposal_size=4.0, roi_pooling=roi_pooling, **changes)
-    functions = {"loss": made.loss, "gradient": jax.value_and_grad(made.loss, has_aux=True), "predict": made.predict}
+    rpn = region_proposal_network(net, ANCHORS, **RPN)
+    detector = faster_rcnn(net, rpn, **HEAD, roi_pooling=roi_pooling, **changes)
+    functions = {
+        "loss": detector.loss,
+        "gradient": jax.value_and_grad(detector.loss, has_aux=True),
+        "predict": detector.predict,
+    }
     return jax.jit(functions[function])
 
 
@@ -137,16 +145,16 @@ def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
 
     @jax.jit
     def samples(batch):
-        features, size = NET.features(weights, NET.normalise(batch.image), batch.image_size)
+        features, size = NET.features(weights, NET.preprocess(batch.image), batch.image_size)
         logits, deltas = NET.rpn(weights, features)
-        anchors = jnp.asarray(grid_anchors(base_anchors(scales=(1.5, 3)), features.shape[1:3], stride=16))
+        anchors = jnp.asarray(grid_anchors(ANCHORS, features.shape[1:3], stride=16))
         valid = anchor_valid(features.shape[1:3], size[0], 6)
         image_size, gt = batch.image_size[0], (batch.gt_boxes[0], batch.gt_valid[0])
         inner = valid & inside(anchors, image_size)
         chosen = rpn_targets(jax.random.key(1), anchors, inner, *gt, batch_size=32)
         found = propose(
             logits[0, :, 1] - logits[0, :, 0], deltas[0], anchors, valid, image_size, jnp.float32(6),
-            **SECTIONS["train_proposals"],
+            **RPN["train_proposals"],
         )  # fmt: skip
         rois = roi_targets(jax.random.key(2), found, gt[0], batch.gt_labels[0], gt[1], batch_size=8)
         return chosen.label, valid, rois
@@ -212,8 +220,15 @@ def test_the_deltas_scale_acts():
 
 
 def test_a_misspelt_section_is_refused():
-    wrong = SECTIONS | {"detections": SECTIONS["detections"] | {"nms_iuo": 0.3}}
-    with pytest.raises(InputError, match="config detections: no field 'nms_iuo'; did you mean 'nms_iou'"):
-        faster_rcnn(NET, base_anchors(), **wrong)
-    with pytest.raises(InputError, match="roi_pooling"):
-        faster_rcnn(NET, base_anchors(), **SECTIONS, roi_pooling="maxpool")
+    rpn = region_proposal_network(NET, ANCHORS, **RPN)
+    wrong = HEAD | {"detections": HEAD["detections"] | {"nms_iuo": 0.3}}
+    with pytest.raises(InputError, match="config head.detections: no field 'nms_iuo'; did you mean 'nms_iou'"):
+        faster_rcnn(NET, rpn, **wrong)
+    with pytest.raises(InputError, match="head.roi_pooling must be one of max_pool, align, got 'maxpool'; did you"):
+        faster_rcnn(NET, rpn, **HEAD, roi_pooling="maxpool")
+    with pytest.raises(InputError, match="config rpn.targets: no field 'batchsize'; did you mean 'batch_size'"):
+        region_proposal_network(NET, ANCHORS, **RPN | {"targets": {"batchsize": 32}})
+    with pytest.raises(InputError, match="rpn.box_normaliser must be one of sampled, locations, got 'anchors'"):
+        region_proposal_network(NET, ANCHORS, **RPN, box_normaliser="anchors")
+    with pytest.raises(ValueError, match="net must have an RPN, got num_anchors=0"):
+        region_proposal_network(dataclasses.replace(NET, rpn=None), ANCHORS, **RPN)

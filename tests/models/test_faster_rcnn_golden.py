@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.models.rpn import region_proposal_network
 from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.types import Batch
@@ -41,27 +42,39 @@ def params():
 @functools.cache
 def net():
     made = region_net(
-        backbone="vgg16", num_classes=20, num_anchors=9, width=1 / 8, head_features=64, dropout=0.0, pooling="floor"
+        backbone="vgg16",
+        num_classes=20,
+        num_anchors=9,
+        width=1 / 8,
+        head_features=64,
+        dropout=0.0,
+        pool_rounding="floor",
     )
-    return dataclasses.replace(made, normalise=lambda image: image)
+    return dataclasses.replace(made, preprocess=lambda image: image)
 
 
 @functools.cache
 def detector():
     proposals = {"pre_nms_top_n": 1000, "nms_iou": 0.7}
-    return faster_rcnn(
+    limit = float(np.log(1000 / 16))
+    rpn = region_proposal_network(
         net(),
         base_anchors(scales=(2, 4, 8), convention="torchvision"),
-        rpn_targets={"batch_size": EVERY_ANCHOR, "positive_fraction": 1.0},
-        roi_targets={"batch_size": 204, "positive_fraction": 1.0},  # 200 proposals and 4 ground truths
+        targets={"batch_size": EVERY_ANCHOR, "positive_fraction": 1.0},
         train_proposals=proposals | {"post_nms_top_n": 200},
         test_proposals=proposals | {"post_nms_top_n": 100},
-        detections={"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 100, "min_size": 0.01},
-        min_proposal_size=1e-3,
-        roi_sigma=3.0,
-        roi_pooling="align",
-        max_log_scale=float(np.log(1000 / 16)),
+        min_size=1e-3,
+        max_log_scale=limit,
         cross_boundary_anchors=True,
+    )
+    return faster_rcnn(
+        net(),
+        rpn,
+        roi_targets={"batch_size": 204, "positive_fraction": 1.0},  # 200 proposals and 4 ground truths
+        detections={"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 100, "min_size": 0.01},
+        sigma=3.0,
+        roi_pooling="align",
+        max_log_scale=limit,
     )
 
 

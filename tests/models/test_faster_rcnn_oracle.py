@@ -15,6 +15,7 @@ import optax
 import pytest
 
 from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.models.rpn import region_proposal_network
 from jaxdet.nets.layers.pooling import max_pool_2x2
 from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
@@ -50,15 +51,19 @@ def net():
 
 
 def detector(sampling):
-    return faster_rcnn(
+    rpn = region_proposal_network(
         net(),
         base_anchors(scales=ANCHOR_SCALES),
-        rpn_targets=section(sampling["anchors"]),
-        roi_targets=section(sampling["rois"]),
+        targets=section(sampling["anchors"]),
         train_proposals=PROPOSALS,
         test_proposals=PROPOSALS,
+        min_size=MIN_SIZE,
+    )
+    return faster_rcnn(
+        net(),
+        rpn,
+        roi_targets=section(sampling["rois"]),
         detections={"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 10},
-        min_proposal_size=MIN_SIZE,
     )
 
 
@@ -169,7 +174,7 @@ def test_three_steps_of_caffes_sgd_across_a_drop_of_the_rate():
 def loss_and_samples(params, batch, key):
     """The loss, and what it draws: for each image id a key, of which the first split is the RPN's, then the RoIs'."""
     total, metrics = detector(SOME).loss(params, batch, key)
-    features, size = net().features(params, net().normalise(batch.image), batch.image_size)
+    features, size = net().features(params, net().preprocess(batch.image), batch.image_size)
     anchors = jnp.asarray(grid_anchors(base_anchors(scales=ANCHOR_SCALES), GRID, stride=16))
 
     def draw(logits, deltas, size, row):

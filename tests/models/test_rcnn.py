@@ -46,7 +46,7 @@ def fc7(params, pool5, dropout_key):
 
 NET = types.SimpleNamespace(
     init=init,
-    normalise=lambda image: (image.astype(jnp.float32) - 120) / 60,
+    preprocess=lambda image: (image.astype(jnp.float32) - 120) / 60,
     conv=conv,
     fc7=fc7,
     classify=lambda params, x: x @ params["cls_score"]["kernel"],
@@ -155,7 +155,7 @@ def compiled_net():
     """(pool5, fc7) of the crops of a batch of one image, by the net and the op alone."""
 
     def run(batch):
-        crops = warp(NET.normalise(batch.image[0]), batch.image_size[0], batch.proposals[0], size=SIDE, context=1)
+        crops = warp(NET.preprocess(batch.image[0]), batch.image_size[0], batch.proposals[0], size=SIDE, context=1)
         pool5 = conv(PARAMS, crops)
         return pool5, fc7(PARAMS, pool5, None)
 
@@ -260,9 +260,9 @@ def test_only_the_best_hundred_of_a_class_go_into_suppression():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(InputError, match="config detections: no field 'nms'; did you mean 'nms_iou'"):
+    with pytest.raises(InputError, match="config head.detections: no field 'nms'; did you mean 'nms_iou'"):
         rcnn(NET, roi_targets={}, detections={"nms": 0.3}, context=1)
-    with pytest.raises(InputError, match="scoring: no 'svn'; did you mean 'svm'"):
+    with pytest.raises(InputError, match="head.scoring must be one of svm, softmax, got 'svn'; did you mean 'svm'"):
         rcnn(NET, **SECTIONS, context=1, scoring="svn")
     batch = one(3, (37, 50), ALONE)
     with pytest.raises(InputError, match="params must hold 'svm', got none; fit the SVMs first"):

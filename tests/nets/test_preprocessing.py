@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdet.nets.preprocessing import NORMALISATIONS, caffe, caffe_rgb_mean, keras, torchvision
+from jaxdet.nets.preprocessing import PREPROCESSINGS, caffe, caffe_rgb_mean, keras, torchvision
 
 
 def test_caffe_subtracts_the_mean_after_turning_to_bgr():
@@ -28,4 +28,4 @@ def test_keras_subtracts_its_own_mean_after_turning_to_bgr():
     got = keras(jnp.asarray(image))
     assert got.dtype == jnp.float32
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
-    assert NORMALISATIONS["keras"] is keras
+    assert PREPROCESSINGS["keras"] is keras

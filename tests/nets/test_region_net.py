@@ -10,8 +10,10 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.nets.backbones import BACKBONES
 from jaxdet.nets.region_net import region_net
-from jaxdet.nets.vgg16 import LAYERS
+from jaxdet.nets.vgg16 import BLOCKS
 from tests.nets.drawn import drawn
+
+LAYERS = [f"conv{block}_{i}" for block, (_, n) in enumerate(BLOCKS, 1) for i in range(1, n + 1)]
 
 
 def test_the_papers_vgg16_has_its_parameters():
@@ -72,7 +74,7 @@ def test_shapes_and_dtypes(dtype):
     net = narrow(compute_dtype=dtype)
     image = jnp.full((2, 48, 64, 3), 100, jnp.uint8)
     run = jax.jit(net.features)
-    features, size = run(params("vgg16"), net.normalise(image), jnp.asarray([[48.0, 64.0], [33.0, 49.0]]))
+    features, size = run(params("vgg16"), net.preprocess(image), jnp.asarray([[48.0, 64.0], [33.0, 49.0]]))
     assert features.shape == (2, 3, 4, 32) and features.dtype == dtype
     np.testing.assert_array_equal(size, [[3, 4], [3, 4]])
     logits, deltas = jax.jit(net.rpn)(params("vgg16"), features)
@@ -83,11 +85,11 @@ def test_shapes_and_dtypes(dtype):
     assert {x.dtype for x in (logits, deltas, scores, boxes)} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("pooling", ["ceil", "floor"])
+@pytest.mark.parametrize("rounding", ["ceil", "floor"])
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_what_lies_outside_an_image_does_not_matter(backbone, pooling):
+def test_what_lies_outside_an_image_does_not_matter(backbone, rounding):
     """An image alone (in its own array where the net takes any), in a bucket, and in a larger one full of numbers."""
-    net = narrow(backbone, pooling=pooling)
+    net = narrow(backbone, pool_rounding=rounding)
     features = jax.jit(net.features)
     height, width = (48, 64) if backbone == "vgg16" else (37, 50)
     size = jnp.asarray([[37.0, 50.0]])
@@ -107,11 +109,11 @@ def test_what_lies_outside_an_image_does_not_matter(backbone, pooling):
     np.testing.assert_array_equal(other[:, :, w:], 0)
 
 
-@pytest.mark.parametrize(("pooling", "want"), [("ceil", [39, 64]), ("floor", [38, 63])])
+@pytest.mark.parametrize(("rounding", "want"), [("ceil", [39, 64]), ("floor", [38, 63])])
 @pytest.mark.parametrize("backbone", ["alexnet", "zf"])
-def test_cells_of_600_x_1000(backbone, pooling, want):
+def test_cells_of_600_x_1000(backbone, rounding, want):
     """Caffe's 39x64, one more each way than VGG16's for the zeros around the poolings."""
-    features = narrow(backbone, pooling=pooling).features
+    features = narrow(backbone, pool_rounding=rounding).features
     image, size = jax.ShapeDtypeStruct((1, 600, 1000, 3), jnp.float32), jnp.asarray([[600.0, 1000.0]])
     out, _ = jax.eval_shape(features, params(backbone), image, size)
     assert out.shape == (1, *want, 16)
@@ -136,14 +138,16 @@ def test_dropout_depends_on_the_images_key_alone():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(InputError, match="net.normalisation must be one of .*, got 'cafe'; did you mean 'caffe'"):
-        narrow(normalisation="cafe")
-    with pytest.raises(InputError, match="net.pooling must be one of ceil, floor, got 'round'"):
-        narrow(pooling="round")
+    with pytest.raises(InputError, match="net.preprocessing must be one of .*, got 'cafe'; did you mean 'caffe'"):
+        narrow(preprocessing="cafe")
+    with pytest.raises(InputError, match="net.init must be one of he_normal, looks_linear, got 'henormal'; did you"):
+        narrow(init="henormal")
+    with pytest.raises(InputError, match="net.pool_rounding must be one of ceil, floor, got 'round'"):
+        narrow(pool_rounding="round")
     with pytest.raises(InputError, match="one of float32, bfloat16, got 'float23'; did you mean 'float32'"):
         narrow(compute_dtype="float23")
     for backbone in BACKBONES:
-        with pytest.raises(InputError, match="net.width must be at least 1/64, a channel of conv1, got 0.0; take"):
+        with pytest.raises(InputError, match="net.width must be at least 0.015625, got 0.0; 1/64 leaves conv1 one"):
             narrow(backbone, width=0.0)
         narrow(backbone, width=1 / 64)
     with pytest.raises(InputError, match="one of alexnet, vgg16, zf, got 'vgg'; did you mean 'vgg16'"):

@@ -34,17 +34,24 @@ def expected(name):
         return file[f"{prefix}conv5_3"], file[f"{prefix}fc7"]
 
 
+def input_options(name):
+    names = {"preprocessing": "preprocessing", "pool_rounding": "pool_rounding"}
+    return {names.get(field, field): value for field, value in origin(name).items()}
+
+
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_conv5_3_and_fc7_equal_the_librarys(name):
     params = load_pretrained(name, file=GOLDEN / FILES[name])
-    net = region_net(backbone="vgg16", num_classes=1, num_anchors=1, width=1 / 32, head_features=8, **origin(name))
+    net = region_net(
+        backbone="vgg16", num_classes=1, num_anchors=1, width=1 / 32, head_features=8, **input_options(name)
+    )
     height, width = (210, 200) if name == "caffe" else (224, 224)
     bucket = np.zeros((1, 224, 208 if name == "caffe" else 224, 3), np.uint8)
     bucket[0, :height, :width] = image(height, width)
 
     @jax.jit
     def features(params, bucket):
-        return net.features(params, net.normalise(bucket), jnp.asarray([[height, width]], jnp.float32))
+        return net.features(params, net.preprocess(bucket), jnp.asarray([[height, width]], jnp.float32))
 
     conv5_3, size = jax.device_get(features(params, bucket))
     want_conv5_3, want_fc7 = expected(name)
@@ -69,9 +76,9 @@ def test_the_parameters_fit_the_papers_net():
 
 
 def test_each_names_its_normalisation_and_pooling():
-    assert origin("torchvision") == {"normalisation": "torchvision", "pooling": "floor"}
-    assert origin("caffe") == {"normalisation": "caffe", "pooling": "ceil"}
-    assert origin("keras") == {"normalisation": "keras", "pooling": "floor"}
+    assert origin("torchvision") == {"preprocessing": "torchvision", "pool_rounding": "floor"}
+    assert origin("caffe") == {"preprocessing": "caffe", "pool_rounding": "ceil"}
+    assert origin("keras") == {"preprocessing": "keras", "pool_rounding": "floor"}
 
 
 def test_an_unknown_name_is_an_error_with_the_nearest():

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdet.models.faster_rcnn import faster_rcnn
+from jaxdet.models.rpn import region_proposal_network
 from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from jaxdet.ops.propose import propose
@@ -48,9 +49,15 @@ def params():
 @functools.cache
 def net():
     made = region_net(
-        backbone="vgg16", num_classes=20, num_anchors=9, width=1 / 8, head_features=64, dropout=0.0, pooling="floor"
+        backbone="vgg16",
+        num_classes=20,
+        num_anchors=9,
+        width=1 / 8,
+        head_features=64,
+        dropout=0.0,
+        pool_rounding="floor",
     )
-    return dataclasses.replace(made, normalise=lambda image: image)
+    return dataclasses.replace(made, preprocess=lambda image: image)
 
 
 def batch():
@@ -72,13 +79,11 @@ def batch():
 @functools.cache
 def stages():
     """Features, the RPN's answers, proposals and the head's answers for them, and the whole detector's detections."""
+    rpn = region_proposal_network(net(), ANCHORS, targets={}, train_proposals=PROPOSALS, test_proposals=PROPOSALS)
     detector = faster_rcnn(
         net(),
-        ANCHORS,
-        rpn_targets={},
+        rpn,
         roi_targets={},
-        train_proposals=PROPOSALS,
-        test_proposals=PROPOSALS,
         detections={"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 2000},
     )
 
