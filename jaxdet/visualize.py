@@ -1,4 +1,4 @@
-"""Boxes with class names and scores drawn on pictures."""
+"""Drawing of boxes with class names and scores on images."""
 
 import colorsys
 import os
@@ -10,7 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 GAP = 8  # pixels between the images of a grid
-LEGIBLE_SIDE = 480  # smaller pictures are enlarged by a whole number until their longer side has this many pixels
+LEGIBLE_SIDE = 480  # smaller images are enlarged by a whole number until their longer side has this many pixels
+
+Colour = tuple[int, int, int]  # RGB
+Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 
 
 def draw(
@@ -22,19 +25,22 @@ def draw(
     *,
     gt_boxes: np.ndarray = np.zeros((0, 4), np.float32),  # noqa: B008, never written to
 ) -> np.ndarray:
-    """Draws detections in their class's colour with name and score, and ground truth as thin dashed lines.
+    """Draw detections in the colour of their class with name and score, and ground truth as thin dashed lines.
 
-    Line width and type grow with the picture. Labels look for a place where they hide no other label; where there is
-    none, the better score lies on top. The type is Pillow's own, the same on every machine, and has ASCII only: accents
-    are dropped, and a name in another script is shown as its number.
+    Line width and font size grow with the image. Labels are placed to avoid overlap; where that is impossible, the
+    better score is on top. The font is Pillow's own, the same on every machine, and has ASCII only: accents are
+    dropped, and a name in another script is shown as its number.
 
     Args:
       image: u8[H,W,3] RGB.
-      boxes: f[n,4] in pixels of the image; scores f[n]; labels i[n] 1..K, label k is class_names[k-1].
+      boxes: f[n,4] in pixels of the image.
+      scores: f[n].
+      labels: i[n] 1..K; label k is class_names[k-1].
+      class_names: K names without background.
       gt_boxes: f[m,4] ground truth to compare with.
 
     Returns:
-      u8[f*H,f*W,3] RGB with a whole f >= 1: small pictures are enlarged so that the labels can be read.
+      u8[f*H,f*W,3] RGB with a whole f >= 1: small images are enlarged so that the labels can be read.
 
     Raises:
       ValueError: a label outside 1..K.
@@ -45,30 +51,38 @@ def draw(
             f"draw: labels must lie in 1..{len(class_names)}, got {labels.min()}..{labels.max()}; "
             "class_names leaves out the background."
         )
+    # Enlarge a small image.
     factor = -(-LEGIBLE_SIDE // max(image.shape[:2]))
     height, width = image.shape[0] * factor, image.shape[1] * factor
-    picture = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
-    pen = ImageDraw.Draw(picture)
+    canvas = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(canvas)
     line = max(2, round(max(height, width) / 240))
-    font = ImageFont.load_default(max(13, max(height, width) / 45))
+    font_size = max(13, max(height, width) / 45)
+    font = ImageFont.load_default(font_size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow is built with FreeType
 
-    order = np.argsort(np.asarray(scores), kind="stable")  # the best last, on top
+    # Draw the boxes, the best last, on top.
+    order = np.argsort(np.asarray(scores), kind="stable")
     boxes = np.asarray(boxes, np.float64) * factor
     for i in order:
-        pen.rectangle(_corners(boxes[i], width, height), outline=class_colour(labels[i]), width=line)
+        pen.rectangle(_corners(boxes[i], width, height), outline=class_colour(int(labels[i])), width=line)
     for box in np.asarray(gt_boxes, np.float64) * factor:
         _dashed(pen, _corners(box, width, height), line)
-    texts = [f"{_ascii(class_names[k - 1], k)} {score:.2f}" for k, score in zip(labels, scores, strict=True)]
-    places = _place_labels(boxes[order[::-1]], [_text_size(font, texts[i]) for i in order[::-1]], width, height)
+
+    # Place the labels in order of score, draw the best last.
+    texts = [f"{_ascii(class_names[k - 1], k)} {score:.2f}" for k, score in zip(labels.tolist(), scores, strict=True)]
+    sizes = [_text_size(font, font_size, texts[i]) for i in order[::-1]]
+    places = _place_labels(boxes[order[::-1]], sizes, width, height)
     for i, (left, top, right, bottom) in zip(order, places[::-1], strict=True):
-        colour = class_colour(labels[i])
+        colour = class_colour(int(labels[i]))
         pen.rectangle((left, top, right - 1, bottom - 1), fill=colour)
-        pen.text((left + font.size / 5, (top + bottom) / 2), texts[i], fill=_ink(colour), font=font, anchor="lm")
-    return np.asarray(picture)
+        start = (left + font_size / 5, (top + bottom) / 2)
+        pen.text(start, texts[i], fill=_text_colour(colour), font=font, anchor="lm")
+    return np.asarray(canvas)
 
 
 def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Puts pictures u8[H,W,3] of any sizes side by side on white, row by row, each in the middle of an equal cell."""
+    """Return images u8[H,W,3] of any sizes row by row on white, each centred in a cell of equal size."""
     height, width = np.max([image.shape[:2] for image in images], axis=0)
     rows = -(-len(images) // columns)
     sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
@@ -80,37 +94,40 @@ def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
 
 
 def save_image(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Writes u8[H,W,3] RGB in the format of the path's suffix (.png, .jpg), making the folder."""
+    """Write an image u8[H,W,3] RGB in the format of the path's suffix (.png, .jpg); its folder is created."""
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path, quality=92)
 
 
-def class_colour(label: int) -> tuple[int, int, int]:
-    """Gives a class's RGB: hues a golden section apart, which come near again after 8 and 13; the shades part those."""
-    k = int(label) - 1
+def class_colour(label: int) -> Colour:
+    """Return the RGB colour of a class.
+
+    Hues are a golden section apart. They come close again after 8 and 13 classes, which have other shades.
+    """
+    k = label - 1
     saturation, value = ((0.85, 1.0), (1.0, 0.7), (0.45, 1.0))[k // 8 % 3]
     red, green, blue = colorsys.hsv_to_rgb((0.02 + 0.61803398875 * k) % 1.0, saturation, value)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _ascii(name, label):
+def _ascii(name: str, label: int) -> str:
     return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip() or f"class {label}"
 
 
-def _ink(colour):
-    """Black or white, whichever reads better on the colour (Rec. 601 luma)."""
-    return (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 120 else (255, 255, 255)
+def _text_colour(background: Colour) -> Colour:
+    """Return black or white, whichever is easier to read on the background (Rec. 601 luma)."""
+    return (0, 0, 0) if np.dot(background, (0.299, 0.587, 0.114)) > 120 else (255, 255, 255)
 
 
-def _corners(box, width, height):
-    """First and last pixel that a continuous box covers, inside the picture and at least one pixel large."""
+def _corners(box: np.ndarray, width: int, height: int) -> Corners:
+    """Return the first and last pixel of a continuous box, inside the image and at least one pixel large."""
     x1, y1 = np.clip(np.round(box[:2]), 0, (width - 1, height - 1))
     x2, y2 = np.clip(np.round(box[2:]) - 1, (x1, y1), (width - 1, height - 1))
-    return x1, y1, x2, y2
+    return float(x1), float(y1), float(x2), float(y2)
 
 
-def _dashed(pen, corners, line):
-    """A black hairline with white dashes, seen on any ground and unlike any class's colour."""
+def _dashed(pen: ImageDraw.ImageDraw, corners: Corners, line: int) -> None:
+    """Draw a thin black line with white dashes, visible on any background and unlike any class's colour."""
     x1, y1, x2, y2 = corners
     thin, dash = max(1, line // 2), 4 * line
     pen.rectangle(corners, outline=(0, 0, 0), width=thin)
@@ -122,31 +139,34 @@ def _dashed(pen, corners, line):
             pen.rectangle((x, y, x + thin - 1, min(y + dash, y2)), fill=(255, 255, 255))
 
 
-def _text_size(font, text):
+def _text_size(font: ImageFont.FreeTypeFont, size: float, text: str) -> tuple[float, float]:
+    """Return width and height of a label."""
     left, _, right, _ = font.getbbox(text)
     ascent, descent = font.getmetrics()
-    return right - left + 0.4 * font.size, 1.1 * (ascent + descent)
+    return right - left + 0.4 * size, 1.1 * (ascent + descent)
 
 
-def _place_labels(boxes, sizes, width, height):
-    """Finds a place f[4] for each label, in order of importance: at its box, in the picture, on no earlier label."""
+def _place_labels(
+    boxes: np.ndarray, sizes: Sequence[tuple[float, float]], width: int, height: int
+) -> list[tuple[int, int, int, int]]:
+    """Return a place per label, in the given order: at its box, inside the image, clear of earlier labels."""
     placed = []
     for (x1, y1, x2, y2), (w, h) in zip(boxes, sizes, strict=True):
         left, right, middle = x1, x2 - w, (x1 + x2 - w) / 2
         above, below, top, bottom = y1 - h, y2, y1, y2 - h
         corners = [(left, above), (right, above), (left, below), (right, below)]
         inside = [(left, top), (right, top), (left, bottom), (right, bottom)]
-        more = [(middle, above), (middle, below), (middle, (y1 + y2 - h) / 2)]
-        more += [(x, y) for y in np.arange(top + h, bottom, h) for x in (left, right)]
-        places = [_moved_inside(x, y, w, h, width, height) for x, y in corners + inside + more]
-        placed.append(min(places, key=lambda place: sum(_overlap(place, other) for other in placed)))  # noqa: B023
+        other = [(middle, above), (middle, below), (middle, (y1 + y2 - h) / 2)]
+        other += [(x, y) for y in np.arange(top + h, bottom, h) for x in (left, right)]
+        places = [_moved_inside(x, y, w, h, width, height) for x, y in corners + inside + other]
+        placed.append(min(places, key=lambda place: sum(_overlap(place, earlier) for earlier in placed)))  # noqa: B023
     return placed
 
 
-def _moved_inside(x, y, w, h, width, height):
+def _moved_inside(x: float, y: float, w: float, h: float, width: int, height: int) -> tuple[int, int, int, int]:
     x, y = max(0, min(x, width - w)), max(0, min(y, height - h))
     return round(x), round(y), round(x + w), round(y + h)
 
 
-def _overlap(a, b):
+def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> int:
     return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))

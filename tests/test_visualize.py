@@ -1,4 +1,4 @@
-"""Drawn pictures: the right size, colours where the boxes are, labels apart from one another."""
+"""Drawn images: their size, the colours at the boxes, labels without overlap."""
 
 import numpy as np
 import pytest
@@ -18,32 +18,32 @@ def with_boxes(image, boxes, labels=None, scores=None, **more):
     return draw(image, np.reshape(boxes, (n, 4)).astype(np.float32), scores, labels, NAMES, **more)
 
 
-def coloured(picture, label):
-    return (picture == class_colour(label)).all(-1)
+def coloured(drawn, label):
+    return (drawn == class_colour(label)).all(-1)
 
 
 def test_a_box_has_its_edges_on_the_pixels_it_covers():
-    picture = with_boxes(GREY, [[100, 150, 300, 350]], [2])
-    rows, columns = np.nonzero(coloured(picture, 2)[150:])
+    drawn = with_boxes(GREY, [[100, 150, 300, 350]], [2])
+    rows, columns = np.nonzero(coloured(drawn, 2)[150:])
     assert (rows.max() + 150, columns.min(), columns.max()) == (349, 100, 299)
-    assert coloured(picture, 2)[150, 100:300].all() and coloured(picture, 2)[150:350, 299].all()
-    np.testing.assert_array_equal(picture[200:300, 150:250], GREY[200:300, 150:250])  # the object stays visible
-    assert (GREY == 120).all()  # the image given is not drawn on
+    assert coloured(drawn, 2)[150, 100:300].all() and coloured(drawn, 2)[150:350, 299].all()
+    np.testing.assert_array_equal(drawn[200:300, 150:250], GREY[200:300, 150:250])  # the object is not covered
+    assert (GREY == 120).all()  # the input is not drawn on
 
 
-def test_nothing_detected_leaves_the_picture():
+def test_an_image_without_detections_is_unchanged():
     np.testing.assert_array_equal(with_boxes(GREY, np.zeros((0, 4))), GREY)
 
 
 @pytest.mark.parametrize(("size", "factor"), [(192, 3), (240, 2), (479, 2), (480, 1), (1000, 1)])
-def test_small_pictures_grow_by_a_whole_factor(size, factor):
+def test_small_images_grow_by_a_whole_factor(size, factor):
     image = np.zeros((size // 2, size, 3), np.uint8)
-    picture = with_boxes(image, [[10, 10, size / 2, size / 3]])
-    assert picture.shape == (size // 2 * factor, size * factor, 3) and picture.dtype == np.uint8
-    assert coloured(picture, 1)[10 * factor : size // 3 * factor, 10 * factor].all()
+    drawn = with_boxes(image, [[10, 10, size / 2, size / 3]])
+    assert drawn.shape == (size // 2 * factor, size * factor, 3) and drawn.dtype == np.uint8
+    assert coloured(drawn, 1)[10 * factor : size // 3 * factor, 10 * factor].all()
 
 
-def test_lines_and_type_grow_with_the_picture():
+def test_lines_and_labels_grow_with_the_image():
     shares = []
     for scale in (1, 5):
         image = np.zeros((400 * scale, 600 * scale, 3), np.uint8)
@@ -52,18 +52,18 @@ def test_lines_and_type_grow_with_the_picture():
 
 
 def test_ground_truth_is_dashed_in_black_and_white():
-    picture = draw(GREY, *with_nothing(), NAMES, gt_boxes=np.array([[100, 150, 300, 350]]))
-    edge = picture[150, 100:300]
+    drawn = draw(GREY, *with_nothing(), NAMES, gt_boxes=np.array([[100, 150, 300, 350]]))
+    edge = drawn[150, 100:300]
     white, black = (edge == 255).all(-1), (edge == 0).all(-1)
     assert (white | black).all() and white.sum() > 50 and black.sum() > 50
-    assert (picture[160:340, 110:290] == 120).all()
+    assert (drawn[160:340, 110:290] == 120).all()
 
 
 def with_nothing():
     return np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int32)
 
 
-def test_labels_keep_apart_and_inside_the_picture():
+def test_labels_do_not_overlap_and_are_inside_the_image():
     rng = np.random.default_rng(0)
     corner = rng.uniform(0, 400, (12, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(60, 200, (12, 2))], 1)
@@ -75,7 +75,7 @@ def test_labels_keep_apart_and_inside_the_picture():
     assert covered.max() == 1
 
 
-def test_boxes_that_coincide_still_show_every_label():
+def test_identical_boxes_show_every_label():
     places = visualize._place_labels(np.array([[200, 200, 300, 300]] * 8), [(90, 16)] * 8, 600, 600)
     assert len(set(places)) == 8
 
@@ -85,24 +85,24 @@ def test_boxes_at_and_beyond_the_edge_are_drawn():
     assert with_boxes(GREY, boxes, [1, 2, 3, 1]).shape == GREY.shape
 
 
-def test_names_outside_ascii_stay_readable():
+def test_names_outside_ascii_are_replaced():
     assert visualize._ascii("étoile", 2) == "etoile"
     assert visualize._ascii("红细胞", 3) == "class 3"
     with_boxes(GREY, [[10, 50, 100, 100]], [3])
 
 
-def test_label_without_a_name_is_refused():
+def test_a_label_without_a_name_is_refused():
     with pytest.raises(ValueError, match=r"labels must lie in 1\.\.3, got 0\.\.4"):
         with_boxes(GREY, [[0, 0, 9, 9], [0, 0, 9, 9]], [0, 4])
 
 
-def test_colours_tell_twenty_classes_apart():
+def test_twenty_classes_have_distinct_colours():
     colours = np.array([class_colour(k) for k in range(1, 21)], int)
     distance = np.abs(colours[:, None] - colours[None]).sum(-1) + 999 * np.eye(20, dtype=int)
     assert distance.min() >= 60
 
 
-def test_grid_centres_pictures_of_any_size():
+def test_grid_centres_images_of_any_size():
     sheet = grid([np.zeros((10, 20, 3), np.uint8), np.full((6, 6, 3), 9, np.uint8), np.zeros((4, 20, 3), np.uint8)], 2)
     assert sheet.shape == (2 * 10 + 3 * 8, 2 * 20 + 3 * 8, 3)
     assert (sheet[8:18, 8:28] == 0).all()
@@ -111,6 +111,6 @@ def test_grid_centres_pictures_of_any_size():
 
 
 def test_saved_png_reads_back(tmp_path):
-    picture = with_boxes(GREY, [[10, 50, 100, 100]])
-    save_image(tmp_path / "new" / "a.png", picture)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), picture)
+    drawn = with_boxes(GREY, [[10, 50, 100, 100]])
+    save_image(tmp_path / "new" / "a.png", drawn)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), drawn)
