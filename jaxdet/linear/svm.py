@@ -1,11 +1,13 @@
 """R-CNN's classifiers: one linear SVM per class with hard negative mining (R-CNN, 2.3 and appendix B; rcnn_train.m)."""
 
+import importlib.util
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from jaxdet.checks import InputError
 from jaxdet.io.keyed_folder import load_arrays, save_arrays
 from jaxdet.io.progress import progress
 from jaxdet.linear.features import mean_norm
@@ -22,6 +24,12 @@ TOLERANCE = 1e-3  # liblinear's default 0.1 stops 0.25 % above the minimum; this
 SAVE_EVERY = 100  # images
 STATE = "kernel", "bias", "learned", "added"  # attributes of a _ClassSvm that are saved besides its negatives
 NEVER = -1e9  # the score of a class without an SVM, below any threshold
+
+
+def check_installed() -> None:
+    """Raise InputError if scikit-learn is missing, before the hours of work that lead to `fit_svms`."""
+    if importlib.util.find_spec("sklearn") is None:
+        raise InputError('the SVMs of R-CNN need scikit-learn, got none installed; pip install "jaxdet[rcnn]".')
 
 
 def fit_svms(

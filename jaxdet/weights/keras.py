@@ -1,4 +1,4 @@
-"""Parameters of Keras applications' VGG16 under jaxdet's names. The layouts are the same."""
+"""Parameters of Keras applications' VGG16 under jaxdet's names; kernels are laid out alike."""
 
 import os
 import re
@@ -7,26 +7,21 @@ from pathlib import Path
 import h5py
 
 from jaxdet.checks import InputError
-from jaxdet.weights.layers import KERAS, Params, convert, fully_connected, vgg16_layers
-
-_BLOCKS = (2, 2, 3, 3, 3)
-# block1_conv1 of Keras -> conv1_1
-VGG16_LAYERS = {
-    f"conv{block}_{i}": f"block{block}_conv{i}" for block, n in enumerate(_BLOCKS, 1) for i in range(1, n + 1)
-}
+from jaxdet.types import Params
+from jaxdet.weights.layers import KERAS, VGG16_LAYERS, convert, fully_connected, vgg16_convolutions
 
 
 def keras_vgg16(path: str | os.PathLike) -> Params:
-    """conv1_1 to conv5_3, fc6 and fc7 from an .h5 file of Keras's VGG16; its last layer is left out.
+    """Read conv1_1 to conv5_3, fc6 and fc7 from an .h5 file of Keras's VGG16; its last layer is ignored.
 
-    Read are files of weights and of whole models in the HDF5 layout with a group for each layer, with and without the
-    fully connected layers ("top"; without it the result has no fc6 and fc7).
+    The file may hold weights or a whole model, in the HDF5 layout with one group per layer, with or without the fully
+    connected layers ("top"; without it the result has no fc6 and fc7).
 
     Args:
       path: such as vgg16_weights_tf_dim_ordering_tf_kernels.h5.
 
     Raises:
-      InputError: no such file; not HDF5; one for all names that are missing, unknown or misshapen.
+      InputError: no such file; not HDF5; one error for all names that are missing, unknown or of another shape.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -38,25 +33,25 @@ def keras_vgg16(path: str | os.PathLike) -> Params:
             stored_elsewhere = any(dataset.external or dataset.is_virtual for dataset in state.values())
             if stored_elsewhere or sum(dataset.nbytes for dataset in state.values()) > path.stat().st_size:
                 raise InputError("the arrays must be stored in the file, got larger ones than it is, or elsewhere.")
-            layers = vgg16_layers(VGG16_LAYERS)
+            layers = vgg16_convolutions({name: keras_name for name, (keras_name, _) in VGG16_LAYERS.items()})
             if any(name.startswith("fc") for name in state):
                 layers += fully_connected("fc1", "fc2")
-            return convert(state, layers, KERAS, what="VGG16", unread=["predictions"])
+            return convert(state, layers, KERAS, what="VGG16", ignored=["predictions"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # what HDF5 makes of a damaged file
-        raise InputError(f"{path} must be a whole HDF5 file, got: {error}; get the file anew.") from None
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # h5py's errors for a damaged file
+        raise InputError(f"{path} must be a whole HDF5 file, got: {error}; download it again.") from None
 
 
 def _datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
-    """The arrays by layer/kernel and layer/bias, whatever the writing version put around these names."""
-    found = {}
+    """Return the arrays by layer/kernel and layer/bias; versions of Keras add different prefixes and suffixes."""
+    datasets = {}
 
-    def visit(name, item):
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if not isinstance(item, h5py.Dataset) or name.startswith("optimizer/"):
             return
-        if "/" not in name:  # of no layer
-            found[name] = item
+        if "/" not in name:  # in no layer's group
+            datasets[name] = item
             return
         layer, *_, last = name.split("/")
         layer = item.parent.attrs.get("name", layer)  # Keras 3's .weights.h5: layers/conv2d_4/vars/0
@@ -64,7 +59,7 @@ def _datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
             last = "kernel"
         elif re.search(r"^1$|(bias|_b)(_\d+)?(:0)?$", last):
             last = "bias"
-        found[f"{layer}/{last}"] = item
+        datasets[f"{layer}/{last}"] = item
 
     group.visititems(visit)  # does not follow links out of the file
-    return found
+    return datasets

@@ -1,9 +1,12 @@
 """Mining against a plain fit to everything, and its rules one by one."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
+from jaxdet.checks import InputError
 from jaxdet.io.keyed_folder import save_arrays
 from jaxdet.linear import svm
 from jaxdet.linear.regions import Regions
@@ -178,3 +181,10 @@ def test_features_of_other_images_are_refused():
     features, known = scene(images=3)
     with pytest.raises(ValueError, match="features must be of 3 images, got 2"):
         fit_svms(features[:2], known, class_names="AB")
+
+
+def test_missing_scikit_learn_is_an_error_with_its_extra(monkeypatch):
+    svm.check_installed()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r'got none installed; pip install "jaxdet\[rcnn\]"'):
+        svm.check_installed()

@@ -1,14 +1,15 @@
 """Keras's .h5 files: the published layout, a whole model without top, Keras 3's; activations are in test_pretrained."""
 
 import pathlib
+import sys
 
 import h5py
 import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.nets.vgg16 import LAYERS
 from jaxdet.weights.keras import keras_vgg16
+from tests.nets.vgg16 import LAYERS
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 PUBLISHED = GOLDEN / "weights_keras_published.h5"
@@ -85,3 +86,9 @@ def test_files_that_are_no_hdf5(tmp_path):
         (tmp_path / "x.h5").write_bytes(data)
         with pytest.raises(InputError, match=r"x\.h5"):
             keras_vgg16(tmp_path / "x.h5")
+
+
+def test_missing_h5py_is_an_error_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)  # makes importing it fail
+    with pytest.raises(InputError, match=r'need h5py, got none installed; pip install "jaxdet\[keras\]"'):
+        keras_vgg16(PUBLISHED)
