@@ -10,10 +10,8 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.nets.backbones import BACKBONES
 from jaxdet.nets.region_net import region_net
-from jaxdet.nets.vgg16 import BLOCKS
 from tests.nets.drawn import drawn
-
-LAYERS = [f"conv{block}_{i}" for block, (_, n) in enumerate(BLOCKS, 1) for i in range(1, n + 1)]
+from tests.nets.vgg16 import LAYERS
 
 
 def test_the_papers_vgg16_has_its_parameters():

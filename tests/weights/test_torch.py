@@ -6,7 +6,6 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.nets.region_net import region_net
-from jaxdet.nets.vgg16 import LAYERS
 from jaxdet.weights.torch import (
     VGG16_LAYERS,
     classifier,
@@ -17,6 +16,7 @@ from jaxdet.weights.torch import (
     vgg16_classifier,
 )
 from tests.golden import make_backbones
+from tests.nets.vgg16 import LAYERS
 
 CHANNELS, ANCHORS, CLASSES, HIDDEN = 4, 3, 2, 5
 
