@@ -3,12 +3,14 @@
 import os
 import re
 from pathlib import Path
-
-import h5py
+from typing import TYPE_CHECKING
 
 from jaxdet.checks import InputError
 from jaxdet.types import Params
 from jaxdet.weights.layers import KERAS, VGG16_LAYERS, convert, fully_connected, vgg16_convolutions
+
+if TYPE_CHECKING:
+    import h5py  # an extra, so imported below where it is used
 
 
 def keras_vgg16(path: str | os.PathLike) -> Params:
@@ -21,8 +23,13 @@ def keras_vgg16(path: str | os.PathLike) -> Params:
       path: such as vgg16_weights_tf_dim_ordering_tf_kernels.h5.
 
     Raises:
-      InputError: no such file; not HDF5; one error for all names that are missing, unknown or of another shape.
+      InputError: h5py is not installed; no such file; not HDF5; one error for all names that are missing, unknown or of another
+        shape.
     """
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError('Keras weights need h5py, got none installed; pip install "jaxdet[keras]".') from error
     path = Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"{path} must be an .h5 file, got none; check the path.")
@@ -43,8 +50,10 @@ def keras_vgg16(path: str | os.PathLike) -> Params:
         raise InputError(f"{path} must be a whole HDF5 file, got: {error}; download it again.") from None
 
 
-def _datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
+def _datasets(group: "h5py.Group") -> "dict[str, h5py.Dataset]":
     """Return the arrays by layer/kernel and layer/bias; versions of Keras add different prefixes and suffixes."""
+    import h5py
+
     datasets = {}
 
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
