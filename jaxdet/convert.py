@@ -101,9 +101,15 @@ def _described_by(experiment: Experiment, saved: Any, kind: str, params: Params)
             raise InputError(
                 f"net.{name} must be {value!r}, as the file has it, got {getattr(net, name)!r}; leave it empty."
             )
-    widths = {"width": params["conv5_3"]["bias"].size / 512, "head_features": params["fc7"]["bias"].size}
+    net = dataclasses.replace(
+        net,
+        preprocessing=expected["preprocessing"],
+        pool_rounding=expected["pool_rounding"],
+        width=params["conv5_3"]["bias"].size / 512,
+        head_features=params["fc7"]["bias"].size,
+    )
     training = dataclasses.replace(experiment.training, pretrained="", pretrained_file="", init_from="")
-    return {"net": dataclasses.replace(net, **expected, **widths), "training": training}
+    return {"net": net, "training": training}
 
 
 def _preprocessing(saved: Any, kind: str) -> str:

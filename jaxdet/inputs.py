@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import InputOptions
 from jaxdet.proposals.search import search_split
 from jaxdet.proposals.selective_search import selective_search
+from jaxdet.systems import SYSTEMS
 from jaxdet.types import Batch, Dataset, ProposalTable
 
 
@@ -58,8 +59,9 @@ def add_proposals(experiment: Experiment, dataset: Dataset) -> Split:
     Raises:
       InputError: see search_split; or there are several processes and nothing is searched yet.
     """
-    if not isinstance(experiment, FastRcnn | Rcnn):
+    if not SYSTEMS[experiment.system].needs_proposals:
         return Split(dataset)
+    experiment = cast(FastRcnn | Rcnn, experiment)
     path = proposals_file(experiment, dataset)
     if jax.process_count() > 1 and not path.exists():  # all would search, or wait for longer than jax lets them
         raise InputError(
@@ -105,12 +107,11 @@ def eval_batches(experiment: Experiment, split: Split) -> Iterator[Batch]:
 
 def image_batch(experiment: Experiment, image: np.ndarray) -> Batch:
     """Return a batch of one image u8[H,W,3], with Selective Search's boxes for a detector that needs them."""
-    if not isinstance(experiment, FastRcnn | Rcnn):
+    if not SYSTEMS[experiment.system].needs_proposals:
         return pipeline.image_batch(image, _options(experiment))
-    boxes = selective_search(image, **search_parameters(experiment.proposals))
-    return pipeline.image_batch(
-        image, _options(experiment), proposals=boxes, max_proposals=experiment.proposals.max_boxes
-    )
+    search = cast(FastRcnn | Rcnn, experiment).proposals
+    boxes = selective_search(image, **search_parameters(search))
+    return pipeline.image_batch(image, _options(experiment), proposals=boxes, max_proposals=search.max_boxes)
 
 
 def _options(experiment: Experiment) -> InputOptions:
@@ -124,5 +125,5 @@ def _proposals(split: Split) -> dict[str, Any]:
     return {"proposals": split.proposals, "max_proposals": max(most, 1)}
 
 
-def _rows() -> dict[str, int]:
+def _rows() -> dict[str, Any]:
     return {"process_index": jax.process_index(), "process_count": jax.process_count()}

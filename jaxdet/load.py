@@ -5,6 +5,7 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import jax
 import numpy as np
@@ -40,9 +41,15 @@ class LoadedDetector:
         detector, self._params = restore(source, experiment, class_names)
         self._predict = jax.jit(detector.predict)
 
+    @overload
+    def __call__(self, images: np.ndarray, threshold: float | None = None) -> ImageDetections: ...
+
+    @overload
+    def __call__(self, images: Sequence[np.ndarray], threshold: float | None = None) -> list[ImageDetections]: ...
+
     def __call__(
         self, images: np.ndarray | Sequence[np.ndarray], threshold: float | None = None
-    ) -> "ImageDetections | list[ImageDetections]":
+    ) -> ImageDetections | list[ImageDetections]:
         """Detect the objects in one image, or in each image of a list.
 
         Images of one bucket share batches; each bucket is compiled once.
@@ -57,7 +64,7 @@ class LoadedDetector:
         Raises:
           InputError: an image is no u8[H,W,3].
         """
-        if isinstance(images, np.ndarray) and images.ndim == 3:
+        if isinstance(images, np.ndarray):
             return self([images], threshold)[0]
         threshold = self.default_threshold if threshold is None else threshold
         by_bucket: dict[tuple[int, ...], list[tuple[int, Batch]]] = defaultdict(list)

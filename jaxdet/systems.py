@@ -89,8 +89,7 @@ def _build_region_net_and_rpn(
     experiment: FasterRcnn | FasterRcnnAlternating, num_classes: int, svd_ranks: Ranks
 ) -> tuple[RegionNet, Rpn]:
     anchors = base_anchors(**keywords(experiment.anchors), stride=STRIDE)
-    sizes = {"num_classes": num_classes, "num_anchors": len(anchors), "svd_ranks": svd_ranks}
-    net = region_net(**keywords(experiment.net), **sizes)
+    net = region_net(**keywords(experiment.net), num_classes=num_classes, num_anchors=len(anchors), svd_ranks=svd_ranks)
     return net, region_proposal_network(net, anchors, **keywords(experiment.rpn))
 
 

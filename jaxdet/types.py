@@ -79,11 +79,8 @@ class Dataset(Protocol):
         ...
 
 
-def _pytree(cls):
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
-
-
-@_pytree
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Batch:
     """Images of one bucket. Host batches hold numpy arrays; the device ones are sharded along B."""
 
@@ -99,7 +96,8 @@ class Batch:
     proposals_valid: jax.Array  # bool[B,P]; invalid slots come last and hold boxes of zeros
 
 
-@_pytree
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Proposals:
     """Class-agnostic boxes by descending objectness; invalid slots come last and hold boxes of zeros."""
 
@@ -108,7 +106,8 @@ class Proposals:
     valid: jax.Array  # bool[P]
 
 
-@_pytree
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Matches:
     """Which ground truth each box belongs to."""
 
@@ -117,7 +116,8 @@ class Matches:
     iou: jax.Array  # f32[N] IoU with that ground truth; 0 where there is none
 
 
-@_pytree
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class RpnTargets:
     """What the region proposal network learns for each anchor (Faster R-CNN, 3.1.2)."""
 
@@ -125,7 +125,8 @@ class RpnTargets:
     deltas: jax.Array  # f32[N,4] encoded matched ground truth; 0 unless label is 1
 
 
-@_pytree
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class RoiTargets:
     """The sampled RoIs and what the head learns for each (Fast R-CNN, 2.3)."""
 
@@ -135,7 +136,8 @@ class RoiTargets:
     valid: jax.Array  # bool[R]
 
 
-@_pytree
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Detections:
     """Final boxes by descending score; invalid slots come last and hold zeros."""
 

@@ -4,15 +4,14 @@ A section is the keyword arguments of the function that its docstring names.
 """
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 Positive = Annotated[int, 1]  # the number is the least value
 Count = Annotated[int, 0]
 
-section = dataclasses.dataclass(frozen=True, kw_only=True)
 
-
-@section
+@dataclass(frozen=True, kw_only=True)
 class Shapes:
     """data.datasets.shapes.prepare_shapes: the generated demo set."""
 
@@ -25,7 +24,7 @@ class Shapes:
     seed: Annotated[Count, "seed of the images"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Devkit:
     """data.datasets.voc_folder.prepare_devkit: a folder in VOC layout with any classes."""
 
@@ -36,7 +35,7 @@ class Devkit:
     max_pixels: Annotated[Positive, "larger images are skipped before they are decoded"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Voc:
     """data.datasets.voc.open_voc: PASCAL VOC 2007 and 2012."""
 
@@ -47,14 +46,14 @@ class Voc:
     devkit: Annotated[str, "an extracted VOCdevkit; empty: the archives"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Splits:
     train: Annotated[str, "split to train on"]
     validation: Annotated[str, "split to validate on during training; empty: none"]
     test: Annotated[str, "split that evaluate.py scores; empty: none"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Input:
     """data.pipeline: resizing and batching."""
 
@@ -66,7 +65,7 @@ class Input:
     workers: Annotated[Positive, "threads that decode and resize"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Net:
     """nets.region_net.region_net, for R-CNN nets.crop_net.crop_net."""
 
@@ -82,7 +81,7 @@ class Net:
     compute_dtype: Annotated[str, "dtype of activations: 'float32' or 'bfloat16'"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Anchors:
     """ops.anchors.base_anchors (Faster R-CNN, 3.1.1)."""
 
@@ -91,7 +90,7 @@ class Anchors:
     convention: Annotated[str, "'caffe', 'simple_faster_rcnn' or 'torchvision': how corners are rounded"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class RpnTargets:
     """ops.targets.rpn_targets (Faster R-CNN, 3.1.2)."""
 
@@ -101,7 +100,7 @@ class RpnTargets:
     positive_fraction: Annotated[float, 0.0, "at most this share of them positive"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class ProposalLimits:
     """ops.propose.propose."""
 
@@ -110,7 +109,7 @@ class ProposalLimits:
     nms_iou: Annotated[float, 0.0, "NMS suppresses above this IoU"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Rpn:
     """models.rpn.region_proposal_network (Faster R-CNN, 3.1)."""
 
@@ -125,7 +124,7 @@ class Rpn:
     max_log_scale: Annotated[float | None, "upper limit of dw and dh when proposals are decoded; empty: none"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class RoiTargets:
     """ops.targets.roi_targets (Fast R-CNN, 2.3)."""
 
@@ -135,7 +134,7 @@ class RoiTargets:
     positive_fraction: Annotated[float, 0.0, "at most this share of them positive"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Detections:
     """ops.detect.detect."""
 
@@ -144,7 +143,7 @@ class Detections:
     max_detections: Annotated[Positive, "best detections per image"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class FastHead:
     """models.fast_rcnn.fast_rcnn."""
 
@@ -155,14 +154,14 @@ class FastHead:
     max_log_scale: Annotated[float | None, "upper limit of dw and dh when detections are decoded; empty: none"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class FasterHead(FastHead):
     """models.faster_rcnn.faster_rcnn."""
 
     delta_std: Annotated[tuple[float, float, float, float], "box targets (dx, dy, dw, dh) are divided by this"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class RcnnHead:
     """models.rcnn.rcnn."""
 
@@ -173,7 +172,7 @@ class RcnnHead:
     scoring: Annotated[str, "'svm', or 'softmax' of the fine-tuned net"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Proposals:
     """proposals.search.search_split: Selective Search."""
 
@@ -183,12 +182,12 @@ class Proposals:
     workers: Annotated[Positive, "processes"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Linear:
     bbox_regression: Annotated[bool, "fit R-CNN's box regressors"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class SharedOptim:
     """training.optimizer.make_optimizer, without the boundaries that the stages of 4-step training set."""
 
@@ -208,14 +207,14 @@ class SharedOptim:
     ] = 0
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Optim(SharedOptim):
     """training.optimizer.make_optimizer."""
 
     boundaries: Annotated[tuple[int, ...], "'step': steps at which the learning rate drops, ascending"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class SharedTraining:
     """Training without the lengths that the stages of 4-step training set."""
 
@@ -230,13 +229,13 @@ class SharedTraining:
     keep: Annotated[Positive, "newest checkpoints to keep, besides the best"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Training(SharedTraining):
     steps: Annotated[Positive, "optimiser steps"]
     batch_size: Annotated[Positive, "images per step, over all devices and hosts"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     batch_size: Annotated[Positive, "images per batch, over all devices and hosts"]
     pictures: Annotated[Count, "images drawn with their detections"]
@@ -244,14 +243,14 @@ class Evaluation:
     svd_ranks: Annotated[tuple[int, int], 0, "ranks of the compressed fc6 and fc7; 0 leaves a layer as trained"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class StageLength:
     steps: Annotated[Positive, "optimiser steps of each such stage"]
     batch_size: Annotated[Positive, "images per step"]
     boundaries: Annotated[tuple[int, ...], "steps at which the learning rate drops"]
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Stages:
     rpn: StageLength
     fast_rcnn: StageLength

@@ -1,6 +1,7 @@
 """Schema of the experiment config: the sections that each system has."""
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Annotated
 
 from jaxdet.config.fields import (
@@ -25,11 +26,10 @@ from jaxdet.config.fields import (
     Stages,
     Training,
     Voc,
-    section,
 )
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """What all configs have."""
 
@@ -49,7 +49,7 @@ class Experiment:
         return f"runs/{self.name}"
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class OneStage(Experiment):
     """Training in one stage."""
 
@@ -57,27 +57,27 @@ class OneStage(Experiment):
     training: Training
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class FasterRcnn(OneStage):
     anchors: Anchors
     rpn: Rpn
     head: FasterHead
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class FastRcnn(OneStage):
     proposals: Proposals
     head: FastHead
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class Rcnn(OneStage):
     proposals: Proposals
     head: RcnnHead
     linear: Linear
 
 
-@section
+@dataclass(frozen=True, kw_only=True)
 class FasterRcnnAlternating(Experiment):
     """Faster R-CNN by 4-step training (3.2): the stages set steps, batch_size and boundaries."""
 

@@ -24,7 +24,7 @@ from jaxdet.io.progress import progress
 from jaxdet.linear.bbox_ridge import fit_bbox_ridge
 from jaxdet.linear.features import FeatureFolder, mean_norm
 from jaxdet.linear.regions import Regions, box_examples, regions_of
-from jaxdet.linear.svm import fit_svms
+from jaxdet.linear.svm import check_installed, fit_svms
 from jaxdet.models.rcnn import rcnn, rcnn_features
 from jaxdet.recipes.initial_params import InitialWeights
 from jaxdet.recipes.stage import make_stage, run_stage, trainable_paths
@@ -45,6 +45,7 @@ class RcnnTraining:
     def __init__(self, experiment: Rcnn, workdir: Path, dataset: Dataset, validation: Dataset | None):
         if jax.process_count() > 1:  # the linear stages run on one host
             raise InputError(f"R-CNN must be trained by one process, got {jax.process_count()}; remove --distributed.")
+        check_installed()
         self._experiment, self._workdir = experiment, workdir
         self._dataset, self._validation = dataset, validation
         self._stages = workdir / "stages"
@@ -120,9 +121,14 @@ class RcnnTraining:
         folder = self._stages / "3_svms"
         log.info(folder.name)
         draft = folder / "begun.npz"
-        options = {"class_names": self._dataset.class_names, "seed": self._experiment.seed}
         fit = functools.partial(
-            fit_svms, features.read("fc7"), _RegionsOf(split), **options, draft=draft, name=folder.name
+            fit_svms,
+            features.read("fc7"),
+            _RegionsOf(split),
+            class_names=self._dataset.class_names,
+            seed=self._experiment.seed,
+            draft=draft,
+            name=folder.name,
         )
         svms = _load_or_fit(folder / "svms.npz", fit)
         draft.unlink(missing_ok=True)

@@ -74,9 +74,13 @@ class _Chunk(Dataset):
     """Images start ... stop - 1 of a data set."""
 
     def __init__(self, dataset: Dataset, start: int, stop: int):
-        self._dataset, self._start = dataset, start
+        self._dataset, self._start, self._stop = dataset, start, stop
         self.class_names, self.names = dataset.class_names, dataset.names[start:stop]
         self.image_sizes, self.object_counts = dataset.image_sizes[start:stop], dataset.object_counts[start:stop]
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self._dataset.fingerprint}[{self._start}:{self._stop}]"
 
     def __len__(self) -> int:
         return len(self.names)
