@@ -23,8 +23,8 @@ def keras_vgg16(path: str | os.PathLike) -> Params:
       path: such as vgg16_weights_tf_dim_ordering_tf_kernels.h5.
 
     Raises:
-      InputError: h5py is not installed; no such file; not HDF5; one error for all names that are missing, unknown or of another
-        shape.
+      InputError: h5py is not installed; no such file; not HDF5; one error for all names that are missing, unknown or of
+        another shape.
     """
     try:
         import h5py
