@@ -70,7 +70,7 @@ def draw(
         _dashed(pen, _corners(box, width, height), line)
 
     # Place the labels in order of score, draw the best last.
-    texts = [f"{_ascii(class_names[k - 1], k)} {score:.2f}" for k, score in zip(labels.tolist(), scores, strict=True)]
+    texts = [f"{_ascii(class_names[int(k) - 1], int(k))} {score:.2f}" for k, score in zip(labels, scores, strict=True)]
     sizes = [_text_size(font, font_size, texts[i]) for i in order[::-1]]
     places = _place_labels(boxes[order[::-1]], sizes, width, height)
     for i, (left, top, right, bottom) in zip(order, places[::-1], strict=True):

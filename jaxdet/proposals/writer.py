@@ -49,7 +49,7 @@ class ProposalWriter:
         self._folder = parts_folder(self.path)
         try:
             with contextlib.ExitStack() as files:
-                # Unbuffered, so that the boxes of an image reach the disk before its count.
+                # Unbuffered, so that the boxes of an image reach the file before its count.
                 self._counts = files.enter_context(open_locked(self._folder / "counts", wait=False, buffering=0))
                 self._boxes = files.enter_context((self._folder / "boxes").open("ab", buffering=0))
                 self.done = self._resume()

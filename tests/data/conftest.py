@@ -1,4 +1,4 @@
-"""A devkit in VOC layout made on the spot, small archives of the official layout, and the small generated set."""
+"""Fixtures: a devkit in VOC layout, small archives in the official layout, a small generated set."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from jaxdet.data.datasets.voc import open_voc
 
 @dataclasses.dataclass
 class Devkit:
-    """Writes the files of a VOC folder one by one."""
+    """Writes the files of a VOC folder."""
 
     folder: Path
 
@@ -28,12 +28,12 @@ class Devkit:
     def split(self, split: str, *names: str) -> None:
         (self.folder / "ImageSets/Main" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
 
-    def image(self, name: str, picture=None, *, suffix: str = ".jpg", **options) -> Path:
+    def image(self, name: str, image=None, *, suffix: str = ".jpg", **options) -> Path:
         file = self.folder / "JPEGImages" / f"{name}{suffix}"
-        if picture is None:
+        if image is None:
             rng = np.random.default_rng(sum(name.encode()))
-            picture = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((80, 60))
-        picture.save(file, **options)
+            image = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((80, 60))
+        image.save(file, **options)
         return file
 
     def annotation(self, name: str, *objects: tuple, size: tuple[int, int] | None = (60, 80)) -> Path:
@@ -59,13 +59,13 @@ def devkit(tmp_path) -> Devkit:
 
 @dataclasses.dataclass
 class Official:
-    """Small stand-ins for the official files: `devkit` is VOCdevkit with both years, `archives` the folder of tars."""
+    """Small versions of the official files: `devkit` is VOCdevkit with both years, `archives` the folder of tars."""
 
     devkit: Path
     archives: Path
 
     def pack(self, archive: str, year: str, *splits: str, without: str = "") -> None:
-        """Writes an archive of these splits and enters its size and sum into the table."""
+        """Write an archive of these splits and its size and checksum in the table."""
         home = self.devkit / f"VOC{year}"
         names = [name for split in splits for name in (home / f"ImageSets/Main/{split}.txt").read_text().split()]
         files = [f"ImageSets/Main/{split}.txt" for split in splits]
@@ -76,7 +76,7 @@ class Official:
                     tar.add(home / file, f"VOCdevkit/VOC{year}/{file}")
         content = (self.archives / archive).read_bytes()
         entry = voc_archives.Archive(year, archive, len(content), hashlib.sha256(content).hexdigest())
-        others = [known for known in voc_archives.ARCHIVES[year] if known.name != archive]
+        others = [other for other in voc_archives.ARCHIVES[year] if other.name != archive]
         voc_archives.ARCHIVES[year] = (entry, *others)
 
 
@@ -84,22 +84,22 @@ class Official:
 def official(tmp_path, monkeypatch) -> Official:
     """2007: train 000005, 000007; val 000009; test 000001, 000002. 2012: train 2008_000008; val 2008_000015."""
     monkeypatch.setattr(voc_archives, "ARCHIVES", dict(voc_archives.ARCHIVES))
-    made = Official(tmp_path / "official/VOCdevkit", tmp_path / "official")
+    official = Official(tmp_path / "official/VOCdevkit", tmp_path / "official")
     for year, splits in {
         "2007": {"train": ("000005", "000007"), "val": ("000009",), "test": ("000001", "000002")},
         "2012": {"train": ("2008_000008",), "val": ("2008_000015",)},
     }.items():
-        files = Devkit(made.devkit / f"VOC{year}")
+        files = Devkit(official.devkit / f"VOC{year}")
         for split, names in splits.items():
             files.split(split, *names)
             for name in names:
                 files.image(name)
                 hard = {"difficult": 1, "truncated": 1, "pose": "Left"}
                 files.annotation(name, ("dog", 9, 11, 31, 47), ("person", 1, 1, 80, 60, hard))
-    made.pack("VOCtrainval_06-Nov-2007.tar", "2007", "train", "val")
-    made.pack("VOCtest_06-Nov-2007.tar", "2007", "test")
-    made.pack("VOCtrainval_11-May-2012.tar", "2012", "train", "val")
-    return made
+    official.pack("VOCtrainval_06-Nov-2007.tar", "2007", "train", "val")
+    official.pack("VOCtest_06-Nov-2007.tar", "2007", "test")
+    official.pack("VOCtrainval_11-May-2012.tar", "2012", "train", "val")
+    return official
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from jaxdet.data.transforms import resized_size
 LYING, STANDING = (608, 800), (800, 608)
 
 
-def test_buckets_of_the_paper():
+def test_buckets_for_the_papers_sides():
     assert buckets(short_side=600, long_side=1000) == (LYING, STANDING, (608, 1008), (1008, 608))
 
 
@@ -26,13 +26,13 @@ def test_buckets_are_square_only_where_the_sides_are_equal():
     assert buckets(short_side=480, long_side=640) == ((480, 640), (640, 480))
 
 
-def test_wrong_sides_are_named():
+def test_wrong_sides_are_refused():
     with pytest.raises(InputError, match="short_side .* got 1000 and 600"):
         buckets(short_side=1000, long_side=600)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4000), st.integers(1, 4000)), min_size=1, max_size=20))
-def test_every_image_fits_the_smallest_bucket_it_can(sizes):
+def test_every_image_has_the_smallest_bucket_that_holds_it(sizes):
     sides = {"short_side": 600, "long_side": 1000}
     for size, (height, width) in zip(sizes, assign_buckets(np.array(sizes), **sides), strict=True):
         resized = resized_size(*size, **sides)
@@ -59,7 +59,7 @@ def test_an_epoch_sees_every_image_in_batches_of_one_bucket(batch_size, seed, ep
     assert seen[7:].max() - seen[7:].min() <= 1
 
 
-def test_plans_are_functions_of_seed_and_epoch():
+def test_a_plan_depends_on_seed_and_epoch():
     def ids(**which):
         return [batch.image_id.tolist() for batch in train_plan(ASSIGNED, batch_size=2, **which)]
 
@@ -68,7 +68,7 @@ def test_plans_are_functions_of_seed_and_epoch():
     assert ids(seed=1, epoch=3) != ids(seed=2, epoch=3)
 
 
-def test_flips_belong_to_the_image_whatever_the_batch_size():
+def test_flips_do_not_depend_on_the_batch_size():
     def flips(batch_size):
         batches = train_plan([LYING] * 200, batch_size=batch_size, seed=5, epoch=2)
         return {int(i): bool(f) for batch in batches for i, f in zip(batch.image_id, batch.flip, strict=True)}
@@ -96,6 +96,6 @@ def test_evaluation_sees_each_image_once(batch_size):
 
 
 @pytest.mark.parametrize(("batch_size", "processes"), [(0, 1), (3, 2), (-2, 2)])
-def test_every_process_gets_rows(batch_size, processes):
+def test_a_batch_size_that_leaves_a_process_without_rows_is_refused(batch_size, processes):
     with pytest.raises(InputError, match=f"multiple of the number of processes .{processes}.*got {batch_size}"):
         check_rows(batch_size, processes)

@@ -11,8 +11,8 @@ from jaxdet.checks import InputError
 from jaxdet.data.image_file import decode, read
 
 RNG = np.random.default_rng(0)
-PICTURE = Image.fromarray(RNG.integers(0, 256, (3, 4, 3), np.uint8)).resize((40, 30))
-PIXELS = np.array(PICTURE)
+IMAGE = Image.fromarray(RNG.integers(0, 256, (3, 4, 3), np.uint8)).resize((40, 30))
+PIXELS = np.array(IMAGE)
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -21,20 +21,20 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     return out.getvalue()
 
 
-def test_colour_image_is_left_as_it_is(tmp_path):
-    (tmp_path / "a.png").write_bytes(encoded(PICTURE))
+def test_a_colour_image_is_unchanged(tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(IMAGE))
     np.testing.assert_array_equal(decode(tmp_path / "a.png", name="a.png"), PIXELS)
-    assert read(encoded(PICTURE), name="a").plain
+    assert read(encoded(IMAGE), name="a").plain
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P"])
-def test_grey_and_palette(mode):
-    image = PICTURE.convert(mode)
+def test_grey_and_palette_images_become_rgb(mode):
+    image = IMAGE.convert(mode)
     np.testing.assert_array_equal(decode(encoded(image), name="a"), np.array(image.convert("RGB")))
 
 
-def test_cmyk_jpeg_looks_like_its_rgb():
-    smooth = PICTURE.resize((160, 120))
+def test_a_cmyk_jpeg_equals_its_rgb_version():
+    smooth = IMAGE.resize((160, 120))
     got = decode(encoded(smooth.convert("CMYK"), "JPEG", quality=95), name="a")
     assert np.abs(got.astype(int) - np.array(smooth)).mean() < 6
     assert not read(encoded(smooth.convert("CMYK"), "JPEG"), name="a").plain
@@ -46,18 +46,18 @@ def test_16_bit_grey_spans_black_to_white():
     np.testing.assert_array_equal(got, np.repeat(np.array([[0, 1, 128, 255]], np.uint8)[..., None], 3, axis=2))
 
 
-def test_16_bit_colour_keeps_its_high_bytes():
+def test_16_bit_colour_is_reduced_to_its_high_bytes():
     wide = PIXELS.astype(np.uint16) * 257
     np.testing.assert_array_equal(decode(cv2.imencode(".png", wide[..., ::-1])[1].tobytes(), name="a"), PIXELS)
 
 
-def test_transparency_shows_white():
-    image = PICTURE.convert("RGBA")
+def test_transparent_pixels_become_white():
+    image = IMAGE.convert("RGBA")
     image.putalpha(0)
     assert (decode(encoded(image), name="a") == 255).all()
     image.putalpha(255)
     np.testing.assert_array_equal(decode(encoded(image), name="a"), PIXELS)
-    palette = PICTURE.convert("P")
+    palette = IMAGE.convert("P")
     transparent = encoded(palette, transparency=palette.getpixel((0, 0)))
     assert (decode(transparent, name="a")[0, 0] == 255).all()
 
@@ -68,8 +68,8 @@ def test_32_bit_images_are_refused():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientations(orientation):
-    """Rotating the upright picture as a camera of that orientation stores it, and back."""
+def test_every_exif_orientation_is_turned_upright(orientation):
+    """Rotating the upright image as a camera of that orientation stores it, and back."""
     stored = {
         1: PIXELS,
         2: PIXELS[:, ::-1],
@@ -96,23 +96,23 @@ def header_only(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("width", [30_000, 9_000, 60_000])  # Pillow itself would warn, say nothing, refuse
-def test_size_is_checked_before_decoding(width):
+def test_the_size_is_checked_before_decoding(width):
     with pytest.raises(InputError, match=r"image big.png: .*pixels.*make it smaller"):
         decode(header_only(width, 6_000), name="big.png")
 
 
-def test_max_pixels_is_the_callers():
+def test_max_pixels_limits_the_size():
     with pytest.raises(InputError, match="image a: has 40 x 30 pixels, more than max_pixels = 1199; make"):
-        decode(encoded(PICTURE), name="a", max_pixels=1199)
-    assert decode(encoded(PICTURE), name="a", max_pixels=1200).shape == (30, 40, 3)
+        decode(encoded(IMAGE), name="a", max_pixels=1199)
+    assert decode(encoded(IMAGE), name="a", max_pixels=1200).shape == (30, 40, 3)
 
 
-@pytest.mark.parametrize("data", [b"", b"not an image", encoded(PICTURE.resize((400, 300)), "JPEG")[:-200]])
+@pytest.mark.parametrize("data", [b"", b"not an image", encoded(IMAGE.resize((400, 300)), "JPEG")[:-200]])
 def test_unreadable_and_truncated_files_are_named(data):
     with pytest.raises(InputError, match="image bad.jpg: cannot be read"):
         decode(data, name="bad.jpg")
 
 
-def test_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="image gone.jpg: there is no such file"):
         decode(tmp_path / "gone.jpg", name="gone.jpg")

@@ -10,7 +10,7 @@ PAPER = {"short_side": 600, "long_side": 1000}
 
 
 # py-faster-rcnn's rule by hand: 375 x 500 -> 1.6; 333 x 500 -> 600/333 = 1.8018, 500 x 1.8018 = 901;
-# 250 x 500 would be 1200 long, so 2.0; 600 x 1000 is left alone.
+# 250 x 500 would be 1200 long, so 2.0; 600 x 1000 stays as it is.
 @pytest.mark.parametrize(
     ("size", "scale", "resized"),
     [
@@ -23,13 +23,13 @@ PAPER = {"short_side": 600, "long_side": 1000}
         ((40, 4000), 0.25, (10, 1000)),
     ],
 )
-def test_resize_rule(size, scale, resized):
+def test_resize_scale_and_size(size, scale, resized):
     assert resize_scale(*size, **PAPER) == pytest.approx(scale)
     assert resized_size(*size, **PAPER) == resized
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))
-def test_resized_size_is_what_resize_gives_and_within_the_sides(height, width):
+def test_resized_size_equals_the_result_of_resize_and_is_within_the_sides(height, width):
     size = resized_size(height, width, short_side=60, long_side=100)
     image, scale = resize(np.zeros((height, width, 3), np.uint8), short_side=60, long_side=100)
     assert image.shape[:2] == size
@@ -46,7 +46,7 @@ def test_resize_is_opencv_bilinear_in_uint8():
     assert scale == 60 / 37
 
 
-def test_flip_moves_boxes_with_their_pixels_and_undoes_itself():
+def test_flip_moves_boxes_with_their_pixels_and_is_its_own_inverse():
     image, boxes = np.zeros((10, 20, 3), np.uint8), np.array([[3, 1, 7, 9], [0, 0, 20, 10]], np.float32)
     image[1:9, 3:7] = 255
     flipped, mirrored = flip(image, boxes)
@@ -63,18 +63,18 @@ def test_flip_without_objects():
     assert flip(np.zeros((4, 5, 3), np.uint8), np.zeros((0, 4), np.float32))[1].shape == (0, 4)
 
 
-def test_padding_keeps_the_largest_in_their_order():
+def test_padding_uses_the_largest_objects_in_their_order():
     sides = np.array([3, 9, 1, 5, 7], np.float32)
     boxes = np.stack([np.zeros(5, np.float32), np.zeros(5, np.float32), sides, sides], axis=1)
     labels = np.arange(1, 6, dtype=np.int32)
-    kept, kept_labels, valid = pad_ground_truth(boxes, labels, max_gt=3)
-    assert kept_labels.tolist() == [2, 4, 5]
-    assert kept[:, 2].tolist() == [9, 5, 7]
+    padded, padded_labels, valid = pad_ground_truth(boxes, labels, max_gt=3)
+    assert padded_labels.tolist() == [2, 4, 5]
+    assert padded[:, 2].tolist() == [9, 5, 7]
     assert valid.all()
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_padding_fills_with_zeros(count):
+def test_empty_slots_hold_zeros(count):
     boxes, labels = np.ones((count, 4), np.float32), np.ones(count, np.int32)
     padded, padded_labels, valid = pad_ground_truth(boxes, labels, max_gt=4)
     assert (padded.dtype, padded_labels.dtype, valid.dtype) == (np.float32, np.int32, bool)

@@ -13,7 +13,7 @@ def test_the_file_is_replaced_at_the_end_of_the_block(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_error_in_the_block_leaves_what_was_there(tmp_path):
+def test_an_error_in_the_block_leaves_the_old_content(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"before")
     with pytest.raises(KeyboardInterrupt), atomic_write(path) as file:
@@ -23,7 +23,7 @@ def test_an_error_in_the_block_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_kill_left_is_written_over(tmp_path):
+def test_a_draft_left_by_a_kill_is_replaced(tmp_path):
     (tmp_path / ".a.bin").write_bytes(b"half of something long")
     with atomic_write(tmp_path / "a.bin") as file:
         file.write(b"short")
@@ -31,7 +31,7 @@ def test_what_a_kill_left_is_written_over(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_folder_that_cannot_be_made_is_an_oserror(tmp_path):
+def test_a_folder_that_cannot_be_created_raises_oserror(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), atomic_write(tmp_path / "file" / "a.bin"):
         pass

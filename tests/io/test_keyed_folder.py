@@ -1,4 +1,4 @@
-"""What fits leave on disk: whole or not at all, and never taken for what another net's features gave."""
+"""Cached arrays are whole or absent, and never used for another key."""
 
 import numpy as np
 import pytest
@@ -15,14 +15,14 @@ def full(descriptor):
 
 
 def check(path, arrays):
-    found = load_arrays(path)
-    assert found.keys() == arrays.keys()
+    loaded = load_arrays(path)
+    assert loaded.keys() == arrays.keys()
     for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(loaded[name], array)
+        assert loaded[name].dtype == array.dtype
 
 
-def test_what_is_saved_is_read_and_replaced_whole(tmp_path):
+def test_saved_arrays_are_loaded_and_replaced(tmp_path):
     path = tmp_path / "3_svms" / "svms.npz"
     assert load_arrays(path) == {}
     save_arrays(path, ARRAYS)
@@ -32,7 +32,7 @@ def test_what_is_saved_is_read_and_replaced_whole(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_the_old_content_stays(tmp_path, monkeypatch):
     path = tmp_path / "svms.npz"
     save_arrays(path, ARRAYS)
     with monkeypatch.context() as patch, pytest.raises(InputError, match="must be writable, got No space.*make room"):
@@ -57,7 +57,7 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
         load_arrays(path)
 
 
-def test_a_folder_is_for_one_key(tmp_path):
+def test_a_folder_with_results_accepts_one_key_only(tmp_path):
     folder = tmp_path / "stages" / "3_svms"
     claim_folder(folder, KEY)
     save_arrays(folder / "svms.npz", ARRAYS)
@@ -70,7 +70,7 @@ def test_a_folder_is_for_one_key(tmp_path):
     check(folder / "svms.npz", ARRAYS)
 
 
-def test_a_folder_without_results_does_not_hold_its_key(tmp_path):
+def test_a_folder_without_results_accepts_another_key(tmp_path):
     claim_folder(tmp_path, KEY)
     (tmp_path / ".key.json").write_text('{"half')  # killed while it wrote the key
     claim_folder(tmp_path, KEY | {"params": "34ab"})
@@ -80,7 +80,7 @@ def test_a_folder_without_results_does_not_hold_its_key(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"dataset"', b"\xff", b"7"])
-def test_results_of_which_the_key_is_lost_are_refused(tmp_path, content):
+def test_results_without_a_readable_key_are_refused(tmp_path, content):
     save_arrays(tmp_path / "svms.npz", ARRAYS)
     if content is not None:
         (tmp_path / "key.json").write_bytes(content)
@@ -88,7 +88,7 @@ def test_results_of_which_the_key_is_lost_are_refused(tmp_path, content):
         claim_folder(tmp_path, KEY)
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
+def test_an_unwritable_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="must be writable, got Not a directory"):
         claim_folder(tmp_path / "file" / "3_svms", KEY)

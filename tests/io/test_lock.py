@@ -20,14 +20,14 @@ with locked(sys.argv[1]):
 """
 
 
-def test_workdir_is_made_and_absolute(tmp_path, monkeypatch):
+def test_the_workdir_is_created_and_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with locked("runs/voc") as workdir:
         assert workdir == tmp_path / "runs" / "voc"
         assert workdir.is_dir()
 
 
-def test_second_trainer_is_refused_at_once_and_a_killed_one_is_no_obstacle(tmp_path):
+def test_a_second_process_is_refused_at_once_unless_the_first_was_killed(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE)
     try:
         assert holder.stdout.readline() == b"held\n"
@@ -42,13 +42,13 @@ def test_second_trainer_is_refused_at_once_and_a_killed_one_is_no_obstacle(tmp_p
         assert f"pid {os.getpid()}" in (tmp_path / "lock").read_text()
 
 
-def test_nothing_is_left_behind_also_after_a_failure(tmp_path):
+def test_the_lock_file_is_removed_after_an_error(tmp_path):
     with pytest.raises(ZeroDivisionError), locked(tmp_path):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_its_holder_removed_between_opening_and_locking_is_opened_again(tmp_path, monkeypatch):
+def test_a_lock_file_removed_between_opening_and_locking_is_opened_again(tmp_path, monkeypatch):
     flock, opened = fcntl.flock, []
 
     def late(file, operation):
@@ -63,7 +63,7 @@ def test_a_file_that_its_holder_removed_between_opening_and_locking_is_opened_ag
     assert len(opened) == 3
 
 
-def test_unwritable_workdir_is_refused(tmp_path):
+def test_an_unwritable_workdir_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="must be writable, got Not a directory"), locked(tmp_path / "file" / "run"):
         pass

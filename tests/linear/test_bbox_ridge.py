@@ -1,4 +1,4 @@
-"""The regressors against numpy.linalg.lstsq on the augmented system, with the original's whitening and its undoing."""
+"""The regressors against numpy.linalg.lstsq on the augmented system, with the original's whitening."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def scene(images=12, seed=0, classes=(1, 2)):
 
 
 def lstsq(features, deltas):
-    """Kernel [WIDTH,4] and bias [4] as the original does it: whitened targets, regressors, whitening undone."""
+    """Kernel [WIDTH,4] and bias [4] as in the original: whitened targets, regressors, whitening undone."""
     x = np.pad(features.astype(np.float64) * 20 / MEAN_NORM, ((0, 0), (0, 1)), constant_values=1)
     mean = deltas.mean(axis=0)
     d, v = np.linalg.eigh((deltas - mean).T @ (deltas - mean) / len(deltas))
@@ -38,7 +38,7 @@ def lstsq(features, deltas):
 
 
 @pytest.mark.parametrize("block", [1024, 3])  # 3: several blocks of examples, several strips of columns
-def test_equals_lstsq_on_the_augmented_system(monkeypatch, block):
+def test_the_fit_equals_lstsq_on_the_augmented_system(monkeypatch, block):
     monkeypatch.setattr(bbox_ridge, "BLOCK", block)
     pool5, examples = scene()
     labels = np.concatenate([labels for _, labels, _ in examples])
@@ -51,7 +51,7 @@ def test_equals_lstsq_on_the_augmented_system(monkeypatch, block):
         assert fitted["kernel"].dtype == fitted["bias"].dtype == np.float32
 
 
-def test_fewer_examples_than_features():
+def test_a_fit_to_fewer_examples_than_features():
     pool5, examples = scene(images=1, seed=2, classes=(2,))
     assert 0 < len(pool5[0]) < WIDTH
     fitted = fit_bbox_ridge(pool5, examples, mean_norm=MEAN_NORM, label=2, name="thing")
@@ -60,13 +60,13 @@ def test_fewer_examples_than_features():
     np.testing.assert_allclose(fitted["bias"], bias, rtol=1e-4, atol=1e-6)
 
 
-def test_a_class_without_examples_leaves_the_boxes_as_they_are(caplog):
+def test_a_class_without_examples_has_regressors_of_zero(caplog):
     fitted = fit_bbox_ridge(*scene(classes=(2,)), mean_norm=MEAN_NORM, label=1, name="ghost")
     assert fitted["kernel"].shape == (WIDTH, 4) and not fitted["kernel"].any() and not fitted["bias"].any()
     assert "ghost has no box regressor" in caplog.text
 
 
-def test_features_of_other_rows_are_refused():
+def test_features_of_other_rows_than_the_examples_are_refused():
     pool5, examples = scene()
     with pytest.raises(ValueError, match="rows of the examples, image by image, got"):
         fit_bbox_ridge(pool5[:-1], examples, mean_norm=MEAN_NORM, label=1, name="thing")

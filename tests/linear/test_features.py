@@ -1,4 +1,4 @@
-"""The folder of features: what a kill leaves behind never counts, foreign features are refused."""
+"""The folder of features: partial writes are ignored, features of another key are refused."""
 
 import errno
 
@@ -26,11 +26,11 @@ def check(folder, images):
             np.testing.assert_array_equal(got, expected[name])
 
 
-def test_what_is_written_is_read_image_by_image(tmp_path):
+def test_appended_features_are_read_per_image(tmp_path):
     images = [image(0), image(1, rows=0), {"pool5": np.zeros((0, 5)), "fc7": np.zeros((0, 3))}, image(3)]
     folder = FeatureFolder(tmp_path / "train", KEY, WIDTHS)
-    for one in images:
-        folder.append(one)
+    for features_of_image in images:
+        folder.append(features_of_image)
     check(folder, images)
     check(FeatureFolder(tmp_path / "train", KEY, WIDTHS), images)
     with pytest.raises(IndexError):
@@ -40,7 +40,7 @@ def test_what_is_written_is_read_image_by_image(tmp_path):
 
 
 @pytest.mark.parametrize("killed_in", ["pool5.f32", "fc7.f32", "images.bin"])
-def test_killed_at_any_write_it_goes_on_where_it_was(tmp_path, monkeypatch, killed_in):
+def test_a_folder_killed_at_any_write_is_resumed(tmp_path, monkeypatch, killed_in):
     folder = FeatureFolder(tmp_path, KEY, WIDTHS)
     folder.append(image(0))
     write = FeatureFolder._write_at
@@ -60,7 +60,7 @@ def test_killed_at_any_write_it_goes_on_where_it_was(tmp_path, monkeypatch, kill
     check(FeatureFolder(tmp_path, KEY, WIDTHS), [image(0), image(2, rows=2)])
 
 
-def test_a_full_disk_keeps_what_was_done(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_the_images_done_stay(tmp_path, monkeypatch):
     folder = FeatureFolder(tmp_path, KEY, WIDTHS)
     folder.append(image(0))
 
@@ -78,7 +78,7 @@ def test_a_full_disk_keeps_what_was_done(tmp_path, monkeypatch):
     check(FeatureFolder(tmp_path, KEY, WIDTHS), [image(0), image(1)])
 
 
-def test_a_disk_full_from_the_start_is_said(tmp_path, monkeypatch):
+def test_a_disk_full_from_the_start_is_reported(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -87,7 +87,7 @@ def test_a_disk_full_from_the_start_is_said(tmp_path, monkeypatch):
         FeatureFolder(tmp_path / "2_features", KEY, WIDTHS)
 
 
-def test_an_image_whose_rows_are_lost_does_not_count(tmp_path):
+def test_an_image_with_lost_rows_is_not_stored(tmp_path):
     folder = FeatureFolder(tmp_path, KEY, WIDTHS)
     for i in range(3):
         folder.append(image(i))
@@ -96,7 +96,7 @@ def test_an_image_whose_rows_are_lost_does_not_count(tmp_path):
     check(FeatureFolder(tmp_path, KEY, WIDTHS), [image(0), image(1)])
 
 
-def test_foreign_features_are_refused_with_what_differs(tmp_path):
+def test_features_of_another_key_are_refused_with_the_differences(tmp_path):
     FeatureFolder(tmp_path, KEY, WIDTHS).append(image(0))
     with pytest.raises(InputError, match=r"of other data.*: weights must be \[1, 3\], got \[1, 2\]; delete it"):
         FeatureFolder(tmp_path, KEY | {"weights": [1, 3]}, WIDTHS)

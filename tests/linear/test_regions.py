@@ -14,7 +14,7 @@ def record(boxes, labels, difficult=None):
     return Annotation("a", np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int32), difficult)
 
 
-def test_ground_truth_comes_first_difficult_too_with_the_best_overlap_of_each_class():
+def test_ground_truth_comes_first_and_overlaps_are_per_class():
     truth = record([[0, 0, 10, 10], [0, 0, 10, 20], [40, 40, 50, 50]], [2, 2, 1], [False, True, False])
     regions = regions_of(truth, np.float32([[0, 0, 10, 5], [80, 80, 90, 90]]), num_classes=3)
     np.testing.assert_array_equal(regions.labels, [2, 2, 1, 0, 0])
@@ -31,7 +31,7 @@ def test_an_image_without_objects_or_proposals():
     assert nothing.overlaps.shape == (0, 2) and [len(x) for x in box_examples(nothing)] == [0, 0, 0]
 
 
-def test_box_examples_take_the_class_and_deltas_of_their_best_object():
+def test_box_examples_have_the_class_and_deltas_of_their_best_object():
     boxes = [[0, 0, 10, 10], [2, 0, 14, 10], [0, 0, 10, 6], [0, 0, 10, 5.9], [3, 1, 13, 10], [60, 60, 70, 70]]
     regions = Regions(np.float32(boxes), np.int32([2, 1, 0, 0, 0, 0]), np.zeros((6, 2), np.float32))
     rows, labels, deltas = box_examples(regions)

@@ -16,7 +16,7 @@ def record(boxes, labels, difficult=None):
     return Annotation("a", np.float32(boxes).reshape(-1, 4), np.int32(labels), difficult)
 
 
-def test_mean_and_std_of_each_class_are_those_of_the_encoded_deltas():
+def test_statistics_equal_those_of_the_encoded_deltas():
     rng = np.random.default_rng(0)
     objects, labels = np.float32([[10, 10, 60, 50], [100, 20, 150, 90]]), [1, 2]
     near = np.concatenate([objects[i] + rng.uniform(-6, 6, (30, 4)) for i in (0, 1)]).astype(np.float32)
@@ -33,7 +33,7 @@ def test_mean_and_std_of_each_class_are_those_of_the_encoded_deltas():
         assert std[unseen].tolist() == [1, 1, 1, 1]
 
 
-def test_mirrored_images_are_counted_as_if_they_were_in_the_list():
+def test_mirrored_equals_statistics_over_mirrored_images_too():
     boxes, proposals = [[10, 10, 60, 50]], np.float32([[14, 12, 66, 50], [12, 8, 58, 46]])
     flipped = [[40, 10, 90, 50]], np.float32([[34, 12, 86, 50], [42, 8, 88, 46]])  # in an image 100 wide
     both = [(record(boxes, [1]), proposals), (record(flipped[0], [1]), flipped[1])]
@@ -43,7 +43,7 @@ def test_mirrored_images_are_counted_as_if_they_were_in_the_list():
 
 
 @pytest.mark.parametrize("use_difficult", [False, True])
-def test_difficult_objects_count_where_they_are_learned_from(use_difficult):
+def test_difficult_objects_count_with_use_difficult_only(use_difficult):
     images = [(record([[0, 0, 40, 40]], [2], [True]), np.float32([[4, 0, 44, 40], [0, 4, 40, 48]]))]
     mean, _ = delta_statistics(images, **OPTIONS | {"use_difficult": use_difficult})
     assert (mean[2] != 0).any() == use_difficult

@@ -17,7 +17,7 @@ def path(tmp_path):
     return path
 
 
-def test_a_table_gives_the_boxes_of_each_image():
+def test_a_table_returns_the_boxes_of_each_image():
     assert len(TABLE) == 3
     assert [boxes.tolist() for boxes in TABLE] == [TABLE.boxes[:2].tolist(), [], TABLE.boxes[2:].tolist()]
     for i in (-1, 3):
@@ -25,7 +25,7 @@ def test_a_table_gives_the_boxes_of_each_image():
             TABLE[i]
 
 
-def test_what_is_saved_is_read(path):
+def test_saved_proposals_are_read(path):
     table = open_proposals(path, KEY)
     np.testing.assert_array_equal(table.boxes, TABLE.boxes)
     np.testing.assert_array_equal(table.starts, TABLE.starts)
@@ -33,7 +33,7 @@ def test_what_is_saved_is_read(path):
     assert [file.name for file in path.parent.iterdir()] == ["train.npz"]
 
 
-def test_another_key_is_refused_with_all_that_differs(path):
+def test_another_key_is_refused_with_every_difference(path):
     with pytest.raises(InputError, match="of other data or parameters") as error:
         open_proposals(path, {"method": "rpn", "dataset": "cd34", "images": 3, "top": 5})
     assert "dataset must be 'cd34', got 'ab12'" in str(error.value)
@@ -42,7 +42,7 @@ def test_another_key_is_refused_with_all_that_differs(path):
     assert "method" not in str(error.value)
 
 
-def test_a_missing_file_is_said(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="val.npz must be a file of proposals, got none; make it first"):
         open_proposals(tmp_path / "val.npz", KEY)
 
@@ -78,7 +78,7 @@ def test_boxes_that_do_not_fit_the_images_are_refused(tmp_path):
         save_proposals(tmp_path / "b.npz", TABLE, KEY | {"images": 4})
 
 
-def test_a_failing_disk_leaves_nothing_half_written(path, monkeypatch):
+def test_a_disk_error_leaves_no_partial_file(path, monkeypatch):
     before = path.read_bytes()
 
     def full(*_):

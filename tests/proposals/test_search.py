@@ -14,11 +14,11 @@ from jaxdet.types import Record
 SMALL = {"max_boxes": 50, "min_side": 10, "width": 100}
 
 
-class Photos:
-    """Six photos; 1 is too flat for a proposal, 3 cannot be decoded, and the disk may fail at one."""
+class Images:
+    """Six images; 1 is too flat for a proposal, 3 cannot be decoded, and the disk fails at image `failing`."""
 
     fingerprint = "ab12"
-    names = [f"photo{i}" for i in range(6)]
+    names = [f"image{i}" for i in range(6)]
 
     def __init__(self, failing: int = -1):
         self.failing = failing
@@ -39,38 +39,38 @@ class Photos:
 
 def test_a_resumed_search_by_several_processes_equals_a_search_in_this_process(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("jaxdet.io.progress.LINE_SECONDS", 0)
-    path, key = tmp_path / "train.npz", search_key(Photos(), **SMALL)
+    path, key = tmp_path / "train.npz", search_key(Images(), **SMALL)
     with ProposalWriter(path, key) as writer:
         writer.add(np.float32([[1, 2, 30, 40]]))
     caplog.set_level(logging.INFO)
-    table = search_split(Photos(), path, workers=2, **SMALL)
+    table = search_split(Images(), path, workers=2, **SMALL)
     assert "1 of 6 images of" in caplog.text
     assert "selective search 2/6" in caplog.messages and "selective search 6/6" in caplog.messages
-    assert "1 images cannot be decoded, first photo3" in caplog.text
-    assert "2 of 6 images have none, first photo1" in caplog.text
+    assert "1 images cannot be decoded, first image3" in caplog.text
+    assert "2 of 6 images have none, first image1" in caplog.text
     assert table[0].tolist() == [[1, 2, 30, 40]]
     for i in (2, 4, 5):
         assert len(table[i]) > 5
-        np.testing.assert_array_equal(table[i], selective_search(Photos()[i].image, **SMALL))
+        np.testing.assert_array_equal(table[i], selective_search(Images()[i].image, **SMALL))
     assert [len(table[1]), len(table[3])] == [0, 0]
-    again = search_split(Photos(failing=0), path, workers=1, **SMALL)  # nothing is read, nothing is searched
+    again = search_split(Images(failing=0), path, workers=1, **SMALL)  # nothing is read, nothing is searched
     np.testing.assert_array_equal(again.boxes, table.boxes)
     with pytest.raises(InputError, match="width must be 90, got 100"):
-        search_split(Photos(), path, workers=1, **SMALL | {"width": 90})
+        search_split(Images(), path, workers=1, **SMALL | {"width": 90})
 
 
-def test_a_failing_disk_does_not_pass_for_a_photo_without_objects(tmp_path):
+def test_a_disk_error_is_not_taken_for_an_image_without_objects(tmp_path):
     path = tmp_path / "train.npz"
     with pytest.raises(OSError, match="Input/output error"):
-        search_split(Photos(failing=0), path, workers=1, **SMALL)
+        search_split(Images(failing=0), path, workers=1, **SMALL)
     with pytest.raises(InputError, match="6 of 6 images lack proposals"):
-        open_proposals(path, search_key(Photos(), **SMALL))
+        open_proposals(path, search_key(Images(), **SMALL))
 
 
 @pytest.mark.parametrize(
     ("name", "got", "least"), [("workers", 0, 1), ("max_boxes", -5, 1), ("min_side", -1, 0), ("width", 0, 1)]
 )
-def test_numbers_that_find_nothing_are_refused_before_anything_is_done(tmp_path, name, got, least):
+def test_numbers_too_small_for_any_box_are_refused_at_once(tmp_path, name, got, least):
     with pytest.raises(InputError, match=f"proposals.{name} must be at least {least}, got {got}; "):
-        search_split(Photos(), tmp_path / "train.npz", **SMALL | {"workers": 1, name: got})
+        search_split(Images(), tmp_path / "train.npz", **SMALL | {"workers": 1, name: got})
     assert not list(tmp_path.iterdir())

@@ -29,7 +29,7 @@ def assert_complete(path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_images_are_written_in_their_order(tmp_path):
+def test_images_are_written_in_order(tmp_path):
     assert_complete(tmp_path / "a.npz")
 
 
@@ -39,7 +39,7 @@ def test_images_are_written_in_their_order(tmp_path):
     ("boxes", "counts", "done"),
     [(0, 0, 3), (7, 0, 3), (80, 0, 3), (80, 5, 3), (0, -8, 2), (0, -3, 2), (-1, 0, 2), (-33, 0, 0), (-80, 0, 0)],
 )
-def test_a_killed_run_goes_on_where_it_was(tmp_path, boxes, counts, done):
+def test_a_killed_run_is_resumed(tmp_path, boxes, counts, done):
     path = tmp_path / "a.npz"
     assert add(path, IMAGES[:3]) == 3
     for name, change in (("boxes", boxes), ("counts", counts)):
@@ -50,7 +50,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, boxes, counts, done):
     assert_complete(path)
 
 
-def test_a_kill_before_the_parts_were_removed_does_no_harm(tmp_path, monkeypatch):
+def test_a_kill_before_the_parts_are_removed_is_harmless(tmp_path, monkeypatch):
     monkeypatch.setattr(module.shutil, "rmtree", lambda folder: None)
     with ProposalWriter(tmp_path / "a.npz", KEY) as writer:
         for boxes in IMAGES:
@@ -60,7 +60,7 @@ def test_a_kill_before_the_parts_were_removed_does_no_harm(tmp_path, monkeypatch
     assert_complete(tmp_path / "a.npz")
 
 
-def test_unfinished_work_of_another_key_is_refused_and_kept(tmp_path):
+def test_an_unfinished_file_of_another_key_is_refused_and_stays(tmp_path):
     path = tmp_path / "a.npz"
     add(path, IMAGES[:2])
     with pytest.raises(InputError, match=r"a.npz.parts is of other data.*dataset must be 'ef', got 'ab12'"):
@@ -68,7 +68,7 @@ def test_unfinished_work_of_another_key_is_refused_and_kept(tmp_path):
     assert add(path, []) == 2
 
 
-def test_unfinished_work_with_a_damaged_key_is_refused(tmp_path):
+def test_an_unfinished_file_with_a_damaged_key_is_refused(tmp_path):
     path = tmp_path / "a.npz"
     add(path, IMAGES[:2])
     (parts_folder(path) / "key.json").write_bytes(b"")
@@ -76,7 +76,7 @@ def test_unfinished_work_with_a_damaged_key_is_refused(tmp_path):
         ProposalWriter(path, KEY)
 
 
-def test_a_start_without_images_does_not_hold_its_key(tmp_path):
+def test_parts_without_images_accept_another_key(tmp_path):
     add(tmp_path / "a.npz", [], KEY | {"dataset": "ef"})
     assert_complete(tmp_path / "a.npz")
 
@@ -86,12 +86,12 @@ def test_one_writer_at_a_time(tmp_path):
         ProposalWriter(tmp_path / "a.npz", KEY)
 
 
-def test_finishing_early_is_refused(tmp_path):
+def test_finishing_before_the_last_image_is_refused(tmp_path):
     with ProposalWriter(tmp_path / "a.npz", KEY) as writer, pytest.raises(ValueError, match="4 images .* got 0"):
         writer.finish()
 
 
-def test_a_full_disk_is_said_and_keeps_what_was_done(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_the_images_done_stay(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
 
     def full(file, content):
@@ -107,13 +107,13 @@ def test_a_full_disk_is_said_and_keeps_what_was_done(tmp_path, monkeypatch):
     assert_complete(path)
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+def test_an_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="must be writable, got Not a directory"):
         ProposalWriter(tmp_path / "file" / "a.npz", KEY)
 
 
-def test_short_writes_are_carried_on():
+def test_partial_writes_are_completed():
     class Slow:
         content = b""
 

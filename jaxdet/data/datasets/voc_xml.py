@@ -52,8 +52,8 @@ def annotated_size(root: Element) -> tuple[int, int] | None:
 def read_objects(
     root: Element, height: int, width: int, class_names: tuple[str, ...]
 ) -> tuple[list[VocObject], list[str]]:
-    """Return the usable objects of an image of height x width pixels, clipped to it, and a remark per fault."""
-    objects, remarks = [], []
+    """Return the usable objects of an image of height x width pixels, clipped to it, and their faults."""
+    objects, faults = [], []
     for element in root.findall("object"):
         try:
             box, clipped = _box(element, height, width)
@@ -61,10 +61,10 @@ def read_objects(
             if name not in class_names:
                 raise Unusable(f"object of unknown class {name!r}")
         except Unusable as fault:
-            remarks.append(str(fault))
+            faults.append(str(fault))
             continue
         if clipped:
-            remarks.append("box clipped to the image")
+            faults.append("box clipped to the image")
         pose = _text(element, "pose").lower()
         objects.append(
             VocObject(
@@ -75,7 +75,7 @@ def read_objects(
                 difficult=_text(element, "difficult") == "1",
             )
         )
-    return objects, remarks
+    return objects, faults
 
 
 def _box(element: Element, height: int, width: int) -> tuple[tuple[float, float, float, float], bool]:

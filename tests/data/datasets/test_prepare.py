@@ -17,7 +17,7 @@ from jaxdet.data.datasets.voc import CLASS_NAMES, prepare_voc
 SETTINGS = {"image_size": 96, "train": 4, "validation": 1, "test": 1, "seed": 0}
 
 
-def test_a_killed_preparation_leaves_nothing_to_be_read(tmp_path):
+def test_a_killed_preparation_leaves_no_copy(tmp_path):
     code = (
         "from jaxdet.data.datasets.shapes import prepare_shapes\n"
         f"prepare_shapes(data_dir={str(tmp_path)!r}, image_size=96, train=100000, validation=1, test=1, seed=0)"
@@ -38,7 +38,7 @@ def test_a_killed_preparation_leaves_nothing_to_be_read(tmp_path):
 
 
 def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):
-    """The second finds the first one's finished copy when it wants to rename its own into place."""
+    """The second process finds the copy of the first when it renames its own."""
     draw_scene, others = shapes.draw_scene, []
 
     def draw_while_another_finishes(rng, size):
@@ -54,7 +54,7 @@ def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("*incomplete*"))
 
 
-def test_unwritable_folder_is_named(tmp_path):
+def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="data_dir: cannot prepare .*file.*; free space there or set data_dir"):
         shapes.prepare_shapes(data_dir=str(tmp_path / "file" / "data"), **SETTINGS)
@@ -68,7 +68,7 @@ def test_unwritable_folder_is_named(tmp_path):
         (errno.EIO, OSError, r"^\[Errno 5\] Input/output error$"),
     ],
 )
-def test_only_what_cannot_be_written_is_blamed_on_the_folder(tmp_path, monkeypatch, number, raised, words):
+def test_only_write_errors_are_blamed_on_the_folder(tmp_path, monkeypatch, number, raised, words):
     def fail(rng, size):
         raise OSError(number, os.strerror(number))
 
@@ -79,7 +79,7 @@ def test_only_what_cannot_be_written_is_blamed_on_the_folder(tmp_path, monkeypat
 
 
 def make_tfds_copy(data_dir, official):
-    """Prepares 2007 as TFDS's own builder does: version 5.0.0, in shuffled order, without an image index."""
+    """Prepare 2007 as TFDS's own builder does: version 5.0.0, in shuffled order, without an image index."""
 
     class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("5.0.0")

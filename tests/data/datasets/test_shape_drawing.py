@@ -29,14 +29,14 @@ def test_masks_cover_the_outline_exactly(name):
     np.testing.assert_allclose(extent, [*points.min(axis=0), *points.max(axis=0)], atol=1)
 
 
-def test_shapes_that_leave_the_picture_are_cut():
+def test_shapes_beyond_the_border_are_clipped():
     points = outline("disc", np.random.default_rng(0)) * 40 - 15
     area = patch(points, 50)
     assert (area[0].start, area[1].start) == (0, 0)
     assert mask(points, area, 1.0)[0].shape == (area[0].stop, area[1].stop)
 
 
-def test_textures_and_grounds_fill_their_patch():
+def test_textures_and_backgrounds_fill_their_patch():
     rng = np.random.default_rng(0)
     for _ in range(20):
         filled = texture(rng, 64, (slice(3, 20), slice(8, 40)))

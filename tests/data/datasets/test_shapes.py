@@ -15,7 +15,7 @@ def scenes():
     return [draw_scene(np.random.default_rng((7, i)), SIZE) for i in range(240)]
 
 
-def test_scenes_are_as_promised(scenes):
+def test_scenes_have_the_documented_properties(scenes):
     counts = [len(scene.names) for scene in scenes]
     assert set(counts) == {1, 2, 3, 4, 5, 6}
     boxes = np.concatenate([scene.boxes for scene in scenes])
@@ -25,11 +25,11 @@ def test_scenes_are_as_promised(scenes):
     assert sides.min() >= 0.10 * SIZE
     assert sides.max() <= 0.42 * SIZE
     assert len(CLASS_NAMES) >= 4
-    shares = [np.mean([name == one for scene in scenes for name in scene.names]) for one in CLASS_NAMES]
+    shares = [np.mean([name == class_name for scene in scenes for name in scene.names]) for class_name in CLASS_NAMES]
     assert min(shares) > 0.7 / len(CLASS_NAMES)
 
 
-def test_occlusion_goes_down_to_a_quarter(scenes):
+def test_objects_are_visible_down_to_a_quarter(scenes):
     visible = np.concatenate([scene.visible for scene in scenes])
     assert visible.min() >= 0.25
     assert visible.min() < 0.3
@@ -37,12 +37,12 @@ def test_occlusion_goes_down_to_a_quarter(scenes):
     assert 0 < (visible < 0.4).mean() < 0.1
 
 
-def test_a_scene_is_a_function_of_its_seed(scenes):
+def test_a_scene_depends_on_its_seed_only(scenes):
     np.testing.assert_array_equal(scenes[3].image, draw_scene(np.random.default_rng((7, 3)), SIZE).image)
     assert (scenes[3].image != scenes[4].image).any()
 
 
-def test_colour_does_not_tell_the_classes_apart(scenes):
+def test_colour_does_not_reveal_the_class(scenes):
     """A nearest-neighbour and a nearest-centroid classifier over HSV histograms of the crops stay near chance."""
     histograms, labels = [], []
     for scene in scenes:
@@ -65,7 +65,7 @@ def test_colour_does_not_tell_the_classes_apart(scenes):
     assert (nearest(centroids) == labels[half:]).mean() < chance + 0.1
 
 
-def test_prepared_set_has_exact_boxes_and_disjoint_splits(shapes_builder):
+def test_the_prepared_set_has_exact_boxes_and_disjoint_splits(shapes_builder):
     opened = {split: open_split(shapes_builder, split) for split in ("train", "validation", "test")}
     assert [len(dataset) for dataset in opened.values()] == [13, 3, 5]
     first = [dataset[0].image for dataset in opened.values()]
@@ -77,13 +77,13 @@ def test_prepared_set_has_exact_boxes_and_disjoint_splits(shapes_builder):
     assert np.abs(record.image.astype(int) - scene.image).mean() < 6  # stored as JPEG
 
 
-def test_preparing_again_opens_the_same_copy(shapes_builder, capsys):
+def test_preparing_twice_opens_the_same_copy(shapes_builder, capsys):
     data_dir = shapes_builder.data_path.parents[2]
     again = prepare_shapes(data_dir=str(data_dir), image_size=96, train=13, validation=3, test=5, seed=1)
     assert again.data_path == shapes_builder.data_path
     assert not capsys.readouterr().err
 
 
-def test_impossible_sizes_are_named(tmp_path):
+def test_impossible_sizes_are_refused(tmp_path):
     with pytest.raises(InputError, match="image_size of at least 96, got train=0"):
         prepare_shapes(data_dir=str(tmp_path), image_size=96, train=0, validation=1, test=1, seed=0)

@@ -21,21 +21,22 @@ def prepare(official, tmp_path):
 
 
 def assert_as_annotated(dataset, home):
-    """Every box, label and flag is the XML's, the boxes by the pixel."""
+    """Compare every box, label and flag with the XML; boxes are exact."""
     assert len(dataset) > 0
     for i in range(len(dataset)):
         record, root = dataset.annotations(i), ElementTree.parse(home / f"Annotations/{dataset.names[i]}.xml").getroot()
-        things = root.findall("object")
+        elements = root.findall("object")
         corners = [
-            [float(thing.find("bndbox").findtext(k)) for k in ("xmin", "ymin", "xmax", "ymax")] for thing in things
+            [float(element.find("bndbox").findtext(k)) for k in ("xmin", "ymin", "xmax", "ymax")]
+            for element in elements
         ]
         np.testing.assert_array_equal(record.boxes, np.array(corners, np.float32) - np.float32([1, 1, 0, 0]))
-        assert [CLASS_NAMES[label - 1] for label in record.labels] == [thing.findtext("name") for thing in things]
-        assert record.difficult.tolist() == [thing.findtext("difficult") == "1" for thing in things]
+        assert [CLASS_NAMES[label - 1] for label in record.labels] == [element.findtext("name") for element in elements]
+        assert record.difficult.tolist() == [element.findtext("difficult") == "1" for element in elements]
         assert dataset.object_counts[i] == (~record.difficult).sum()
 
 
-def test_the_archives_become_three_splits(official, prepare, tmp_path, caplog):
+def test_the_archives_are_prepared_as_three_splits(official, prepare, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     builder = prepare(year="2007")
     assert builder.data_path == tmp_path / "data/voc/2007/1.0.0"
@@ -75,21 +76,21 @@ def test_a_prepared_copy_needs_no_archives(official, prepare):
 
 def test_an_extracted_devkit_gives_the_same_records(official, prepare, tmp_path):
     home = official.devkit / "VOC2007"
-    whole = prepare(year="2007")
-    for given in (official.devkit, official.devkit.parent, home):
-        builder = prepare(year="2007", devkit=str(given))
+    from_archives = prepare(year="2007")
+    for path in (official.devkit, official.devkit.parent, home):
+        builder = prepare(year="2007", devkit=str(path))
         assert builder.data_path.parent.parent == tmp_path / "data/voc"
-        assert builder.data_path != whole.data_path
+        assert builder.data_path != from_archives.data_path
         for split in ("train", "validation", "test"):
-            assert open_split(builder, split).fingerprint == open_split(whole, split).fingerprint
+            assert open_split(builder, split).fingerprint == open_split(from_archives, split).fingerprint
             assert_as_annotated(open_split(builder, split), home)
 
 
-def test_a_devkit_has_the_splits_it_has_and_is_read_again_when_it_changes(official, prepare):
+def test_a_devkit_is_prepared_again_when_its_splits_change(official, prepare):
     lists = official.devkit / "VOC2007/ImageSets/Main"
-    (lists / "test.txt").rename(lists / "kept")
+    (lists / "test.txt").rename(lists / "hidden")
     assert list(prepare(year="2007", devkit=str(official.devkit)).info.splits) == ["train", "validation"]
-    (lists / "kept").rename(lists / "test.txt")
+    (lists / "hidden").rename(lists / "test.txt")
     assert list(prepare(year="2007", devkit=str(official.devkit)).info.splits) == ["train", "validation", "test"]
     for split in ("train", "val", "test"):
         (lists / f"{split}.txt").unlink()
@@ -107,7 +108,7 @@ def test_a_devkit_of_the_other_year_is_refused(official, prepare):
 @pytest.mark.parametrize(
     "member", ["JPEGImages/2008_000015.jpg", "Annotations/2008_000015.xml", "ImageSets/Main/val.txt"]
 )
-def test_a_missing_member_is_named_and_nothing_stays(official, prepare, tmp_path, member):
+def test_a_missing_member_is_named_and_no_record_is_left(official, prepare, tmp_path, member):
     official.pack("VOCtrainval_11-May-2012.tar", "2012", "train", "val", without=member)
     with pytest.raises(InputError, match=f"VOCdevkit/VOC2012/{member} must be in VOCtrainval_11-May-2012.tar"):
         prepare(year="2012")
@@ -129,7 +130,7 @@ def test_a_damaged_file_of_a_devkit_is_named(official, prepare, tmp_path, file, 
     assert not list((tmp_path / "data").rglob("*.array_record*"))
 
 
-def test_a_wrong_checksum_is_told_and_nothing_stays(official, prepare, tmp_path):
+def test_a_wrong_checksum_is_refused_and_no_record_is_left(official, prepare, tmp_path):
     archive = official.archives / "VOCtest_06-Nov-2007.tar"
     content = bytearray(archive.read_bytes())
     content[5000] ^= 1
@@ -142,8 +143,8 @@ def test_a_wrong_checksum_is_told_and_nothing_stays(official, prepare, tmp_path)
     assert not list((tmp_path / "data").rglob("*.array_record*"))
 
 
-def test_the_builder_alone_takes_archives_from_tfds_manual_folder(official, tmp_path):
-    """As any TFDS builder: Voc(...).download_and_prepare()."""
+def test_the_builder_reads_archives_from_tfds_manual_folder(official, tmp_path):
+    """The way of any TFDS builder: Voc(...).download_and_prepare()."""
     manual = tmp_path / "tfds/downloads/manual"
     manual.parent.mkdir(parents=True)
     official.archives.rename(manual)
@@ -152,7 +153,7 @@ def test_the_builder_alone_takes_archives_from_tfds_manual_folder(official, tmp_
     assert open_split(builder, "validation").names == ["2008_000015"]
 
 
-def test_the_sums_of_the_papers(open_official):
+def test_sums_of_splits_as_in_the_papers(open_official):
     test07 = ["000001", "000002"]
     for split, names in {
         "2007/trainval": TRAINVAL07,

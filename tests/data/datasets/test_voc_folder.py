@@ -20,7 +20,7 @@ def faults(builder, split="train"):
     return json.loads((builder.data_path / "skipped.json").read_text())[split]
 
 
-def test_a_devkit_becomes_records(devkit, tmp_path, caplog):
+def test_a_devkit_is_prepared_as_records(devkit, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     for name, suffix in (("b", ".jpg"), ("a", ".JPG"), ("c", ".png")):
         devkit.image(name, suffix=suffix)
@@ -39,7 +39,7 @@ def test_a_devkit_becomes_records(devkit, tmp_path, caplog):
     np.testing.assert_array_equal(record.boxes, np.array([[0, 0, 80, 60], [10, 5, 30, 40]], np.float32))
     assert record.labels.tolist() == [2, 1]
     assert record.difficult.tolist() == [False, True]
-    empty = open_split(builder, "held-out_1")[0]  # an image without objects is an image
+    empty = open_split(builder, "held-out_1")[0]  # images without objects are used
     assert (empty.boxes.shape, empty.labels.shape, empty.difficult.shape) == ((0, 4), (0,), (0,))
     assert "train: 2 images used, 0 skipped" in caplog.text
     assert faults(builder) == {"images": {}, "objects": {}}
@@ -89,7 +89,7 @@ def test_faulty_files_are_skipped_and_listed(devkit, tmp_path, caplog, capsys):
     assert not capsys.readouterr().out  # TFDS would speak of downloads
 
 
-def test_what_is_no_readable_file_is_skipped_and_named(devkit, tmp_path, caplog):
+def test_folders_and_unreadable_files_are_skipped_and_named(devkit, tmp_path, caplog):
     devkit.image("good")
     (devkit.folder / "JPEGImages/folder.jpg").mkdir()
     (devkit.folder / "JPEGImages/moved.jpg").symlink_to(tmp_path / "gone.jpg")
@@ -109,7 +109,7 @@ def test_what_is_no_readable_file_is_skipped_and_named(devkit, tmp_path, caplog)
     assert prepare(devkit, tmp_path, "train").data_path == builder.data_path
 
 
-def test_faulty_objects_are_left_out_and_listed(devkit, tmp_path):
+def test_faulty_objects_are_dropped_and_listed(devkit, tmp_path):
     devkit.image("a")
     devkit.annotation("a", CAT, ("cat", 5, 5, 5, 5), ("dog", 1, 1, 9, 9), ("cat", -3, 1, 9, 9), ("cat", 90, 1, 99, 9))
     devkit.split("train", "a")
@@ -163,23 +163,23 @@ def test_exif_rotation_follows_the_annotation(devkit, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["grey", "cmyk", "sixteen", "alpha", "palette"])
-def test_odd_colour_modes_are_stored_as_seen(devkit, tmp_path, kind):
+def test_odd_colour_modes_are_stored_as_shown(devkit, tmp_path, kind):
     base = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)).resize((80, 60))
     if kind == "sixteen":
-        picture = Image.fromarray(np.array(base.convert("L")).astype(np.uint16) * 257)
+        image = Image.fromarray(np.array(base.convert("L")).astype(np.uint16) * 257)
         want = np.array(base.convert("L").convert("RGB"))
     else:
-        picture = base.convert({"grey": "L", "cmyk": "CMYK", "alpha": "RGBA", "palette": "P"}[kind])
-        want = np.array(picture.convert("RGB"))
+        image = base.convert({"grey": "L", "cmyk": "CMYK", "alpha": "RGBA", "palette": "P"}[kind])
+        want = np.array(image.convert("RGB"))
     jpeg = kind in ("grey", "cmyk")
-    devkit.image("a", picture, suffix=".jpg" if jpeg else ".png")
+    devkit.image("a", image, suffix=".jpg" if jpeg else ".png")
     devkit.annotation("a", CAT)
     devkit.split("train", "a")
     image = open_split(prepare(devkit, tmp_path, "train"), "train")[0].image
     assert np.abs(image.astype(int) - want).mean() <= (4 if jpeg else 0)
 
 
-def test_a_changed_devkit_is_prepared_afresh(devkit, tmp_path):
+def test_a_changed_devkit_is_prepared_again(devkit, tmp_path):
     devkit.image("a")
     devkit.annotation("a", CAT)
     devkit.split("train", "a")
@@ -191,7 +191,7 @@ def test_a_changed_devkit_is_prepared_afresh(devkit, tmp_path):
     assert open_split(second, "train").class_names == ("cat", "dog")
 
 
-def test_nothing_usable_is_an_error(devkit, tmp_path):
+def test_a_split_without_usable_images_is_refused(devkit, tmp_path):
     devkit.annotation("b", CAT)
     devkit.split("train", "a", "b")
     with pytest.raises(InputError, match="no image can be used.*2 skipped") as error:
@@ -201,7 +201,7 @@ def test_nothing_usable_is_an_error(devkit, tmp_path):
     assert not list((tmp_path / "data").rglob("*.array_record*"))
 
 
-def test_missing_split_and_folder(devkit, tmp_path):
+def test_a_missing_split_or_folder_is_refused(devkit, tmp_path):
     devkit.split("train", "a")
     with pytest.raises(InputError, match=r"no split file .*validation.txt"):
         prepare(devkit, tmp_path, "train", "validation")
@@ -210,7 +210,7 @@ def test_missing_split_and_folder(devkit, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["all", "train.v2"])
-def test_split_names_tfds_cannot_take(devkit, tmp_path, split):
+def test_split_names_that_tfds_refuses_are_refused(devkit, tmp_path, split):
     devkit.split(split, "a")
     with pytest.raises(InputError, match=f"cannot name a split '{split}'; rename the file"):
         prepare(devkit, tmp_path, split)

@@ -13,36 +13,36 @@ from jaxdet.data.datasets.voc_layout import (
 )
 
 
-def test_the_folder_or_one_above_it(devkit):
+def test_the_folder_is_found_from_one_above_it(devkit):
     for path in (devkit.folder, devkit.folder.parent, devkit.folder.parents[1]):
         assert find_devkit(str(path)) == devkit.folder
 
 
-def test_missing_folder(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no folder .*VOC2012.*VOC layout"):
         find_devkit(str(tmp_path / "VOC2012"))
     with pytest.raises(InputError, match="none is named"):
         find_devkit("")
 
 
-def test_folder_of_another_layout(tmp_path):
+def test_a_folder_of_another_layout_is_refused(tmp_path):
     with pytest.raises(InputError, match="one folder with ImageSets/Main, found none"):
         find_devkit(str(tmp_path))
 
 
-def test_two_devkits_must_be_told_apart(devkit):
+def test_two_devkits_in_one_folder_are_refused(devkit):
     (devkit.folder.parent / "VOC2031" / "ImageSets/Main").mkdir(parents=True)
     with pytest.raises(InputError, match="VOC2030, .*VOC2031; name the one you mean"):
         find_devkit(str(devkit.folder.parent))
 
 
-def test_missing_part_of_the_layout(devkit):
+def test_a_folder_that_lacks_a_part_is_refused(devkit):
     (devkit.folder / "JPEGImages").rmdir()
     with pytest.raises(InputError, match="has no folder JPEGImages"):
         find_devkit(str(devkit.folder))
 
 
-def test_splits(devkit):
+def test_lists_of_single_classes_are_not_splits(devkit):
     for split in ("train", "val", "my_split", "aeroplane_train", "dining_table_val"):
         devkit.split(split, "a")
     assert find_splits(devkit.folder) == ("my_split", "train", "val")
@@ -59,26 +59,26 @@ def test_a_split_may_be_named_like_the_list_of_a_class(devkit):
     assert read_split(devkit.folder, "small_train") == ["b"]
 
 
-def test_split_file_of_another_encoding(devkit):
+def test_a_split_file_of_another_encoding_is_refused(devkit):
     (devkit.folder / "ImageSets/Main/train.txt").write_bytes("caf\u00e9\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"train\.txt must be UTF-8 text, .*0xe9.*; save it as UTF-8"):
         read_split(devkit.folder, "train")
 
 
-def test_missing_split_names_the_nearest(devkit):
+def test_the_error_for_a_missing_split_names_the_nearest(devkit):
     devkit.split("train", "a")
     devkit.split("val", "b")
     with pytest.raises(InputError, match="no split file .*trian.txt; did you mean 'train'"):
         read_split(devkit.folder, "trian")
 
 
-def test_empty_split(devkit):
+def test_an_empty_split_is_refused(devkit):
     devkit.split("train")
     with pytest.raises(InputError, match="train.txt lists no image"):
         read_split(devkit.folder, "train")
 
 
-def test_image_suffixes(devkit):
+def test_images_are_found_by_their_suffixes(devkit):
     for name, suffix in (("a", ".jpg"), ("b", ".JPG"), ("c", ".jpeg"), ("d", ".png")):
         (devkit.folder / "JPEGImages" / f"{name}{suffix}").touch()
     (devkit.folder / "JPEGImages" / "notes.txt").touch()
@@ -92,13 +92,13 @@ def test_class_names_come_from_all_annotations(devkit):
     assert find_class_names(devkit.folder) == ("Cat", "dog", "red cell")
 
 
-def test_no_class_at_all(devkit):
+def test_annotations_without_any_class_are_refused(devkit):
     devkit.annotation("a")
     with pytest.raises(InputError, match="no annotation in .* names an object"):
         find_class_names(devkit.folder)
 
 
-def test_fingerprint_sees_every_change(devkit):
+def test_the_fingerprint_changes_with_every_file(devkit):
     annotation = devkit.annotation("a", ("dog", 1, 1, 9, 9))
     keys = [fingerprint(devkit.folder, "x"), fingerprint(devkit.folder, "y")]
     assert fingerprint(devkit.folder, "x") == keys[0]

@@ -10,11 +10,11 @@ def objects_of(devkit, *objects, class_names=("cat", "dog")):
 
 
 def test_boxes_become_continuous(devkit):
-    (thing,), remarks = objects_of(devkit, ("cat", 1, 1, 80, 60))
-    assert thing.box == (0, 0, 80, 60)
-    assert not remarks
-    (thing,), _ = objects_of(devkit, ("dog", 5, 6, 20.5, 30))
-    assert thing.box == (4, 5, 20.5, 30)
+    (cat,), faults = objects_of(devkit, ("cat", 1, 1, 80, 60))
+    assert cat.box == (0, 0, 80, 60)
+    assert not faults
+    (cat,), _ = objects_of(devkit, ("dog", 5, 6, 20.5, 30))
+    assert cat.box == (4, 5, 20.5, 30)
 
 
 def test_flags_and_pose(devkit):
@@ -28,7 +28,7 @@ def test_flags_and_pose(devkit):
 
 
 @pytest.mark.parametrize(
-    ("box", "remark"),
+    ("box", "fault"),
     [
         ((5, 5, 5, 9), "zero-area or inverted box"),
         ((5, 5, 9, 5), "zero-area or inverted box"),
@@ -41,31 +41,31 @@ def test_flags_and_pose(devkit):
         ((5, 5, "inf", 9), "box with a missing or unreadable number"),
     ],
 )
-def test_unusable_boxes_are_left_out_with_a_remark(devkit, box, remark):
-    things, remarks = objects_of(devkit, ("cat", *box), ("dog", 1, 1, 9, 9))
-    assert [thing.name for thing in things] == ["dog"]
-    assert remarks == [remark]
+def test_unusable_boxes_are_dropped_and_reported(devkit, box, fault):
+    objects, faults = objects_of(devkit, ("cat", *box), ("dog", 1, 1, 9, 9))
+    assert [each.name for each in objects] == ["dog"]
+    assert faults == [fault]
 
 
-def test_boxes_partly_outside_are_clipped(devkit):
-    (thing,), remarks = objects_of(devkit, ("cat", -5, 0, 90, 30))
-    assert thing.box == (0, 0, 80, 30)
-    assert remarks == ["box clipped to the image"]
+def test_boxes_partly_outside_the_image_are_clipped(devkit):
+    (cat,), faults = objects_of(devkit, ("cat", -5, 0, 90, 30))
+    assert cat.box == (0, 0, 80, 30)
+    assert faults == ["box clipped to the image"]
 
 
-def test_unknown_class_is_named(devkit):
-    things, remarks = objects_of(devkit, ("dgo", 1, 1, 9, 9))
-    assert not things
-    assert remarks == ["object of unknown class 'dgo'"]
+def test_an_unknown_class_is_reported(devkit):
+    objects, faults = objects_of(devkit, ("dgo", 1, 1, 9, 9))
+    assert not objects
+    assert faults == ["object of unknown class 'dgo'"]
 
 
-def test_object_without_box(devkit):
+def test_an_object_without_box_is_reported(devkit):
     file = devkit.folder / "Annotations" / "a.xml"
     file.write_text("<annotation><object><name>cat</name></object></annotation>")
     assert read_objects(read_xml(file), HEIGHT, WIDTH, ("cat",)) == ([], ["object without <bndbox>"])
 
 
-def test_parts_are_no_objects(devkit):
+def test_parts_are_not_objects(devkit):
     part = "<name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox>"
     root = read_xml(devkit.annotation("a", ("person", 1, 1, 9, 9, {"part": part})))
     assert object_names(root) == ["person"]
@@ -78,7 +78,7 @@ def test_annotated_size(devkit, size, read):
 
 
 @pytest.mark.parametrize("text", ["", "<annotation>", "<a></b>", "\x00", '<?xml version="1.0" encoding="nope"?><a/>'])
-def test_broken_xml(tmp_path, text):
+def test_broken_xml_is_unusable(tmp_path, text):
     (tmp_path / "a.xml").write_text(text)
     with pytest.raises(Unusable, match="does not parse"):
         read_xml(tmp_path / "a.xml")
