@@ -82,7 +82,7 @@ def test_mistakes(holding, tensors, tmp_path):
     refused("net.preprocessing must be given, for the file does not say", {"model": tensors, "config": None})
     refused("voc.pth: the weights must be of VGG16, .* got a ResNet", {"layer1.0.conv1.weight": np.zeros(1)})
     refused("net.preprocessing must be given, for the file does not say", {"model": tensors})
-    backbone = {f"features.{layer}.weight": np.zeros((1, 1, 3, 3), np.float32) for layer in torch.VGG16_LAYERS}
+    backbone = {f"features.{i}.weight": np.zeros((1, 1, 3, 3), np.float32) for _, i in torch.VGG16_LAYERS.values()}
     refused("--file must hold a whole detector, got voc.pth with vgg16; see training.pretrained_file", backbone)
 
 

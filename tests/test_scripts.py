@@ -147,7 +147,7 @@ def test_archives_and_weights_that_cannot_be_downloaded(refused, tmp_path):
     assert f"devkit: there is no folder {tmp_path / 'VOCdevkit'}; set it" in line
     (line,) = refused(*run, "--config.training.pretrained=cafe")
     assert (
-        "pretrained weights must be one of ['caffe', 'keras', 'torchvision'], got 'cafe'; did you mean 'caffe'?" in line
+        "pretrained weights must be one of torchvision, caffe, keras, got 'cafe'; did you mean 'caffe'?" in line
     )
 
 

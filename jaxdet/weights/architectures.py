@@ -1,10 +1,10 @@
-"""Telling from a file's names which network its weights belong to."""
+"""Recognition of a network by the names of its parameters."""
 
 import re
 from collections.abc import Iterable
 
-# The first pattern found in any name decides, so a network stands before those whose names it shares.
-_SIGNS = (
+# The first pattern that matches any name decides, so a network comes before those that share its names.
+_PATTERNS = (
     (r"(^|\.)layer1\.|^conv2_block1_|^res2a_", "a ResNet"),
     (r"features\.1\.running_mean", "VGG with batch normalisation"),
     (r"denseblock", "DenseNet"),
@@ -24,9 +24,9 @@ _SIGNS = (
 
 
 def looks_like(names: Iterable[str]) -> str:
-    """The network that parameters of these names belong to, in words; 'no network known here' where none fits."""
+    """Return the network that parameters of these names belong to, in words; 'no network known here' if none fits."""
     names = [str(name) for name in names]
-    for pattern, network in _SIGNS:
+    for pattern, network in _PATTERNS:
         if any(re.search(pattern, name) for name in names):
             return network
     return "no network known here"

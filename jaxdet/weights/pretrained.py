@@ -1,14 +1,14 @@
-"""Nets trained on ImageNet: where each library's VGG16 comes from, and how its weights expect their images."""
+"""Published weights of VGG16 trained on ImageNet: addresses, and the input that each set of weights expects."""
 
 import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from jaxdet.checks import InputError, nearest
+from jaxdet.checks import InputError, one_of
 from jaxdet.io.download import Unavailable, download, matches
+from jaxdet.types import Params
 from jaxdet.weights.keras import keras_vgg16
-from jaxdet.weights.layers import Params
 from jaxdet.weights.torch import classifier, state_dict
 from jaxdet.weights.torch_file import read_torch_file
 
@@ -17,17 +17,17 @@ CACHE = "~/.cache/jaxdet/weights"
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-    """A published file of weights; normalisation and pooling are the values that config.net must then have."""
+    """A published file of weights; config.net must have its preprocessing and pool_rounding."""
 
     url: str
-    size: str  # as a person reads it
-    digest: str  # 'sha256:...' or 'md5:...' as published, which may be only the start
-    normalisation: str
-    pooling: str
+    size: str  # in words, for errors
+    digest: str  # 'sha256:...' or 'md5:...' as published; the start of it is enough
+    preprocessing: str
+    pool_rounding: str
     read: Callable[[Path], Params]
 
 
-def _of_torch(path: Path) -> Params:
+def _read_torch(path: Path) -> Params:
     contents = read_torch_file(path)
     try:
         return classifier(state_dict(contents))
@@ -40,51 +40,55 @@ PRETRAINED = {
         url="https://download.pytorch.org/models/vgg16-397923af.pth",
         size="553,433,881 bytes",
         digest="sha256:397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-        normalisation="torchvision",
-        pooling="floor",
-        read=_of_torch,
+        preprocessing="torchvision",
+        pool_rounding="floor",
+        read=_read_torch,
     ),
-    # The original Caffe model converted by jcjohnson; as in PyTorch's own names, the start of the hash is in the name.
+    # The original Caffe model converted by jcjohnson; the start of the hash is in the name, as in PyTorch's names.
     "caffe": Pretrained(
         url="https://web.eecs.umich.edu/~justincj/models/vgg16-00b39a1b.pth",
         size="about 553 MB",
         digest="sha256:00b39a1b",
-        normalisation="caffe",
-        pooling="ceil",
-        read=_of_torch,
+        preprocessing="caffe",
+        pool_rounding="ceil",
+        read=_read_torch,
     ),
     "keras": Pretrained(
         url="https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
         "vgg16_weights_tf_dim_ordering_tf_kernels.h5",
         size="553,467,096 bytes",
         digest="md5:64373286793e3c8b2b4e3219cbf3544b",
-        normalisation="keras",
-        pooling="floor",
+        preprocessing="keras",
+        pool_rounding="floor",
         read=keras_vgg16,
     ),
 }
 
 
 def origin(name: str) -> dict[str, str]:
-    """The values of net.normalisation and net.pooling that belong to weights of this name; InputError for no name."""
+    """Return the net.preprocessing and net.pool_rounding of these weights.
+
+    Raises:
+      InputError: no weights of this name.
+    """
     pretrained = _named(name)
-    return {"normalisation": pretrained.normalisation, "pooling": pretrained.pooling}
+    return {"preprocessing": pretrained.preprocessing, "pool_rounding": pretrained.pool_rounding}
 
 
 def is_published(file: str | os.PathLike) -> bool:
-    """Whether `load_pretrained` takes the published weights for this `file`, from wherever, not a file of one's own."""
+    """Return whether `file` means the published weights ('' or an address), not the user's own file."""
     return not file or "://" in str(file)
 
 
 def load_pretrained(name: str, *, file: str | os.PathLike = "", cache: str | os.PathLike = CACHE) -> Params:
-    """conv1_1 to conv5_3, fc6 and fc7 of ImageNet's VGG16 under jaxdet's names, f32; fc6 reads 7x7 cells.
+    """Return conv1_1 to conv5_3, fc6 and fc7 of ImageNet's VGG16 under jaxdet's names, f32; fc6 reads 7x7 cells.
 
-    CaffeNet and ZF-Net are not published in a layout that is read here; a file of one's own may hold them.
+    CaffeNet and ZF-Net are not published in a layout that is read here; the user's own file may hold them.
 
     Args:
-      name: 'torchvision', 'caffe' or 'keras': which training, and so which normalisation of the input.
-      file: '' downloads the published file from its official address, an address (https://...) from there; or a file
-        of that layout to read in its place, whose hash is not checked.
+      name: 'torchvision', 'caffe' or 'keras': which training, and so which preprocessing of the input.
+      file: '' for the published file, downloaded from its official address; 'https://...' for another address of it;
+        or a path, for a file of the same layout to read instead, whose hash is not checked.
       cache: folder into which the published file is downloaded once.
 
     Raises:
@@ -115,9 +119,6 @@ def _downloaded(pretrained: Pretrained, address: str, cache: Path) -> Path:
     return path
 
 
-def _named(name):
-    if name not in PRETRAINED:
-        raise InputError(
-            f"pretrained weights must be one of {sorted(PRETRAINED)}, got {name!r}; {nearest(name, PRETRAINED)}"
-        )
+def _named(name: str) -> Pretrained:
+    one_of("pretrained weights", name, PRETRAINED)
     return PRETRAINED[name]

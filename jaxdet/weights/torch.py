@@ -1,8 +1,8 @@
 """Parameters of PyTorch's networks under jaxdet's names and layouts.
 
-Plain arrays in, plain arrays out: `torch_file` reads the files. Convolutions go from OIHW to HWIO, linear layers from
-[out, in] to [in, out]; fc6 reads features flattened as (channel, row, column) there and (row, column, channel) here.
-All functions take state dicts of arrays and raise one InputError that names everything missing, unknown or misshapen.
+All functions take state dicts of arrays, which `torch_file` reads from files, and return arrays. Convolutions go from
+OIHW to HWIO, linear layers from [out, in] to [in, out]; fc6 reads features flattened as (channel, row, column) in torch
+and (row, column, channel) here. One InputError names everything that is missing, unknown or of another shape.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,11 @@ from typing import Any
 import numpy as np
 
 from jaxdet.checks import InputError
+from jaxdet.types import Params
 from jaxdet.weights.architectures import looks_like
-from jaxdet.weights.layers import TORCH, Layer, Params, convert, fully_connected, vgg16_layers
+from jaxdet.weights.layers import TORCH, VGG16_LAYERS, Layer, convert, fully_connected, vgg16_convolutions
 
-# features.N of torchvision's VGG16 -> layer
-VGG16_LAYERS = {
-    0: "conv1_1", 2: "conv1_2",
-    5: "conv2_1", 7: "conv2_2",
-    10: "conv3_1", 12: "conv3_2", 14: "conv3_3",
-    17: "conv4_1", 19: "conv4_2", 21: "conv4_3",
-    24: "conv5_1", 26: "conv5_2", 28: "conv5_3",
-}  # fmt: skip
-# (kernel's side, groups) of conv1 to conv5
+# (kernel's side, groups) of conv1 to conv5.
 CAFFENET = ((11, 1), (5, 2), (3, 1), (3, 2), (3, 2))
 ZF = ((7, 1), (5, 1), (3, 1), (3, 1), (3, 1))
 VGG16, TORCHVISION, SIMPLE = (
@@ -33,22 +26,27 @@ VGG16, TORCHVISION, SIMPLE = (
 
 
 def identify(state: Mapping[str, Any]) -> str:
-    """Which of the functions below reads a state dict: 'vgg16' (`vgg16_classifier`), 'torchvision_faster_rcnn' or
-    'simple_faster_rcnn'.
+    """Return which function reads a state dict: 'vgg16', 'torchvision_faster_rcnn' or 'simple_faster_rcnn'.
+
+    The function of 'vgg16' is `vgg16_classifier`.
 
     Raises:
-      InputError: the names are those of another network, which it names where it is a common one.
+      InputError: the names are those of another network; common ones are named.
     """
-    known = {VGG16: "vgg16", TORCHVISION: "torchvision_faster_rcnn", SIMPLE: "simple_faster_rcnn"}
+    readers = {VGG16: "vgg16", TORCHVISION: "torchvision_faster_rcnn", SIMPLE: "simple_faster_rcnn"}
     network = looks_like(state)
-    if network not in known:
+    if network not in readers:
         names = ", ".join(list(state)[:3]) or "nothing"
         raise InputError(f"the weights must be of {VGG16}, {TORCHVISION} or {SIMPLE}, got {network} ({names}, ...).")
-    return known[network]
+    return readers[network]
 
 
 def state_dict(contents: Any) -> Mapping[str, np.ndarray]:
-    """The state dict in what a file holds: the contents themselves, or those under 'model' or 'state_dict'."""
+    """Return the state dict in a file's contents: the contents themselves, or those under 'model' or 'state_dict'.
+
+    Raises:
+      InputError: there is no dict of named arrays.
+    """
     for key in ("model", "state_dict"):
         if isinstance(contents, Mapping) and isinstance(contents.get(key), Mapping):
             contents = contents[key]
@@ -59,10 +57,13 @@ def state_dict(contents: Any) -> Mapping[str, np.ndarray]:
 
 
 def classifier(state: Mapping[str, np.ndarray]) -> Params:
-    """The convolutions, fc6 and fc7 of VGG16 (`vgg16_classifier`), CaffeNet or ZF-Net; their last layer is left out.
+    """Return the convolutions, fc6 and fc7 of VGG16 (`vgg16_classifier`), CaffeNet or ZF-Net, without the last layer.
 
-    CaffeNet and ZF-Net as converted from Caffe keep its names: conv1.weight to fc8.bias. A file of the convolutions
-    alone gives no fc6 and fc7. torchvision's AlexNet is another network and refused.
+    CaffeNet and ZF-Net converted from Caffe have its names: conv1.weight to fc8.bias. A file with convolutions only
+    gives no fc6 and fc7. torchvision's AlexNet is another network and refused.
+
+    Raises:
+      InputError: the names or shapes are those of another network.
     """
     network = looks_like(state)
     if network == "AlexNet":
@@ -80,30 +81,30 @@ def classifier(state: Mapping[str, np.ndarray]) -> Params:
     ]
     if any(name.startswith("fc") for name in state):
         layers += fully_connected("fc6", "fc7", reads="conv5", cells=36)
-    return convert(state, layers, TORCH, what="ZF-Net" if zf else "CaffeNet", unread=["fc8"])
+    return convert(state, layers, TORCH, what="ZF-Net" if zf else "CaffeNet", ignored=["fc8"])
 
 
 def vgg16_classifier(state: Mapping[str, np.ndarray]) -> Params:
-    """conv1_1 to conv5_3, fc6 and fc7 of torchvision's VGG16 classifier; its last layer is left out.
+    """Return conv1_1 to conv5_3, fc6 and fc7 of torchvision's VGG16 classifier, without its last layer.
 
-    The files converted from Caffe have the same names, or jcjohnson's: classifier.1 and 4 in place of 0 and 3. A file
-    of the features alone gives no fc6 and fc7.
+    Files converted from Caffe have the same names, or jcjohnson's: classifier.1 and 4 in place of 0 and 3. A file with
+    features only gives no fc6 and fc7.
     """
     layers = _backbone("features")
     if "classifier.1.weight" in state:
         layers += fully_connected("classifier.1", "classifier.4")
     elif any(name.startswith("classifier.") for name in state):
         layers += fully_connected("classifier.0", "classifier.3")
-    return convert(state, layers, TORCH, what=VGG16, unread=["classifier.6"])
+    return convert(state, layers, TORCH, what=VGG16, ignored=["classifier.6"])
 
 
 def torchvision_faster_rcnn(state: Mapping[str, np.ndarray]) -> Params:
-    """The parameters of FasterRCNN(backbone=vgg16().features[:-1], TwoMLPHead) of torchvision.
+    """Return the parameters of torchvision's FasterRCNN(backbone=vgg16().features[:-1], TwoMLPHead).
 
-    Its RPN has one logit an anchor, jaxdet's two (background, object): the background logit becomes the constant 0,
+    Its RPN has one logit per anchor, jaxdet's two (background, object): the background logit becomes the constant 0,
     which gives the same probabilities. Its deltas are weighted by (10, 10, 5, 5): delta_std (0.1, 0.1, 0.2, 0.2).
     """
-    # a single convolution before torchvision 0.13
+    # A single convolution before torchvision 0.13.
     rpn_conv = "rpn.head.conv" if "rpn.head.conv.weight" in state else "rpn.head.conv.0.0"
     layers = [
         *_backbone("backbone"),
@@ -115,17 +116,17 @@ def torchvision_faster_rcnn(state: Mapping[str, np.ndarray]) -> Params:
         Layer("bbox_pred", "roi_heads.box_predictor.bbox_pred", "fc7", side=0, outputs=("cls_score", 4)),
     ]
     params = convert(state, layers, TORCH, what=TORCHVISION)
-    params["rpn_cls_score"] = {name: _after_zeros(leaf) for name, leaf in params["rpn_cls_score"].items()}
+    params["rpn_cls_score"] = {name: _with_background(leaf) for name, leaf in params["rpn_cls_score"].items()}
     return params
 
 
 def simple_faster_rcnn(state: Mapping[str, np.ndarray]) -> Params:
-    """The parameters of simple-faster-rcnn-pytorch's FasterRCNNVGG16.
+    """Return the parameters of simple-faster-rcnn-pytorch's FasterRCNNVGG16.
 
-    Boxes and deltas are y first there and x first here. Both have two logits an anchor (background, object), and deltas
+    Its boxes and deltas are y first, jaxdet's x first. Both have two logits per anchor (background, object), and deltas
     normalised by the standard deviation: delta_std (0.1, 0.1, 0.2, 0.2).
     """
-    # with dropout between them the linear layers are 0 and 3
+    # With dropout between them the linear layers are 0 and 3.
     fc7 = "head.classifier.3" if "head.classifier.3.weight" in state else "head.classifier.2"
     layers = [
         *_backbone("extractor"),
@@ -142,15 +143,15 @@ def simple_faster_rcnn(state: Mapping[str, np.ndarray]) -> Params:
     return params
 
 
-def _backbone(prefix):
-    return vgg16_layers({name: f"{prefix}.{index}" for index, name in VGG16_LAYERS.items()})
+def _backbone(prefix: str) -> list[Layer]:
+    return vgg16_convolutions({name: f"{prefix}.{index}" for name, (_, index) in VGG16_LAYERS.items()})
 
 
-def _after_zeros(leaf):
-    """[..., A] object logits -> [..., 2A]: each anchor's (background, object), the background zero."""
+def _with_background(leaf: np.ndarray) -> np.ndarray:
+    """Turn object logits [..., A] into [..., 2A]: (background, object) of each anchor, the background zero."""
     return np.stack([np.zeros_like(leaf), leaf], axis=-1).reshape(*leaf.shape[:-1], -1)
 
 
-def _x_first(leaf):
-    """[..., 4n] deltas (dy, dx, dh, dw) -> (dx, dy, dw, dh)."""
+def _x_first(leaf: np.ndarray) -> np.ndarray:
+    """Reorder deltas [..., 4n] from (dy, dx, dh, dw) to (dx, dy, dw, dh)."""
     return leaf.reshape(*leaf.shape[:-1], -1, 4)[..., [1, 0, 3, 2]].reshape(leaf.shape)

@@ -1,18 +1,20 @@
-"""Reading a pickle without running it: a stack machine that builds containers and calls only what it is given.
+"""Reading of a pickle without running it: a stack machine that builds containers and calls admitted functions only.
 
-Python's own unpickler imports and calls whatever a file names. This one has no way to: a name is looked up in a table,
-and the instruction that sets attributes does nothing, except for an object of an admitted `Buildable` class.
+A `pickle.Unpickler` with an allow-list in `find_class` would be shorter, but leaves attacks open that need no import: a
+file of a few hundred bytes makes it hash a nested tuple for ever or fill the memory with an empty memo, and BUILD sets
+attributes of the admitted functions themselves. Here a name is looked up in a table, keys are strings or integers, the
+memo is a dict, and BUILD does nothing, except for an object of an admitted `Buildable` class.
 """
 
 import dataclasses
 import pickletools
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from jaxdet.checks import InputError
 
-# Instructions whose argument is the value itself
+# Instructions whose argument is the value itself.
 _LITERALS = frozenset(
     ("INT", "LONG", "LONG1", "LONG4", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT")
     + ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
@@ -23,11 +25,11 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 
 @dataclasses.dataclass(frozen=True)
 class Buildable:
-    """A class whose objects a pickle makes in two steps, empty first; what stands for one is made from its state.
+    """A class whose objects a pickle creates in two steps: empty, then from their state.
 
     Args:
-      build: state -> object, for those made without arguments.
-      new: arguments -> object, complete at once; None where there must not be any arguments.
+      build: state -> the value to read for an object that was created without arguments.
+      new: arguments -> the value to read for an object created with arguments; None if it must have none.
     """
 
     build: Callable[[Any], Any]
@@ -43,21 +45,22 @@ class Buildable:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Unfilled:
-    """The place of an object until its state comes."""
+    """Placeholder of an object until BUILD brings its state."""
 
     build: Callable[[Any], Any]
-    keys: list[int]  # where the memo has it
+    keys: list[int]  # of the memo that refer to it
 
 
-def read_pickle(file: BinaryIO, *, admitted: Mapping[str, Any], persistent: Callable[[Any], Any] | None = None) -> Any:
-    """The object pickled at the file's position, which is left just behind it.
+def read_pickle(file: IO[bytes], *, admitted: Mapping[str, Any], persistent: Callable[[Any], Any] | None = None) -> Any:
+    """Return the object pickled at the file's position, which moves behind it.
 
     Args:
-      admitted: what the pickle may name, by 'module name'; those that are functions are called with its arguments.
-      persistent: gives the object for a persistent id; None where there must not be any.
+      file: opened in binary mode.
+      admitted: what the pickle may name, by 'module name'; functions among them are called with its arguments.
+      persistent: persistent id -> object; None if there must not be any.
 
     Raises:
-      InputError: the pickle names anything else, or uses an instruction for which weights have no need.
+      InputError: the pickle names anything else, or uses an instruction that weights do not need.
       ValueError, TypeError, IndexError and the like: it is no pickle, truncated or inconsistent.
     """
     machine = _Machine(admitted, persistent)
@@ -70,7 +73,11 @@ def read_pickle(file: BinaryIO, *, admitted: Mapping[str, Any], persistent: Call
 
 
 def mapping(pairs: Iterable[tuple[Any, Any]]) -> dict[str | int, Any]:
-    """A dict of the pairs; InputError for a key that is no str or int: a tuple's hash can take for ever."""
+    """Return a dict of the pairs.
+
+    Raises:
+      InputError: a key is no str or int; hashing a nested tuple could take for ever.
+    """
     pairs = [(key, value) for key, value in pairs]
     for key, _ in pairs:
         check_key(key)
@@ -78,18 +85,24 @@ def mapping(pairs: Iterable[tuple[Any, Any]]) -> dict[str | int, Any]:
 
 
 def check_key(key: Any) -> None:
+    """Raise InputError unless a key is a str or int."""
     if type(key) not in (str, int):
         raise InputError(f"a key must be a string or an integer, got {reprlib.repr(key)}")
 
 
 class _Machine:
-    def __init__(self, admitted, persistent):
-        self.stack, self.marks, self.memo = [], [], {}
-        self.unfilled = 0  # each is in one place beside the memo, so that none is left in the result when this is 0
+    """The unpickler's stack, marks and memo."""
+
+    def __init__(self, admitted: Mapping[str, Any], persistent: Callable[[Any], Any] | None):
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+        # Placeholders on the stack. Each is in one place besides the memo, so the result has none when this is 0.
+        self.unfilled = 0
         self.admitted, self.persistent = admitted, persistent
 
     def step(self, name: str, argument: Any) -> None:
-        """Carries out one instruction; pickletools documents each."""
+        """Execute one instruction; pickletools documents each."""
         if name in _LITERALS:
             self.stack.append(argument)
         elif name in _CONSTANTS:
@@ -97,7 +110,8 @@ class _Machine:
         else:
             self._structure(name, argument)
 
-    def _structure(self, name, argument):
+    def _structure(self, name: str, argument: Any) -> None:
+        """Execute an instruction of the stack, the containers or the memo."""
         stack, pop = self.stack, self.stack.pop
         match name:
             case "PROTO" | "FRAME" | "STOP":
@@ -133,7 +147,8 @@ class _Machine:
             case _:
                 self._object(name, argument)
 
-    def _object(self, name, argument):
+    def _object(self, name: str, argument: Any) -> None:
+        """Execute an instruction that names, creates or completes an object."""
         stack, pop = self.stack, self.stack.pop
         match name:
             case "GLOBAL":
@@ -154,33 +169,33 @@ class _Machine:
             case _:
                 raise InputError(f"the pickle must hold only tensors, numbers and containers, got instruction {name}")
 
-    def _named(self, name):
+    def _named(self, name: str) -> Any:
         if name not in self.admitted:
             dotted = name.replace(" ", ".")
             raise InputError(f"the pickle must hold only tensors, numbers and containers, got {dotted}: refused")
         return self.admitted[name]
 
-    def _memoize(self, key):
+    def _memoize(self, key: int) -> None:
         value = self.memo[key] = self.stack[-1]
         if isinstance(value, _Unfilled):
             value.keys.append(key)
 
-    def _build(self, state):
-        """Completes the object on top; attributes of others are dropped: an ordered dict's _metadata, dtype's flags."""
-        place = self.stack[-1]
-        if not isinstance(place, _Unfilled):
+    def _build(self, state: Any) -> None:
+        """Complete the object on top; ignore attributes of others: an OrderedDict's _metadata, a dtype's flags."""
+        placeholder = self.stack[-1]
+        if not isinstance(placeholder, _Unfilled):
             return
-        self.stack[-1] = place.build(state)
-        for key in place.keys:
-            if self.memo[key] is place:
+        self.stack[-1] = placeholder.build(state)
+        for key in placeholder.keys:
+            if self.memo[key] is placeholder:
                 self.memo[key] = self.stack[-1]
         self.unfilled -= 1
 
-    def _marked(self):
+    def _marked(self) -> list[Any]:
         return self._take(self.marks.pop())
 
-    def _take(self, start):
-        """Removes and returns the stack from `start` on."""
+    def _take(self, start: int) -> list[Any]:
+        """Remove and return the stack from `start` on."""
         if not 0 <= start <= len(self.stack):
             raise IndexError("the stack is too short")
         values = self.stack[start:]
@@ -188,5 +203,5 @@ class _Machine:
         return values
 
 
-def _pairs(values):
+def _pairs(values: list[Any]) -> dict[str | int, Any]:
     return mapping(zip(values[::2], values[1::2], strict=True))

@@ -19,7 +19,8 @@ from jaxdet.models.rpn import region_proposal_network
 from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.types import Batch
-from jaxdet.weights.torch import VGG16_LAYERS, torchvision_faster_rcnn
+from jaxdet.weights.layers import VGG16_LAYERS
+from jaxdet.weights.torch import torchvision_faster_rcnn
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 EVERY_ANCHOR = 10 * 14 * 9
@@ -143,7 +144,7 @@ def test_loss(ours, theirs):
     np.testing.assert_allclose(loss_and_gradients()[0][ours], golden()[f"train/{theirs}"], rtol=1e-4)
 
 
-LAYERS = {f"backbone.{index}": name for index, name in VGG16_LAYERS.items()} | {
+LAYERS = {f"backbone.{index}": name for name, (_, index) in VGG16_LAYERS.items()} | {
     "rpn.head.conv.0.0": "rpn_conv",
     "rpn.head.cls_logits": "rpn_cls_score",
     "rpn.head.bbox_pred": "rpn_bbox_pred",

@@ -1,4 +1,4 @@
-"""Keras's .h5 files: the published layout, a whole model without top, Keras 3's; activations are in test_pretrained."""
+"""Keras's .h5 files: published layout, whole model without top, Keras 3; test_pretrained compares activations."""
 
 import pathlib
 import sys
@@ -19,15 +19,15 @@ PUBLISHED = GOLDEN / "weights_keras_published.h5"
     ("file", "top"), [("weights_keras_notop.h5", False), ("weights_keras_3.weights.h5", True)], ids=["notop", "keras3"]
 )
 def test_every_layout_gives_the_same_parameters(file, top):
-    want, got = keras_vgg16(PUBLISHED), keras_vgg16(GOLDEN / file)
-    assert list(want) == [*LAYERS, "fc6", "fc7"]
+    expected, got = keras_vgg16(PUBLISHED), keras_vgg16(GOLDEN / file)
+    assert list(expected) == [*LAYERS, "fc6", "fc7"]
     assert list(got) == [*LAYERS, "fc6", "fc7"] if top else [*LAYERS]
     for layer in got:
         for leaf in ("kernel", "bias"):
-            np.testing.assert_array_equal(got[layer][leaf], want[layer][leaf])
+            np.testing.assert_array_equal(got[layer][leaf], expected[layer][leaf])
 
 
-def test_names_of_a_file_of_tf_keras(tmp_path):
+def test_a_file_of_tf_keras_is_read(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file, h5py.File(PUBLISHED) as published:
         for layer, group in published.items():
             for name, data in group.items():
@@ -45,7 +45,7 @@ def changed(tmp_path, change):
     return path
 
 
-def test_all_that_does_not_fit_comes_in_one_error(tmp_path):
+def test_one_error_names_every_array_that_does_not_fit(tmp_path):
     def change(file):
         del file["block2_conv2/block2_conv2_b_1:0"]
         del file["block4_conv3"]
@@ -64,7 +64,7 @@ def test_all_that_does_not_fit_comes_in_one_error(tmp_path):
     assert "fc1/kernel is 576x8, should be 784x8" in message
 
 
-def test_arrays_that_are_not_in_the_file(tmp_path):
+def test_arrays_stored_outside_the_file_are_refused(tmp_path):
     def huge(file):
         del file["fc1"]
         file.create_dataset("fc1/fc1_b_1:0", (2**40,), np.float32, chunks=(1024,))  # takes no space until written
@@ -78,7 +78,7 @@ def test_arrays_that_are_not_in_the_file(tmp_path):
             keras_vgg16(changed(tmp_path, change))
 
 
-def test_files_that_are_no_hdf5(tmp_path):
+def test_files_that_are_no_hdf5_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"x\.h5 must be an \.h5 file, got none"):
         keras_vgg16(tmp_path / "x.h5")
     whole = PUBLISHED.read_bytes()

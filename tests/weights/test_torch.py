@@ -1,4 +1,4 @@
-"""Foreign parameters under our names: layouts, the order of fc6's rows and of deltas, logits; all errors at once."""
+"""PyTorch's parameters under jaxdet's names: layouts, order of fc6's rows and of deltas, logits; one error for all."""
 
 import jax
 import numpy as np
@@ -6,8 +6,8 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.nets.region_net import region_net
+from jaxdet.weights.layers import VGG16_LAYERS
 from jaxdet.weights.torch import (
-    VGG16_LAYERS,
     classifier,
     identify,
     simple_faster_rcnn,
@@ -21,23 +21,23 @@ from tests.nets.vgg16 import LAYERS
 CHANNELS, ANCHORS, CLASSES, HIDDEN = 4, 3, 2, 5
 
 
-def made(shapes):
-    """A state dict of random numbers from {layer: shape of its weight}."""
+def random_state(shapes):
+    """State dict of random numbers from {layer: shape of its weight}."""
     rng = np.random.default_rng(0)
     state = {f"{name}.weight": rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     return state | {f"{name}.bias": rng.normal(size=shape[0]).astype(np.float32) for name, shape in shapes.items()}
 
 
 def backbone(prefix):
-    return {f"{prefix}.{i}": (CHANNELS, 3 if i == 0 else CHANNELS, 3, 3) for i in VGG16_LAYERS}
+    return {f"{prefix}.{i}": (CHANNELS, 3 if i == 0 else CHANNELS, 3, 3) for _, i in VGG16_LAYERS.values()}
 
 
 def hidden_layers(first="classifier.0", second="classifier.3"):
     return {first: (HIDDEN, CHANNELS * 49), second: (HIDDEN, HIDDEN)}
 
 
-VGG16 = made(backbone("features") | hidden_layers() | {"classifier.6": (7, HIDDEN)})
-TORCHVISION = made(
+VGG16 = random_state(backbone("features") | hidden_layers() | {"classifier.6": (7, HIDDEN)})
+TORCHVISION = random_state(
     backbone("backbone")
     | {
         "rpn.head.conv.0.0": (CHANNELS, CHANNELS, 3, 3),
@@ -48,7 +48,7 @@ TORCHVISION = made(
     }
     | hidden_layers("roi_heads.box_head.fc6", "roi_heads.box_head.fc7")
 )
-SIMPLE = made(
+SIMPLE = random_state(
     backbone("extractor")
     | {
         "rpn.conv1": (CHANNELS, CHANNELS, 3, 3),
@@ -84,11 +84,11 @@ def assert_same(params, expected):
         (simple_faster_rcnn, SIMPLE, "head.classifier.0"),
     ],
 )
-def test_fc6_reads_the_same_features(read, state, fc6):
+def test_fc6_gives_the_same_outputs_as_in_torch(read, state, fc6):
     pooled = np.random.default_rng(1).normal(size=(CHANNELS, 7, 7)).astype(np.float32)  # C,H,W as torch has it
-    want = state[f"{fc6}.weight"] @ pooled.reshape(-1)
+    expected = state[f"{fc6}.weight"] @ pooled.reshape(-1)
     got = pooled.transpose(1, 2, 0).reshape(-1) @ read(state)["fc6"]["kernel"]
-    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_convolution_is_transposed():
@@ -96,23 +96,23 @@ def test_a_convolution_is_transposed():
     np.testing.assert_array_equal(got[0, 2, 1, 3], TORCHVISION["backbone.12.weight"][3, 1, 0, 2])
 
 
-def test_the_last_layer_of_a_classifier_is_left_out_and_half_floats_are_widened():
+def test_the_last_layer_of_a_classifier_is_ignored_and_half_floats_become_float32():
     params = vgg16_classifier({name: x.astype(np.float16) for name, x in VGG16.items()})
     assert list(params) == [*LAYERS, "fc6", "fc7"]
     assert all(x.dtype == np.float32 for layer in params.values() for x in layer.values())
 
 
-def test_jcjohnsons_names_of_a_classifier():
+def test_a_classifier_with_jcjohnsons_names_is_read():
     state = renamed(VGG16, {"classifier.0": "classifier.1", "classifier.3": "classifier.4"})
     assert_same(vgg16_classifier(state), vgg16_classifier(VGG16))
 
 
-def test_features_alone():
+def test_a_file_of_features_gives_the_convolutions():
     state = {name: x for name, x in VGG16.items() if name.startswith("features.")}
     assert list(vgg16_classifier(state)) == list(LAYERS)
 
 
-def test_torchvisions_background_logit_is_zero_and_the_object_logit_kept():
+def test_torchvisions_object_logit_gets_a_background_logit_of_zero():
     got = torchvision_faster_rcnn(TORCHVISION)["rpn_cls_score"]
     np.testing.assert_array_equal(got["bias"].reshape(3, 2)[:, 0], 0)
     np.testing.assert_array_equal(got["bias"].reshape(3, 2)[:, 1], TORCHVISION["rpn.head.cls_logits.bias"])
@@ -121,12 +121,12 @@ def test_torchvisions_background_logit_is_zero_and_the_object_logit_kept():
     np.testing.assert_array_equal(kernel[0, 0, :, :, 1].T, TORCHVISION["rpn.head.cls_logits.weight"][:, :, 0, 0])
 
 
-def test_torchvisions_rpn_before_0_13():
+def test_the_rpn_of_torchvision_before_0_13_is_read():
     state = renamed(TORCHVISION, {"rpn.head.conv.0.0": "rpn.head.conv"})
     assert_same(torchvision_faster_rcnn(state), torchvision_faster_rcnn(TORCHVISION))
 
 
-def test_simple_faster_rcnns_deltas_turn_x_first():
+def test_simple_faster_rcnns_deltas_are_reordered_to_x_first():
     got = simple_faster_rcnn(SIMPLE)
     theirs = SIMPLE["rpn.loc.bias"].reshape(ANCHORS, 4)  # dy, dx, dh, dw
     np.testing.assert_array_equal(got["rpn_bbox_pred"]["bias"].reshape(ANCHORS, 4), theirs[:, [1, 0, 3, 2]])
@@ -135,12 +135,12 @@ def test_simple_faster_rcnns_deltas_turn_x_first():
     np.testing.assert_array_equal(ours, theirs[..., [1, 0, 3, 2]])
 
 
-def test_simple_faster_rcnn_with_dropout_layers():
+def test_simple_faster_rcnn_with_dropout_layers_is_read():
     state = renamed(SIMPLE, {"head.classifier.2": "head.classifier.3"})
     assert_same(simple_faster_rcnn(state), simple_faster_rcnn(SIMPLE))
 
 
-def test_all_that_does_not_fit_comes_in_one_error():
+def test_one_error_names_every_array_that_does_not_fit():
     state = dict(VGG16)
     del state["features.5.bias"], state["classifier.3.weight"]
     state["features.29.weight"] = state["features.7.weight"]
@@ -157,7 +157,7 @@ def test_all_that_does_not_fit_comes_in_one_error():
     )
 
 
-def test_heads_must_fit_each_other():
+def test_heads_that_do_not_fit_each_other_are_refused():
     state = SIMPLE | {
         name: np.concatenate([SIMPLE[name], SIMPLE[name]]) for name in ("head.cls_loc.weight", "head.cls_loc.bias")
     }
@@ -178,7 +178,7 @@ def test_heads_must_fit_each_other():
         ([], "no network known here"),
     ],
 )
-def test_another_network_is_named(names, network):
+def test_the_error_names_another_network(names, network):
     state = dict.fromkeys(names, np.zeros(1, np.float32))
     with pytest.raises(InputError, match=f"got those of {network}: missing features.0.bias"):
         vgg16_classifier(state)
@@ -186,13 +186,13 @@ def test_another_network_is_named(names, network):
         identify(state)
 
 
-def test_identify():
+def test_identify_names_the_three_networks():
     assert identify(VGG16) == "vgg16"
     assert identify(TORCHVISION) == "torchvision_faster_rcnn"
     assert identify(SIMPLE) == "simple_faster_rcnn"
 
 
-def test_the_state_dict_in_a_files_contents():
+def test_state_dict_finds_the_state_dict_in_a_files_contents():
     assert state_dict(VGG16) is VGG16
     assert state_dict({"model": SIMPLE, "config": {}, "other_info": None}) is SIMPLE
     assert state_dict({"state_dict": VGG16, "epoch": 3}) is VGG16
@@ -202,13 +202,13 @@ def test_the_state_dict_in_a_files_contents():
 
 
 def caffe(net, fully_connected=True):
-    """A state dict converted from Caffe, of 1/16 of the channels."""
+    """State dict converted from Caffe, with 1/16 of the channels."""
     layers = {"fc6": (HIDDEN, 16 * 36), "fc7": (HIDDEN, HIDDEN), "fc8": (7, HIDDEN)}
-    return make_backbones.state(net) | (made(layers) if fully_connected else {})
+    return make_backbones.state(net) | (random_state(layers) if fully_connected else {})
 
 
 @pytest.mark.parametrize("net", ["alexnet", "zf"])
-def test_caffes_alexnet_and_zf(net):
+def test_caffes_alexnet_and_zf_are_read(net):
     state = caffe(net)
     params = classifier(state)
     assert list(params) == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"]
@@ -222,7 +222,7 @@ def test_caffes_alexnet_and_zf(net):
     assert list(classifier(caffe(net, fully_connected=False))) == ["conv1", "conv2", "conv3", "conv4", "conv5"]
 
 
-def test_a_kernel_that_no_group_reads():
+def test_a_kernel_of_another_number_of_groups_is_refused():
     state = caffe("alexnet") | {"conv4.weight": np.zeros((24, 24, 3, 3), np.float32)}
     with pytest.raises(InputError, match="CaffeNet, got .*: conv4.weight is 24x24x3x3, should be 24x12x3x3; give"):
         classifier(state)
@@ -230,11 +230,11 @@ def test_a_kernel_that_no_group_reads():
         classifier({name: x for name, x in caffe("zf").items() if name != "conv3.bias"})
 
 
-def test_torchvisions_alexnet_does_not_fit():
+def test_torchvisions_alexnet_is_refused():
     indices = {0: (64, 3, 11, 11), 3: (192, 64, 5, 5), 6: (384, 192, 3, 3), 8: (256, 384, 3, 3), 10: (256, 256, 3, 3)}
     with pytest.raises(InputError, match="torchvision's, which has 64 and 192 channels .*, no groups and no LRN; give"):
-        classifier(made({f"features.{i}": shape for i, shape in indices.items()}))
+        classifier(random_state({f"features.{i}": shape for i, shape in indices.items()}))
 
 
-def test_vgg16_is_read_as_before():
+def test_classifier_reads_vgg16():
     assert_same(classifier(VGG16), vgg16_classifier(VGG16))
