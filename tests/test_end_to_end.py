@@ -146,7 +146,7 @@ def test_own_photos_from_another_run_with_each_bucket_compiled_once(scripts, tra
     left_out = re.search(r"the weights to start from: left out (.*)", printed)[1]
     assert re.findall(r"(\w+)/(?:kernel|bias) \(", left_out) == ["bbox_pred", "bbox_pred", "cls_score", "cls_score"]
     assert sorted(re.findall(r"compiled for images of (\d+x\d+)", printed)) == ["64x96", "96x64"]
-    assert f"{devkit}, train: 6 images kept, 0 skipped" in printed
+    assert f"{devkit}, train: 6 images used, 0 skipped" in printed
 
 
 def test_a_workdir_of_another_config_is_refused(scripts, trained):

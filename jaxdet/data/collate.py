@@ -1,5 +1,7 @@
 """Filling the rows of a host batch: an image, its objects and its proposals share one resizing and flip."""
 
+from typing import Any
+
 import numpy as np
 
 from jaxdet.data import buckets, transforms
@@ -8,18 +10,20 @@ from jaxdet.types import Batch, Dataset, ProposalTable
 
 def empty_batch(bucket: buckets.Bucket, rows: int, *, max_gt: int, max_proposals: int) -> Batch:
     """Return a batch of zeros, every row and slot invalid, to be filled in place."""
-    return Batch(
-        image=np.zeros((rows, *bucket, 3), np.uint8),
-        image_size=np.zeros((rows, 2), np.float32),
-        scale=np.zeros(rows, np.float32),
-        image_id=np.zeros(rows, np.int32),
-        image_valid=np.zeros(rows, bool),
-        gt_boxes=np.zeros((rows, max_gt, 4), np.float32),
-        gt_labels=np.zeros((rows, max_gt), np.int32),
-        gt_valid=np.zeros((rows, max_gt), bool),
-        proposals=np.zeros((rows, max_proposals, 4), np.float32),
-        proposals_valid=np.zeros((rows, max_proposals), bool),
-    )
+    # Any: types.Batch declares device arrays, host batches hold numpy arrays.
+    fields: dict[str, Any] = {
+        "image": np.zeros((rows, *bucket, 3), np.uint8),
+        "image_size": np.zeros((rows, 2), np.float32),
+        "scale": np.zeros(rows, np.float32),
+        "image_id": np.zeros(rows, np.int32),
+        "image_valid": np.zeros(rows, bool),
+        "gt_boxes": np.zeros((rows, max_gt, 4), np.float32),
+        "gt_labels": np.zeros((rows, max_gt), np.int32),
+        "gt_valid": np.zeros((rows, max_gt), bool),
+        "proposals": np.zeros((rows, max_proposals, 4), np.float32),
+        "proposals_valid": np.zeros((rows, max_proposals), bool),
+    }
+    return Batch(**fields)
 
 
 def fill(
