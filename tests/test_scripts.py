@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from configs import faster_shapes
+from jaxdet.config.translate import FORMAT
 from jaxdet.io.lock import locked
-from tests.scripts import TINY_SHAPES
+from tests.scripts import ROOT, TINY_SHAPES
 
 DEVKIT, VOC = "--config=configs/faster_devkit.py", "--config=configs/faster_voc.py"
 
@@ -40,7 +41,7 @@ def test_too_little_memory(refused, tmp_path, module):
 def run_folder(tmp_path):
     """A folder that looks like a workdir, to those who get no further."""
     config = faster_shapes.get_config().to_dict()
-    (tmp_path / "experiment.json").write_text(json.dumps({"config": config, "class_names": ["disc"]}))
+    (tmp_path / "experiment.json").write_text(json.dumps({"format": FORMAT, "config": config, "class_names": ["disc"]}))
     return tmp_path
 
 
@@ -127,11 +128,12 @@ def test_a_devkit_that_is_not_there(refused, tmp_path):
 def test_a_split_that_is_not_there(refused, tmp_path):
     for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (tmp_path / "VOC" / folder).mkdir(parents=True)
-    (tmp_path / "VOC/ImageSets/Main/train.txt").write_text("photo\n")
+    for split in ("train", "val"):
+        (tmp_path / f"VOC/ImageSets/Main/{split}.txt").write_text("photo\n")
     devkit = f"--config.dataset.devkit={tmp_path / 'VOC'}"
     run = "train.py", DEVKIT, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}", devkit
     (line,) = refused(*run, "--config.splits.test=trian")
-    assert f"no split file {tmp_path / 'VOC/ImageSets/Main/trian.txt'}; did you mean 'train'?" in line
+    assert f"there is no split file {tmp_path / 'VOC/ImageSets/Main/trian.txt'}; did you mean 'train'?" in line
     assert "(a folder without validation: --config.splits.validation= --config.training.eval_every=0; without" in line
     (line,) = refused(*run, "--config.splits.test=", "--config.splits.train=")
     assert "splits.train is empty; name a split" in line
@@ -146,9 +148,7 @@ def test_archives_and_weights_that_cannot_be_downloaded(refused, tmp_path):
     (line,) = refused(*run, f"--config.dataset.devkit={tmp_path / 'VOCdevkit'}")
     assert f"devkit: there is no folder {tmp_path / 'VOCdevkit'}; set it" in line
     (line,) = refused(*run, "--config.training.pretrained=cafe")
-    assert (
-        "pretrained weights must be one of torchvision, caffe, keras, got 'cafe'; did you mean 'caffe'?" in line
-    )
+    assert "pretrained weights must be one of torchvision, caffe, keras, got 'cafe'; did you mean 'caffe'?" in line
 
 
 def test_folders_that_cannot_be_written(refused, tmp_path):
@@ -180,7 +180,7 @@ def test_a_mistake_claims_no_workdir(refused, scripts, tmp_path):
 
 @pytest.mark.parametrize("script", ["evaluate.py", "predict.py"])
 def test_a_folder_that_is_no_workdir(refused, tmp_path, script):
-    files = ["photo.jpg"] if script == "predict.py" else []
+    files = [str(ROOT / "docs/shapes.jpg")] if script == "predict.py" else []
     (line,) = refused(script, f"--workdir={tmp_path}", *files)
     assert f"--workdir: {tmp_path} has no experiment.json; give a folder that train.py wrote." in line
     (line,) = refused(script, f"--workdir={tmp_path / 'nowhere'}", *files)
@@ -192,7 +192,7 @@ def test_photos_that_are_not_there(refused, run_folder):
     assert "photos: none given; name files or folders, as in" in refused(*predict)[-1]
     assert "photos: there is no file or folder nowhere.jpg; name photos" in refused(*predict, "nowhere.jpg")[-1]
     (run_folder / "empty").mkdir()
-    assert "no picture in" in refused(*predict, str(run_folder / "empty"))[-1]
+    assert "photos: no photo in" in refused(*predict, str(run_folder / "empty"))[-1]
 
 
 def test_a_workdir_without_checkpoints(refused, run_folder):
