@@ -93,7 +93,7 @@ def _match_all(
     ignored = np.broadcast_to(_outside(box_area(boxes))[:, :, None], shape).copy()
 
     # Group the objects by image and class.
-    by_group = {}
+    by_group: dict[tuple[int, int], list[int]] = {}
     for row, group in enumerate(zip(ground_truth.image.tolist(), ground_truth.labels.tolist(), strict=True)):
         by_group.setdefault(group, []).append(row)
 

@@ -1,6 +1,7 @@
 """Running a detector over a split, and the two tables that are scored: detections and ground truth."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from jax.experimental import multihost_utils
@@ -28,14 +29,15 @@ def detect_split(predict: Callable[[Batch], Detections], batches: Iterable[Batch
     Raises:
       ValueError: an image comes twice.
     """
-    parts, image_ids = [], []
+    parts: list[tuple[np.ndarray, ...]] = []
+    image_ids: list[np.ndarray] = []
 
     def collect(detections: Detections, batch: Batch) -> None:
         gathered = multihost_utils.process_allgather((detections, batch.image_id, batch.image_valid), tiled=True)
-        detections, ids, image_valid = gathered
+        detections, ids, image_valid = gathered  # numpy arrays now
         row, slot = np.nonzero(detections.valid & image_valid[:, None])
-        boxes, labels, scores = (x[row, slot] for x in (detections.boxes, detections.labels, detections.scores))
-        parts.append((ids[row], boxes, labels, scores))
+        columns: Any = detections.boxes, detections.labels, detections.scores
+        parts.append((ids[row], *(column[row, slot] for column in columns)))
         image_ids.append(ids[image_valid])
 
     running = None
@@ -62,7 +64,7 @@ def ground_truth_table(dataset: Dataset) -> GroundTruthTable:
 
 def _concatenate(parts: Sequence[tuple[np.ndarray, ...]], columns: Columns) -> list[np.ndarray]:
     """Concatenate rows column by column; without any rows the columns have their shape and dtype all the same."""
-    empty = tuple(np.zeros(shape, dtype) for shape, dtype in columns)
+    empty: tuple[np.ndarray, ...] = tuple(np.zeros(shape, dtype) for shape, dtype in columns)
     return [np.concatenate(column) for column in zip(empty, *parts, strict=True)]
 
 

@@ -20,10 +20,10 @@ from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
 from jaxdet.io.atomic import atomic_write
 
-VOC_SCORES = {  # name in metrics.json -> arguments of average_precision
-    "voc07@0.5": {"metric": "voc07", "iou_threshold": 0.5},
-    "voc10@0.5": {"metric": "voc10", "iou_threshold": 0.5},
-    "voc10@0.75": {"metric": "voc10", "iou_threshold": 0.75},
+VOC_SCORES = {  # name in metrics.json -> (metric, IoU threshold) of average_precision
+    "voc07@0.5": ("voc07", 0.5),
+    "voc10@0.5": ("voc10", 0.5),
+    "voc10@0.75": ("voc10", 0.75),
 }
 
 
@@ -40,8 +40,10 @@ def summarize(detections: DetectionTable, ground_truth: GroundTruthTable, class_
     """
     num_classes = len(class_names)
     scores = {
-        name: average_precision(detections, ground_truth, num_classes=num_classes, **arguments)
-        for name, arguments in VOC_SCORES.items()
+        name: average_precision(
+            detections, ground_truth, num_classes=num_classes, metric=metric, iou_threshold=threshold
+        )
+        for name, (metric, threshold) in VOC_SCORES.items()
     }
 
     def count(labels: np.ndarray) -> list[int]:

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxdet.checks import InputError, one_of
 from jaxdet.training.state import FlatParams
 
-LearningRate = optax.Schedule  # finished steps -> rate of the next step
+LearningRate = Callable[[ArrayLike], jax.Array]  # finished steps -> rate of the next step
 
 
 def make_optimizer(

@@ -63,8 +63,8 @@ def find_checkpoint(workdir: str | os.PathLike, step: int | str | None = None) -
 def best_step(workdir: str | os.PathLike) -> int | None:
     """Return the saved step of best validation mAP, the earlier of equals; None where none was evaluated."""
     folder = checkpoint_folder(workdir)
-    scores = {step: read_metadata(folder / str(step)).get("val_map") for step in saved_steps(folder)}
-    scores = {step: score for step, score in scores.items() if score is not None}
+    metadata = {step: read_metadata(folder / str(step)) for step in saved_steps(folder)}
+    scores = {step: data["val_map"] for step, data in metadata.items() if data.get("val_map") is not None}
     return max(scores, key=scores.__getitem__) if scores else None
 
 

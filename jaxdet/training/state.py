@@ -56,7 +56,7 @@ def params(state: TrainState) -> Params:
 # flax.traverse_util has flatten_dict and unflatten_dict, but only nets/ imports flax.
 def flatten(nested: Params, prefix: str = "") -> FlatParams:
     """Turn {"conv1_1": {"kernel": a}} into {"conv1_1/kernel": a}."""
-    flat = {}
+    flat: FlatParams = {}
     for name, value in nested.items():
         path = prefix + name
         flat |= flatten(value, path + "/") if isinstance(value, dict) else {path: value}

@@ -123,7 +123,7 @@ def _expected_shapes(state: Mapping[str, Any], layers: Sequence[Layer], layout: 
     # Read the width of each layer.
     outputs: dict[str, int | None] = {"": 3}
     for layer in layers:
-        shape = getattr(state.get(layer.source + layout.bias), "shape", ())
+        shape: Shape = getattr(state.get(layer.source + layout.bias), "shape", ())
         outputs[layer.name] = shape[0] if len(shape) == 1 else None
 
     # Derive the shapes of kernel and bias.
@@ -134,8 +134,9 @@ def _expected_shapes(state: Mapping[str, Any], layers: Sequence[Layer], layout: 
             other, factor = layer.outputs
             width = outputs[other]
             out = width and width * factor
-        ours = (layer.side,) * 2 * bool(layer.side) + (inputs and inputs * layer.cells // layer.groups, out)
-        axes = layout.convolution if layer.side else layout.linear
+        inputs = inputs and inputs * layer.cells // layer.groups
+        ours = [layer.side, layer.side, inputs, out] if layer.side else [inputs, out]
+        axes: tuple[int, ...] = layout.convolution if layer.side else layout.linear
         shapes[layer.source + layout.kernel] = tuple(ours[axes.index(axis)] for axis in range(len(axes)))
         shapes[layer.source + layout.bias] = (out,)
     return shapes

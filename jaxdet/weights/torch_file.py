@@ -103,7 +103,7 @@ def _read_legacy(file: io.BufferedReader) -> Any:
     _check_little_endian(read_pickle(file, admitted={})["little_endian"])
 
     # Read the object; a storage is allocated when a tensor first refers to it.
-    storages = {}  # key -> (bytes, dtype)
+    storages: dict[str | int, tuple[np.ndarray, np.dtype]] = {}  # key -> (bytes, dtype)
 
     def storage(identity: Any) -> np.ndarray:
         kind, dtype, key, _, count, view = identity
@@ -128,7 +128,7 @@ def _read_legacy(file: io.BufferedReader) -> Any:
         check_key(key)
         data, dtype = storages[key]
         (count,) = struct.unpack("<q", file.read(8))
-        if count * dtype.itemsize != data.size or file.readinto(data) != data.size:
+        if count * dtype.itemsize != data.size or file.readinto(data.data) != data.size:
             raise InputError(f"storage {key} must have {data.size} bytes, got fewer or another count")
         del storages[key]
     if storages:
