@@ -94,7 +94,7 @@ def test_a_flag_that_contradicts_the_file(holding, tensors, tmp_path):
         convert.convert(config, "voc.pth", str(tmp_path), None)
     config.net.preprocessing = ""
     convert.convert(config, "voc.pth", str(tmp_path), None)
-    assert experiment_json.read(tmp_path)[0].net.normalisation == "caffe_rgb_mean"
+    assert experiment_json.read(tmp_path)[0]["net"]["preprocessing"] == "caffe_rgb_mean"
 
 
 def test_a_file_that_torch_wrote_through_the_scripts_detects_as_torchvision_does(scripts, tmp_path):

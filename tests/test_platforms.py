@@ -59,14 +59,16 @@ def train_step_and_detection(name, compute_dtype):
     [("faster_voc", "float32"), ("faster_voc", "bfloat16"), ("faster_shapes", "bfloat16")],
 )
 def test_the_train_step_and_detection_lower(name, compute_dtype, platform):
-    for function, arguments in train_step_and_detection(name, compute_dtype):
-        lowered = export.export(function, platforms=[platform])(*arguments)
-        assert lowered.platforms == (platform,)
-        convolved = re.findall(r"stablehlo\.convolution\(.* -> tensor<[\dx]+x(\w+)>", lowered.mlir_module())
-        # The RPN's last layers give float32 logits and deltas in either case.
-        assert set(convolved) == ({"bf16", "f32"} if compute_dtype == "bfloat16" else {"f32"})
-        results = jax.eval_shape(function, *arguments)
-        assert [(out.shape, out.dtype) for out in lowered.out_avals] == [
-            (out.shape, out.dtype) for out in jax.tree.leaves(results)
-        ]
-        assert not any(out.dtype == jnp.bfloat16 for out in lowered.out_avals)
+    adam = name == "faster_shapes"  # optax's Adam raises a float to an integer power
+    with jax.numpy_dtype_promotion("standard" if adam else "strict"):
+        for function, arguments in train_step_and_detection(name, compute_dtype):
+            lowered = export.export(function, platforms=[platform])(*arguments)
+            assert lowered.platforms == (platform,)
+            convolved = re.findall(r"stablehlo\.convolution\(.* -> tensor<[\dx]+x(\w+)>", lowered.mlir_module())
+            # The RPN's last layers give float32 logits and deltas in either case.
+            assert set(convolved) == ({"bf16", "f32"} if compute_dtype == "bfloat16" else {"f32"})
+            results = jax.eval_shape(function, *arguments)
+            assert [(out.shape, out.dtype) for out in lowered.out_avals] == [
+                (out.shape, out.dtype) for out in jax.tree.leaves(results)
+            ]
+            assert not any(out.dtype == jnp.bfloat16 for out in lowered.out_avals)
