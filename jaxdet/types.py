@@ -9,7 +9,8 @@ valid result.
 """
 
 import dataclasses
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -49,6 +50,20 @@ class ProposalTable:
         if not 0 <= i < len(self):
             raise IndexError(f"ProposalTable: image must be in 0..{len(self) - 1}, got {i}.")
         return self.boxes[self.starts[i] : self.starts[i + 1]]
+
+
+Item_co = TypeVar("Item_co", covariant=True)
+
+
+class Indexed(Protocol[Item_co]):
+    """Random access without slices: x[i] for i in 0..len(x) - 1, IndexError beyond."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, i: int) -> Item_co: ...
+
+    def __iter__(self) -> Iterator[Item_co]:
+        return (self[i] for i in range(len(self)))
 
 
 class Dataset(Protocol):

@@ -150,7 +150,7 @@ def _place_labels(
     boxes: np.ndarray, sizes: Sequence[tuple[float, float]], width: int, height: int
 ) -> list[tuple[int, int, int, int]]:
     """Return a place per label, in the given order: at its box, inside the image, clear of earlier labels."""
-    placed = []
+    placed: list[tuple[int, int, int, int]] = []
     for (x1, y1, x2, y2), (w, h) in zip(boxes, sizes, strict=True):
         left, right, middle = x1, x2 - w, (x1 + x2 - w) / 2
         above, below, top, bottom = y1 - h, y2, y1, y2 - h

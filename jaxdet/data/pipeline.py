@@ -8,6 +8,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,7 +49,7 @@ class InputOptions:
         at_least("input.workers", self.workers, 1, cure="use one thread per core")
 
     @property
-    def sides(self) -> dict[str, int]:
+    def sides(self) -> dict[str, Any]:
         """The keyword arguments short_side and long_side."""
         return {"short_side": self.short_side, "long_side": self.long_side}
 

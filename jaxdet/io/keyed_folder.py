@@ -70,7 +70,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """
     try:
         with atomic_write(path) as file:
-            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType] (numpy: a name could be allow_pickle)
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # a name could be allow_pickle
     except OSError as error:
         raise unwritable(path, error, cure="make room and start again") from error
 

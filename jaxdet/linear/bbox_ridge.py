@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import scipy.linalg
 
+from jaxdet.types import Indexed
+
 log = logging.getLogger(__name__)
 
 NORM = 20.0  # the features are scaled to this mean length, for which PENALTY is chosen
@@ -16,7 +18,7 @@ Example = tuple[np.ndarray, np.ndarray, np.ndarray]  # box_examples of one image
 
 
 def fit_bbox_ridge(
-    pool5: Sequence[np.ndarray], examples: Sequence[Example], *, mean_norm: float, label: int, name: str
+    pool5: Indexed[np.ndarray], examples: Indexed[Example], *, mean_norm: float, label: int, name: str
 ) -> dict[str, np.ndarray]:
     """Fit the four deltas from a region to its object, of one class, as an affine map of the region's pool5.
 
@@ -75,7 +77,7 @@ def _ridge(blocks: Iterable[tuple[np.ndarray, np.ndarray]], width: int) -> np.nd
 
 
 def _blocks(
-    pool5: Sequence[np.ndarray], examples: Sequence[Example], label: int, scale: float, mean: np.ndarray
+    pool5: Indexed[np.ndarray], examples: Indexed[Example], label: int, scale: float, mean: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the examples of a class, about BLOCK at a time: scaled features with a column of ones, centred deltas."""
     pending, count = [], 0

@@ -10,7 +10,7 @@ box_examples, some tens per image. Writing holds one image in memory; reading ma
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxdet.io.folder import cannot_write, unwritable
 from jaxdet.io.keyed_folder import claim_folder
+from jaxdet.types import Indexed
 
 INDEX = "images.bin"
 SAMPLED_IMAGES, SAMPLED_REGIONS = 200, 200  # for mean_norm; regions per image
@@ -100,7 +101,7 @@ class FeatureFolder:
         return np.concatenate([np.zeros((1, len(files)), np.int64), ends[stored]])
 
 
-class FeatureRows(Sequence[np.ndarray]):
+class FeatureRows(Indexed[np.ndarray]):
     """One kind of feature: [i] -> f32[rows,width] of image i, mapped from the disk, read-only."""
 
     def __init__(self, path: Path, ends: np.ndarray, width: int):
@@ -109,7 +110,7 @@ class FeatureRows(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def __getitem__(self, i: int) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride] (no slices)
+    def __getitem__(self, i: int) -> np.ndarray:
         i = range(len(self))[i]
         rows, offset = int(self._ends[i + 1] - self._ends[i]), int(self._ends[i]) * 4 * self._width
         if not rows:  # an empty range cannot be mapped
@@ -117,7 +118,7 @@ class FeatureRows(Sequence[np.ndarray]):
         return np.memmap(self._path, np.float32, "r", offset, (rows, self._width))
 
 
-def mean_norm(rows: Sequence[np.ndarray], *, seed: int = 0) -> float:
+def mean_norm(rows: Indexed[np.ndarray], *, seed: int = 0) -> float:
     """Return the mean length of features, estimated as in R-CNN from 200 random regions of each of 200 random images.
 
     Args:
@@ -132,5 +133,5 @@ def mean_norm(rows: Sequence[np.ndarray], *, seed: int = 0) -> float:
     for i in rng.permutation(len(rows))[:SAMPLED_IMAGES]:
         sample = rows[i][np.sort(rng.permutation(len(rows[i]))[:SAMPLED_REGIONS])]
         lengths.append(np.linalg.norm(sample.astype(np.float64), axis=1))
-    lengths = np.concatenate(lengths)
-    return float(lengths.mean()) if lengths.any() else 1.0
+    sampled = np.concatenate(lengths)
+    return float(sampled.mean()) if sampled.any() else 1.0

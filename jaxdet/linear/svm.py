@@ -12,6 +12,7 @@ from jaxdet.io.keyed_folder import load_arrays, save_arrays
 from jaxdet.io.progress import progress
 from jaxdet.linear.features import mean_norm
 from jaxdet.linear.regions import Regions
+from jaxdet.types import Indexed
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ def check_installed() -> None:
 
 
 def fit_svms(
-    features: Sequence[np.ndarray],
-    regions: Sequence[Regions],
+    features: Indexed[np.ndarray],
+    regions: Indexed[Regions],
     *,
     class_names: Sequence[str],
     seed: int = 0,
@@ -92,7 +93,7 @@ def fit_svms(
     return {"kernel": kernel * np.float32(scale), "bias": np.where(never, np.float32(NEVER), bias)}
 
 
-def _positives(regions: Sequence[Regions], num_classes: int) -> list[np.ndarray]:
+def _positives(regions: Indexed[Regions], num_classes: int) -> list[np.ndarray]:
     """Return the ground truth of each class as (image, row): K arrays i64[n,2]."""
     positives: list[list[tuple[int, int]]] = [[] for _ in range(num_classes)]
     for i in range(len(regions)):
@@ -105,7 +106,7 @@ def _positives(regions: Sequence[Regions], num_classes: int) -> list[np.ndarray]
 class _ClassSvm:
     """The SVM of one class and the examples it is fitted to, as (image, row)."""
 
-    def __init__(self, name: str, positives: np.ndarray, features: Sequence[np.ndarray], scale: float, seed: int):
+    def __init__(self, name: str, positives: np.ndarray, features: Indexed[np.ndarray], scale: float, seed: int):
         self.name = name
         self.learned = False  # until the first fit
         self.added = 0  # negatives since the last fit
@@ -135,9 +136,9 @@ class _ClassSvm:
         sign = np.where(np.arange(len(examples)) < count, 1, -1)
         svm = LinearSVC(
             loss="hinge",
-            dual=True,  # pyright: ignore[reportArgumentType] (sklearn has no types: guessed from the default)
+            dual=True,
             C=C,
-            intercept_scaling=BIAS,  # pyright: ignore[reportArgumentType]
+            intercept_scaling=BIAS,
             class_weight={1: POSITIVE_WEIGHT, -1: 1.0},
             random_state=self._seed,
             tol=TOLERANCE,

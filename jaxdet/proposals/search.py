@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def search_key(dataset: Dataset, *, max_boxes: int, min_side: float, width: int) -> dict[str, Any]:
     """Return the key of the proposals of search_split: everything they depend on."""
-    parameters = {"max_boxes": max_boxes, "min_side": min_side, "width": width}
+    parameters: dict[str, Any] = {"max_boxes": max_boxes, "min_side": min_side, "width": width}
     return {"method": "selective_search", "dataset": dataset.fingerprint, "images": len(dataset), **parameters}
 
 
@@ -60,7 +60,7 @@ def search_split(
     at_least("proposals.max_boxes", max_boxes, 1, cure="2000 is usual")
     at_least("proposals.min_side", min_side, 0, cure="20 is usual")
     at_least("proposals.width", width, 1, cure="500 is usual")
-    parameters = {"max_boxes": max_boxes, "min_side": min_side, "width": width}
+    parameters: dict[str, Any] = {"max_boxes": max_boxes, "min_side": min_side, "width": width}
     key = search_key(dataset, **parameters)
     if Path(path).is_file():
         return open_proposals(path, key)

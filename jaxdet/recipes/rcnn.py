@@ -6,7 +6,7 @@ Each stage has its folder in workdir/stages/ and resumes there; workdir/checkpoi
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from jaxdet.systems import build_crop_net
 from jaxdet.training.checkpoints import save_params
 from jaxdet.training.restore import has_checkpoint
 from jaxdet.training.state import digest
-from jaxdet.types import Dataset, Params
+from jaxdet.types import Dataset, Indexed, Params
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class RcnnTraining:
         return {part: np.stack([arrays[part] for arrays in fitted]) for part in ("kernel", "bias")}
 
 
-class _RegionsOf(Sequence[Regions]):
+class _RegionsOf(Indexed[Regions]):
     """[i] -> the regions of image i, computed on request: the overlaps of a large split would fill the memory."""
 
     def __init__(self, split: Split):
@@ -158,7 +158,7 @@ class _RegionsOf(Sequence[Regions]):
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def __getitem__(self, i: Any) -> Any:
+    def __getitem__(self, i: int) -> Regions:
         i = range(len(self))[i]
         num_classes = len(self._dataset.class_names)
         return regions_of(self._dataset.annotations(i), self._proposals[i], num_classes=num_classes)

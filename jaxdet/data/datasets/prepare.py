@@ -74,7 +74,7 @@ def read_index(builder: tfds.core.DatasetBuilder, split: str) -> Index:
 def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[dict[str, Any]]:
     """Return random access to the records of a prepared split; images are the bytes of their files."""
     encoded = {"image": tfds.decode.SkipDecoding()}
-    return builder.as_data_source(split, decoders=encoded)  # pyright: ignore[reportCallIssue] (TFDS's decorator)
+    return builder.as_data_source(split, decoders=encoded)
 
 
 def prepared(directory: Path) -> tfds.core.DatasetBuilder | None:

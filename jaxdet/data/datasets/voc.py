@@ -41,7 +41,7 @@ class VocConfig(tfds.core.BuilderConfig):
     folder: Path | None = None  # an extracted VOCdevkit/VOC<year>; None: the archives
 
 
-class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]  # its metaclass has it
     """Builds records with the features, classes and splits of TFDS `voc`, in the order of the official lists.
 
     The archives come from TFDS's download manager: from its manual folder, else downloaded. `prepare_voc` fills that
@@ -64,7 +64,7 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     @property
-    def url_infos(self) -> dict[str, UrlInfo]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def url_infos(self) -> dict[str, UrlInfo]:
         """Sizes and checksums for TFDS's download manager."""
         archives = voc_archives.ARCHIVES[self._settings.year]
         return {archive.address: UrlInfo(archive.size, archive.sha256, archive.name) for archive in archives}
@@ -79,7 +79,8 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {split: self._generate_examples(split, read) for split in config.splits}
 
     def _generate_examples(self, split: str, read: Callable[[str], bytes]) -> Iterator[tuple[int, dict]]:
-        source, index, faults = f"VOC {self._settings.year}", new_index(self, split), Counter()
+        source, index = f"VOC {self._settings.year}", new_index(self, split)
+        faults: Counter[str] = Counter()
         names = read(f"ImageSets/Main/{LISTS[split]}.txt").decode().split()
         for i, name in enumerate(progress(names, name=f"preparing {split}", total=len(names))):
             if not re.fullmatch(r"\w+", name):  # it becomes part of paths
@@ -89,8 +90,8 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             height, width, _ = image_file.read(encoded, name=f"{name}.jpg").pixels.shape
             try:
                 root = read_xml(io.BytesIO(read(f"Annotations/{name}.xml")))
-            except Unusable as fault:
-                raise InputError(f"{source}: {name}.xml: {fault}; replace the file.") from fault
+            except Unusable as error:
+                raise InputError(f"{source}: {name}.xml: {error}; replace the file.") from error
             objects, object_faults = read_objects(root, height, width, CLASS_NAMES)
             faults.update(object_faults)
             index_image(index, name, height, width, objects)

@@ -66,7 +66,8 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
         listed = layout.read_split(self._settings.folder, split)
         index = new_index(self, split)
-        images, objects = defaultdict(list), defaultdict(list)  # fault -> image names
+        images: dict[str, list[str]] = defaultdict(list)  # fault -> image names
+        objects: dict[str, list[str]] = defaultdict(list)
         seen: set[str] = set()
         for name in progress(listed, name=f"preparing {split}", total=len(listed)):
             try:
@@ -74,8 +75,8 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
                     raise Unusable("listed twice")
                 seen.add(name)
                 file_name, encoded, (height, width), annotated, faults = self._read_image(name)
-            except Unusable as fault:
-                images[str(fault)].append(name)
+            except Unusable as error:
+                images[str(error)].append(name)
                 continue
             for fault in faults:
                 objects[fault].append(name)
