@@ -16,7 +16,7 @@ def uninterrupted(tmp_path_factory):
     return workdir
 
 
-def test_figures_and_checkpoints_of_a_run(uninterrupted, tmp_path, capsys):
+def test_a_run_writes_its_metrics_and_checkpoints(uninterrupted, tmp_path, capsys):
     state = toy.train(tmp_path)
     assert int(state.step) == 20
     np.testing.assert_array_equal(state.trainable["fc/kernel"], restore_params(tmp_path)["fc"]["kernel"])
@@ -30,7 +30,7 @@ def test_figures_and_checkpoints_of_a_run(uninterrupted, tmp_path, capsys):
     assert capsys.readouterr().out.count("compiled") == 1
 
 
-def test_a_finished_run_is_not_run_again(tmp_path, capsys):
+def test_a_finished_run_takes_no_more_steps(tmp_path, capsys):
     first = toy.train(tmp_path, steps=3)
     capsys.readouterr()
     again = toy.train(tmp_path, steps=3)
@@ -38,10 +38,10 @@ def test_a_finished_run_is_not_run_again(tmp_path, capsys):
     assert "compiled" not in capsys.readouterr().out
 
 
-def test_kill_9_while_saving_sigterm_and_kill_9_at_any_moment_change_nothing(scripts, tmp_path_factory, tmp_path):
+def test_a_run_killed_several_times_equals_one_never_interrupted(scripts, tmp_path_factory, tmp_path):
     command = "tests/training/toy.py", str(tmp_path), "--pause=0.05"
-    # Not the fixture's: these processes compile without optimisation, which rounds differently.
-    uninterrupted = tmp_path_factory.mktemp("whole")
+    # Not the fixture: these processes compile without optimisation, which rounds differently.
+    uninterrupted = tmp_path_factory.mktemp("uninterrupted_script")
     assert scripts.run(command[0], str(uninterrupted))[0] == 0
 
     def stopped(number, moment):
@@ -77,10 +77,10 @@ def test_ctrl_c_saves_the_step(uninterrupted, tmp_path, at):
     assert_same_run(tmp_path, uninterrupted)
 
 
-def test_a_validation_broken_off_is_done_after_the_restart(uninterrupted, tmp_path):
+def test_an_interrupted_validation_is_repeated_after_the_restart(uninterrupted, tmp_path):
     def interrupted_evaluation(params, step):
         signal.raise_signal(signal.SIGTERM)
-        raise AssertionError("must be broken off")
+        raise AssertionError("must be interrupted before")
 
     with pytest.raises(SystemExit) as stopped:
         toy.train(tmp_path, evaluate=interrupted_evaluation)
@@ -90,7 +90,7 @@ def test_a_validation_broken_off_is_done_after_the_restart(uninterrupted, tmp_pa
     assert_same_run(tmp_path, uninterrupted)
 
 
-def test_first_step_that_is_not_finite_stops_the_run(tmp_path):
+def test_the_first_step_with_nan_stops_the_run_and_is_not_saved(tmp_path):
     images = ", ".join(toy.NAMES[i] for i in toy.batch(8).image_id)
     with pytest.raises(TrainingError, match=rf"loss is nan.* at step 8 \(images {images};"):
         toy.train(tmp_path, nan_at=8)

@@ -8,7 +8,7 @@ def lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_lines_and_events(tmp_path):
+def test_metrics_are_written_as_lines_and_events(tmp_path):
     writer = MetricsWriter(tmp_path, stage="joint", start=0)
     writer.write(10, "train", {"loss": 0.1 + 0.2}, images_per_second=3.0)
     writer.write(10, "val", {"val_map": math.nan})
@@ -24,7 +24,7 @@ def test_lines_and_events(tmp_path):
     assert b"train/images_per_second" in events.read_bytes()
 
 
-def test_a_resumed_run_takes_later_and_torn_lines_back(tmp_path):
+def test_a_resumed_run_removes_later_and_incomplete_lines(tmp_path):
     writer = MetricsWriter(tmp_path, stage="joint", start=0)
     for step in (10, 20, 30):
         writer.write(step, "train", {"loss": 1.0 / step})

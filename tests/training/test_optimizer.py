@@ -29,7 +29,7 @@ def sgd(**changes):
     return make_optimizer(**(fields | changes))
 
 
-def test_sgd_is_caffes_across_a_drop_of_the_rate():
+def test_sgd_equals_caffes_across_a_drop_of_the_rate():
     tx, _ = sgd(boundaries=(3,), decay=0.1, bias_learning_rate_factor=2.0)
     expected = {path: leaf.astype(np.float64) for path, leaf in PARAMS.items()}
     velocity = {path: np.zeros(leaf.shape) for path, leaf in PARAMS.items()}
@@ -43,8 +43,8 @@ def test_sgd_is_caffes_across_a_drop_of_the_rate():
         np.testing.assert_allclose(got[path], expected[path], rtol=1e-5, atol=1e-6)
 
 
-def test_the_classifier_learns_faster_than_the_other_layers():
-    """R-CNN's new layer: ten times Caffe's rate, on top of the biases' factor; its neighbours by name are not meant."""
+def test_the_classifier_has_its_own_learning_rate_factor():
+    """cls_score, R-CNN's new layer: ten times the rate, times the factor of biases; not layers of similar names."""
     params = {path: jnp.ones(2) for path in ("cls_score/kernel", "cls_score/bias", "cls_scores/kernel", "fc7/bias")}
     tx, _ = sgd(classifier_learning_rate_factor=10.0, bias_learning_rate_factor=2.0)
     state = tx.init(params)
@@ -81,7 +81,7 @@ def test_sgd_differs_from_optax_only_after_a_drop():
     assert np.abs(run(4, tx)["fc/kernel"] - other["fc/kernel"]).max() > 0.05
 
 
-def test_adamw_decays_kernels_only_when_told():
+def test_adamw_without_decay_of_biases_equals_optax():
     tx, _ = sgd(name="adamw", decay_biases=False)
     decayed = optax.adamw(0.1, b1=0.9, weight_decay=0.05, mask=lambda p: {path: "kernel" in path for path in p})
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam raises a float to an integer power
@@ -89,13 +89,13 @@ def test_adamw_decays_kernels_only_when_told():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, expected)
 
 
-def test_step_schedule_with_warmup():
+def test_the_step_schedule_with_warm_up():
     _, rate = sgd(boundaries=(10, 20), decay=0.1, warmup_steps=4)
     got = [float(rate(step)) for step in (0, 1, 3, 4, 9, 10, 19, 20)]
     np.testing.assert_allclose(got, [0.025, 0.05, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001], rtol=1e-6)
 
 
-def test_cosine_schedule_ends_at_its_final_rate():
+def test_the_cosine_schedule_ends_at_its_final_rate():
     _, rate = sgd(schedule="cosine", final_learning_rate=0.001)
     got = [float(rate(step)) for step in (0, 50, 100)]
     np.testing.assert_allclose(got, [0.1, 0.0505, 0.001], rtol=1e-5)
@@ -109,6 +109,6 @@ def test_cosine_schedule_ends_at_its_final_rate():
         ({"boundaries": (5, 3)}, "must ascend, got"),
     ],
 )
-def test_mistakes_are_named(change, message):
+def test_mistakes_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         sgd(**change)

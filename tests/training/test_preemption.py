@@ -6,7 +6,7 @@ from jaxdet.training.preemption import Interrupted, stop_request
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_waits_for_the_end_of_the_step(number):
+def test_a_signal_is_remembered_until_the_loop_asks(number):
     before = signal.getsignal(number)
     with stop_request() as stop:
         assert stop.received(1) is None
@@ -15,14 +15,14 @@ def test_a_signal_waits_for_the_end_of_the_step(number):
     assert signal.getsignal(number) is before
 
 
-def test_second_ctrl_c_stops_at_once():
+def test_a_second_ctrl_c_stops_at_once():
     with stop_request():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt, match="without saving"):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_interruptible_work_is_broken_off_by_a_signal_now_or_before():
+def test_interruptible_work_is_interrupted_by_a_signal_during_or_before_it():
     with stop_request() as stop:
         with pytest.raises(Interrupted), stop.interruptible():
             signal.raise_signal(signal.SIGTERM)

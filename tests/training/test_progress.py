@@ -1,7 +1,7 @@
 from jaxdet.training.progress import Progress
 
 
-def test_plain_lines_without_a_terminal(capsys):
+def test_progress_prints_plain_lines_without_a_terminal(capsys):
     progress = Progress("joint", start=0, steps=1567)
     progress.step(120)
     progress.report(120, {"loss": 1.23456, "learning_rate": 0.001}, 21.34, 192.4)
@@ -13,8 +13,8 @@ def test_plain_lines_without_a_terminal(capsys):
     ]
 
 
-def test_a_bar_on_a_terminal(capsys, monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich's way to say: a terminal
+def test_progress_shows_a_bar_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich take the output for a terminal
     monkeypatch.setenv("COLUMNS", "60")
     progress = Progress("joint", start=60, steps=200)
     progress.step(120)
@@ -23,4 +23,4 @@ def test_a_bar_on_a_terminal(capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "120/200" in shown
     assert "21.3 images/s  0:03:12 left" in shown
-    assert all(f"loss{i}" in shown for i in range(8))  # on two lines
+    assert all(f"loss{i}" in shown for i in range(8))  # on several lines

@@ -16,7 +16,7 @@ from tests.training import toy
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def test_one_device():
+def test_shard_batch_on_one_device_changes_no_values():
     mesh = sharding.data_mesh()
     placed = sharding.shard_batch(toy.batch(1), mesh)
     jax.tree.map(np.testing.assert_array_equal, placed, toy.batch(1))
@@ -29,13 +29,13 @@ class Device:
     id: int
 
 
-def test_rows_are_in_the_order_of_the_processes(monkeypatch):
-    wired = [Device(0, 0), Device(1, 1), Device(1, 3), Device(0, 2)]  # as on a ring
-    monkeypatch.setattr(jax, "devices", lambda: wired)
+def test_the_mesh_orders_devices_by_process(monkeypatch):
+    by_wiring = [Device(0, 0), Device(1, 1), Device(1, 3), Device(0, 2)]  # as on a ring
+    monkeypatch.setattr(jax, "devices", lambda: by_wiring)
     assert [device.id for device in sharding.data_mesh().devices] == [0, 2, 1, 3]
 
 
-def test_a_batch_that_does_not_divide_is_refused():
+def test_a_batch_size_that_does_not_divide_is_refused():
     mesh = sharding.data_mesh()
     with pytest.raises(InputError, match=r"multiple of devices x accumulated parts \(1 x 3\), got 8; take 9"):
         sharding.check_batch_size(8, mesh, accumulate=3)
@@ -52,7 +52,7 @@ if jax.process_index() == 0:
 """
 
 
-def test_two_processes_train_as_one(tmp_path):
+def test_two_processes_train_like_one(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"

@@ -28,7 +28,7 @@ def train(steps, *, accumulate=1, trainable=lambda path: True):
     return state, metrics
 
 
-def test_loss_falls_and_metrics_are_complete():
+def test_the_loss_falls_and_the_metrics_are_complete():
     _, first = train(1)
     state, last = train(10)
     assert set(last) == {"loss", "box", "grad_norm"}
@@ -36,7 +36,7 @@ def test_loss_falls_and_metrics_are_complete():
     assert int(state.step) == 10
 
 
-def test_first_step_is_the_gradient_of_the_loss():
+def test_the_first_step_follows_the_gradient_of_the_loss():
     mesh = sharding.data_mesh()
     tx, _ = toy.optimizer(weight_decay=0.0)
     state = toy.fresh_state(tx, mesh)
@@ -47,7 +47,7 @@ def test_first_step_is_the_gradient_of_the_loss():
     np.testing.assert_allclose(state.trainable["fc/kernel"], expected, rtol=1e-5, atol=1e-7)
 
 
-def test_frozen_parameters_do_not_move():
+def test_frozen_parameters_do_not_change():
     state, _ = train(3, trainable=lambda path: path.startswith("fc"))
     fresh = jax.jit(toy.init)(jax.random.key(0))
     np.testing.assert_array_equal(state.frozen["conv/kernel"], fresh["conv"]["kernel"])
@@ -63,7 +63,7 @@ def test_accumulated_parts_give_the_gradient_of_the_whole_batch():
         np.testing.assert_allclose(parts_metrics[name], value, rtol=1e-5)
 
 
-def test_batch_that_does_not_divide_into_parts_is_refused():
+def test_a_batch_that_does_not_divide_into_parts_is_refused():
     with pytest.raises(InputError, match="take 18"):
         train(1, accumulate=3)
 

@@ -29,7 +29,7 @@ def test_copy_matching_names_the_skipped_leaves():
     assert set(copied) == {"a", "new"}
 
 
-def test_a_run_starts_from_the_best_checkpoint_of_another_head(tmp_path, caplog):
+def test_init_from_copies_a_checkpoint_except_its_head_of_another_size(tmp_path, caplog):
     tx, _ = toy.optimizer()
     state = toy.fresh_state(tx, sharding.data_mesh())
     Checkpoints(tmp_path, keep=1).save(state, {"val_map": 0.5})
@@ -41,7 +41,7 @@ def test_a_run_starts_from_the_best_checkpoint_of_another_head(tmp_path, caplog)
     assert params["fc"]["kernel"].shape == (5, 9)
 
 
-def test_weights_of_which_nothing_fits_are_refused():
+def test_weights_that_do_not_fit_are_refused():
     source = {"conv": {"kernel": np.zeros((3, 3, 1, 1), np.float32)}, "other": {"bias": np.zeros(4, np.float32)}}
     fresh = toy.init(jax.random.key(0))
     with pytest.raises(InputError) as refused:
@@ -56,6 +56,6 @@ def test_weights_of_which_nothing_fits_are_refused():
         check_fits({"fc": {"bias": np.zeros(4)}}, fresh)
 
 
-def test_shapes_are_enough_to_tell_whether_weights_fit():
+def test_check_fits_needs_only_shapes():
     source = toy.init(jax.random.key(0))
     check_fits(source | {"fc": {"kernel": np.zeros((5, 9))}}, jax.eval_shape(toy.init, jax.random.key(0)))

@@ -1,4 +1,4 @@
-"""Files as torch wrote them until early 2017, in both of their containers, made by a pickler with its class names."""
+"""Files as torch wrote them until early 2017, in both of their containers; made here with torch's class names."""
 
 import io
 import pickle
@@ -14,12 +14,12 @@ from jaxdet.checks import InputError
 from jaxdet.weights.torch_file import read_torch_file
 
 VALUES = np.arange(12, dtype=np.float32)
-MATRIX = VALUES[2:10].reshape(2, 4).T  # a part of its storage, transposed
+MATRIX = VALUES[2:10].reshape(2, 4).T  # part of its storage, transposed
 MAGIC, VERSION, MACHINE = 0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True}
 
 
 class Stored:
-    """Pickled as an object made empty and then given its state: NEWOBJ, BUILD."""
+    """Object that is pickled in two steps, empty and then its state: NEWOBJ, BUILD."""
 
     def __init__(self, state=None):
         self.state = state
@@ -33,7 +33,7 @@ class Stored:
 
 @pytest.fixture
 def torch(monkeypatch):
-    """A stand-in for torch with the classes that such files name."""
+    """Stand-in for torch with the classes that such files name."""
     modules = {name: types.ModuleType(name) for name in ("torch", "torch.nn", "torch.nn.parameter")}
     for module, name in (("torch", "FloatTensor"), ("torch", "FloatStorage"), ("torch.nn.parameter", "Parameter")):
         setattr(modules[module], name, type(name, (Stored,), {"__module__": module, "__qualname__": name}))
@@ -46,34 +46,34 @@ def torch(monkeypatch):
     )
 
 
-def dumped(thing, persistent_id=lambda thing: None):
+def dumped(value, persistent_id=lambda value: None):
     class Pickler(pickle.Pickler):
-        def persistent_id(self, thing):
-            return persistent_id(thing)
+        def persistent_id(self, value):
+            return persistent_id(value)
 
     file = io.BytesIO()
-    Pickler(file, 2).dump(thing)
+    Pickler(file, 2).dump(value)
     return file.getvalue()
 
 
 def contents(torch):
-    """A state dict of one tensor, twice, once as a parameter; the tensor's storage is VALUES."""
+    """State dict of one tensor three times, once as a parameter; its storage is VALUES."""
     tensor = torch.FloatTensor((torch.FloatStorage(), 2, (4, 2), (1, 4)))
     parameter = torch.Parameter((tensor, None, None, True, False))
     return {"weight": tensor, "again": tensor, "parameter": parameter}
 
 
-def magic_file(torch, thing):
-    def identity(thing):
-        return ("storage", torch.FloatStorage, "7", "cpu", 12, None) if type(thing) is torch.FloatStorage else None
+def magic_file(torch, value):
+    def identity(value):
+        return ("storage", torch.FloatStorage, "7", "cpu", 12, None) if type(value) is torch.FloatStorage else None
 
     head = b"".join(map(dumped, (MAGIC, VERSION, MACHINE)))
-    return head + dumped(thing, identity) + dumped(["7"]) + struct.pack("<q", 12) + VALUES.tobytes()
+    return head + dumped(value, identity) + dumped(["7"]) + struct.pack("<q", 12) + VALUES.tobytes()
 
 
 def tar_file(torch):
-    def identity(thing):
-        return "5" if type(thing) is torch.FloatTensor else None
+    def identity(value):
+        return "5" if type(value) is torch.FloatTensor else None
 
     members = {
         "storages": dumped(1)
@@ -97,7 +97,7 @@ def tar_file(torch):
 
 
 @pytest.mark.parametrize("container", ["magic", "tar"])
-def test_tensors_made_empty_and_filled(torch, tmp_path, container):
+def test_tensors_that_get_their_state_after_creation_are_read(torch, tmp_path, container):
     path = tmp_path / "old.pth"
     path.write_bytes(magic_file(torch, contents(torch)) if container == "magic" else tar_file(torch))
     read = read_torch_file(path)
@@ -121,10 +121,10 @@ def test_a_tensor_larger_than_its_storage_is_refused(torch, tmp_path):
         read_torch_file(path)
 
 
-def test_nested_tuples_as_keys_are_refused_at_once(torch, tmp_path):
-    """Their hash and their text would double with every level."""
+def test_nested_tuples_as_keys_are_refused_without_hashing_them(torch, tmp_path):
+    """The time to hash or print them would double with every level."""
     path = tmp_path / "old.pth"
-    # GLOBAL and memo aside: MARK-free tuples of the same object, then a dict with it as its key
+    # 200 levels of pairs of the same object, then a dict with the outermost as its key.
     levels = b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(200))
     pickled = b"\x80\x02}" + b"X\x01\x00\x00\x00x\x85" + levels + b"K\x01s."
     path.write_bytes(b"".join(map(dumped, (MAGIC, VERSION, MACHINE))) + pickled + dumped([]))

@@ -1,4 +1,4 @@
-"""ImageNet's VGG16 of three libraries: the same activations as theirs, and the table that names the files.
+"""ImageNet's VGG16 of three libraries: activations equal to theirs, and the table of the published files.
 
 tests/golden/weights_*: narrow nets in the files' own layout, and conv5_3 and fc7 of one image, by the real torch,
 torchvision and Keras (make_weights.py). The Caffe layout pools with ceil: 210 x 200 pixels give 14 x 13 cells.
@@ -34,17 +34,10 @@ def expected(name):
         return file[f"{prefix}conv5_3"], file[f"{prefix}fc7"]
 
 
-def input_options(name):
-    names = {"preprocessing": "preprocessing", "pool_rounding": "pool_rounding"}
-    return {names.get(field, field): value for field, value in origin(name).items()}
-
-
 @pytest.mark.parametrize("name", PRETRAINED)
-def test_conv5_3_and_fc7_equal_the_librarys(name):
+def test_conv5_3_and_fc7_equal_those_of_the_library(name):
     params = load_pretrained(name, file=GOLDEN / FILES[name])
-    net = region_net(
-        backbone="vgg16", num_classes=1, num_anchors=1, width=1 / 32, head_features=8, **input_options(name)
-    )
+    net = region_net(backbone="vgg16", num_classes=1, num_anchors=1, width=1 / 32, head_features=8, **origin(name))
     height, width = (210, 200) if name == "caffe" else (224, 224)
     bucket = np.zeros((1, 224, 208 if name == "caffe" else 224, 3), np.uint8)
     bucket[0, :height, :width] = image(height, width)
@@ -54,16 +47,16 @@ def test_conv5_3_and_fc7_equal_the_librarys(name):
         return net.features(params, net.preprocess(bucket), jnp.asarray([[height, width]], jnp.float32))
 
     conv5_3, size = jax.device_get(features(params, bucket))
-    want_conv5_3, want_fc7 = expected(name)
-    np.testing.assert_array_equal(size[0], want_conv5_3.shape[:2])
+    expected_conv5_3, expected_fc7 = expected(name)
+    np.testing.assert_array_equal(size[0], expected_conv5_3.shape[:2])
     conv5_3 = conv5_3[0, : size[0, 0], : size[0, 1]]
-    np.testing.assert_allclose(conv5_3, want_conv5_3, rtol=1e-4, atol=1e-5 * want_conv5_3.max())
+    np.testing.assert_allclose(conv5_3, expected_conv5_3, rtol=1e-4, atol=1e-5 * expected_conv5_3.max())
     cells = np.zeros((14, 14, 16), np.float32)
     cells[: size[0, 0], : size[0, 1]] = conv5_3
-    hidden = cells.reshape(7, 2, 7, 2, 16).max((1, 3)).reshape(-1)  # the pooling before fc6, which RoI pooling replaces
+    hidden = cells.reshape(7, 2, 7, 2, 16).max((1, 3)).reshape(-1)  # pooling before fc6; RoI pooling replaces it
     for layer in ("fc6", "fc7"):
         hidden = np.maximum(hidden @ params[layer]["kernel"] + params[layer]["bias"], 0)
-    np.testing.assert_allclose(hidden, want_fc7, rtol=1e-4, atol=1e-5 * want_fc7.max())
+    np.testing.assert_allclose(hidden, expected_fc7, rtol=1e-4, atol=1e-5 * expected_fc7.max())
 
 
 def test_the_parameters_fit_the_papers_net():
@@ -75,19 +68,19 @@ def test_the_parameters_fit_the_papers_net():
         assert all(x.dtype == np.float32 for x in layer.values())
 
 
-def test_each_names_its_normalisation_and_pooling():
+def test_origin_names_preprocessing_and_pool_rounding():
     assert origin("torchvision") == {"preprocessing": "torchvision", "pool_rounding": "floor"}
     assert origin("caffe") == {"preprocessing": "caffe", "pool_rounding": "ceil"}
     assert origin("keras") == {"preprocessing": "keras", "pool_rounding": "floor"}
 
 
-def test_an_unknown_name_is_an_error_with_the_nearest():
+def test_an_unknown_name_is_refused_with_the_nearest():
     for function in (origin, load_pretrained):
         with pytest.raises(InputError, match="must be one of .*, got 'torchvison'; did you mean 'torchvision'"):
             function("torchvison")
 
 
-def test_a_file_of_another_network_is_named():
+def test_the_error_names_a_file_of_another_network():
     for name, file in (("caffe", "weights_tensors.pth"), ("torchvision", "weights_keras_notop.h5")):
         with pytest.raises(InputError, match=file):
             load_pretrained(name, file=GOLDEN / file)
@@ -95,7 +88,7 @@ def test_a_file_of_another_network_is_named():
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Puts a small file in the place of torchvision's; gives its bytes."""
+    """Replace torchvision's entry by one of a small file; return the bytes of the file."""
     source = GOLDEN / FILES["torchvision"]
     digest = f"md5:{hashlib.md5(source.read_bytes()).hexdigest()}"
     entry = dataclasses.replace(PRETRAINED["torchvision"], url="http://127.0.0.1:9/vgg16.pth", digest=digest)
@@ -103,19 +96,19 @@ def tiny(monkeypatch):
     return source.read_bytes()
 
 
-def test_another_address_of_a_published_file_and_the_cache(tiny, tmp_path):
+def test_a_download_from_another_address_is_cached(tiny, tmp_path):
     with serving(content=tiny) as (mirror, asked):
         params = load_pretrained("torchvision", file=f"{mirror}/copies/other_name.pth", cache=tmp_path / "cache")
     assert asked == [("/copies/other_name.pth", None)]
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["vgg16.pth"]
-    again = load_pretrained("torchvision", cache=tmp_path / "cache")  # nobody serves it any more
+    again = load_pretrained("torchvision", cache=tmp_path / "cache")  # from the cache: no server runs
     jax.tree.map(np.testing.assert_array_equal, params, again)
 
 
 def test_a_download_with_another_hash_is_refused_and_removed(tiny, tmp_path):
-    spoilt = tiny[:-1] + b"?"
+    damaged = tiny[:-1] + b"?"
     with (
-        serving(content=spoilt) as (mirror, _),
+        serving(content=damaged) as (mirror, _),
         pytest.raises(InputError, match="vgg16.pth cannot be downloaded .*the file does not have md5:") as error,
     ):
         load_pretrained("torchvision", file=f"{mirror}/vgg16.pth", cache=tmp_path)
@@ -123,7 +116,7 @@ def test_a_download_with_another_hash_is_refused_and_removed(tiny, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_connection_it_says_which_file_to_put_where(tmp_path, monkeypatch):
+def test_without_a_connection_the_error_says_which_file_to_put_where(tmp_path, monkeypatch):
     entry = dataclasses.replace(PRETRAINED["caffe"], url="http://127.0.0.1:9/vgg16-00b39a1b.pth")
     monkeypatch.setitem(pretrained.PRETRAINED, "caffe", entry)
     path = tmp_path / "cache" / "vgg16-00b39a1b.pth"

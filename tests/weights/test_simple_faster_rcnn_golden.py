@@ -1,7 +1,7 @@
-"""Every eval stage of simple-faster-rcnn-pytorch's FasterRCNNVGG16 from its own parameters.
+"""Every stage of inference of simple-faster-rcnn-pytorch's FasterRCNNVGG16, from its own parameters.
 
 tests/golden/sf_detector_{backbone,heads}.npz hold the state dict of a checkpoint (channels divided by 8, a head of 64,
-21 classes) and sf_detector.npz its figures for one normalised image of 200 x 296, in x, y order: floor pooling,
+21 classes) and sf_detector.npz its outputs for one preprocessed image of 200 x 296, in x, y order: floor pooling,
 unrounded anchors of scales 2 4 8, proposals 6000 / 0.7 / 300 of side 16 at least, scores above 0.05, NMS at 0.3 and no
 limit on the number of detections.
 """
@@ -48,7 +48,7 @@ def params():
 
 @functools.cache
 def net():
-    made = region_net(
+    original = region_net(
         backbone="vgg16",
         num_classes=20,
         num_anchors=9,
@@ -57,11 +57,11 @@ def net():
         dropout=0.0,
         pool_rounding="floor",
     )
-    return dataclasses.replace(made, preprocess=lambda image: image)
+    return dataclasses.replace(original, preprocess=lambda image: image)
 
 
 def batch():
-    image = np.pad(golden()["image"], ((0, 8), (0, 8), (0, 0)))  # to a bucket of multiples of 16
+    image = np.pad(golden()["image"], ((0, 8), (0, 8), (0, 0)))  # to a bucket whose sides are multiples of 16
     return Batch(
         image=jnp.asarray(image)[None],
         image_size=jnp.asarray([[HEIGHT, WIDTH]], jnp.float32),
@@ -78,7 +78,7 @@ def batch():
 
 @functools.cache
 def stages():
-    """Features, the RPN's answers, proposals and the head's answers for them, and the whole detector's detections."""
+    """Outputs of backbone, RPN, proposal layer and head, and the detections of the whole detector."""
     rpn = region_proposal_network(net(), ANCHORS, targets={}, train_proposals=PROPOSALS, test_proposals=PROPOSALS)
     detector = faster_rcnn(
         net(),
@@ -95,16 +95,16 @@ def stages():
         anchors = jnp.asarray(grid_anchors(ANCHORS, grid, stride=16))
         valid = anchor_valid(grid, size[0], 9)
         objectness = logits[0, :, 1] - logits[0, :, 0]
-        found = propose(objectness, deltas[0], anchors, valid, batch.image_size[0], jnp.float32(16), **PROPOSALS)
-        pooled = roi_max_pool(features[0], found.boxes, output_size=7, stride=16)
+        proposals = propose(objectness, deltas[0], anchors, valid, batch.image_size[0], jnp.float32(16), **PROPOSALS)
+        pooled = roi_max_pool(features[0], proposals.boxes, output_size=7, stride=16)
         scores, boxes = net().head(params, pooled[None], None)
         rpn = logits[0], deltas[0], valid
-        return (features[0], size[0]), rpn, found, (scores[0], boxes[0]), detector.predict(params, batch)
+        return (features[0], size[0]), rpn, proposals, (scores[0], boxes[0]), detector.predict(params, batch)
 
     return jax.tree.map(np.asarray, run(params(), batch()))
 
 
-def test_features_and_rpn():
+def test_features_and_rpn_outputs_are_equal():
     (features, size), (logits, deltas, valid), *_ = stages()
     np.testing.assert_array_equal(size, [12, 18])
     np.testing.assert_allclose(features[:12, :18], golden()["eval/features"], rtol=1e-4, atol=1e-5)
@@ -112,23 +112,23 @@ def test_features_and_rpn():
     np.testing.assert_allclose(deltas[valid], golden()["eval/rpn_deltas"], rtol=1e-4, atol=1e-5)
 
 
-def test_proposals_and_head():
-    _, _, found, (scores, boxes), _ = stages()
-    assert found.valid.all()
-    np.testing.assert_allclose(found.boxes, golden()["eval/proposals"], rtol=0, atol=1e-2)
+def test_proposals_and_head_outputs_are_equal():
+    _, _, proposals, (scores, boxes), _ = stages()
+    assert proposals.valid.all()
+    np.testing.assert_allclose(proposals.boxes, golden()["eval/proposals"], rtol=0, atol=1e-2)
     np.testing.assert_allclose(scores, golden()["eval/class_logits"], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(boxes, golden()["eval/box_deltas"], rtol=1e-4, atol=1e-4)
 
 
-def test_all_702_detections_one_to_one():
-    found = stages()[-1]
+def test_all_702_detections_correspond_one_to_one():
+    detections = stages()[-1]
     boxes, labels, scores = (golden()[f"eval/detections/{name}"] for name in ("boxes", "labels", "scores"))
-    valid = found.valid[0]
+    valid = detections.valid[0]
     assert valid.sum() == len(boxes) == 702
     same = (
-        (found.labels[0][valid][:, None] == labels)
-        & (np.abs(found.scores[0][valid][:, None] - scores) < 1e-4)
-        & (np.abs(found.boxes[0][valid][:, None] - boxes).max(-1) < 1e-2)
+        (detections.labels[0][valid][:, None] == labels)
+        & (np.abs(detections.scores[0][valid][:, None] - scores) < 1e-4)
+        & (np.abs(detections.boxes[0][valid][:, None] - boxes).max(-1) < 1e-2)
     )
     np.testing.assert_array_equal(same.sum(0), 1)
     np.testing.assert_array_equal(same.sum(1), 1)

@@ -1,4 +1,4 @@
-"""Files of torch.save: both formats as torch 2.13 writes them (golden/weights_tensors*.pth), and hostile ones."""
+"""Files of torch.save: both formats as torch 2.13 writes them (golden/weights_tensors*.pth), and hostile files."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ both_formats = pytest.mark.parametrize("path", FORMATS.values(), ids=FORMATS)
 
 
 @both_formats
-def test_every_tensor_comes_as_the_array_it_was(path):
+def test_every_tensor_is_read_as_an_equal_array(path):
     with np.load(GOLDEN / "weights_torch.npz") as file:
         expected = {name.removeprefix("tensors/"): file[name] for name in file if name.startswith("tensors/")}
     tensors = read_torch_file(path)["tensors"]
@@ -33,14 +33,14 @@ def test_every_tensor_comes_as_the_array_it_was(path):
 
 
 @both_formats
-def test_what_lies_beside_the_tensors(path):
+def test_containers_and_numbers_beside_the_tensors_are_read(path):
     contents = read_torch_file(path)
     assert type(contents) is dict and type(contents["tensors"]) is dict
     assert contents["config"] == {"a": [1, 2.5, None, True, "x", (1, 2)]}
     assert contents["best_map"] == 0.7 and type(contents["best_map"]) is float  # a numpy scalar there
 
 
-# ---- hostile files
+# ---- Hostile files
 
 
 class Evil:
@@ -52,7 +52,7 @@ class Evil:
 
 
 def pack(tmp_path, pickled, storages=(), compression=zipfile.ZIP_STORED):
-    """A zip as torch.save lays it out."""
+    """Write a zip in the layout of torch.save."""
     with zipfile.ZipFile(tmp_path / "x.pth", "w", compression) as archive:
         archive.writestr("x/data.pkl", pickled)
         for key, data in enumerate(storages):
@@ -91,12 +91,12 @@ def test_a_malicious_pickle_is_refused_and_never_run(tmp_path, layout, protocol)
         (b"(S'touch it'\nios\nsystem\n.", "instruction INST"),
         (b"\x80\x02}\x81.", "instruction NEWOBJ"),
         (b"\x80\x02\x8e.", "must be a whole file"),  # BINBYTES8 without its eight bytes of length
-        (b"r\xff\xff\xff\xff.", "must be a whole file"),  # a memo of 4 billion slots
+        (b"r\xff\xff\xff\xff.", "must be a whole file"),  # memo index 4 billion
         (b"cnumpy\ndtype\n(S'O8'\ntR.", "dtype 'O8'"),
-        (b"cnumpy\ndtype\n(S'f4'\ntR}(S'a'\nK\x01ub.", None),  # attributes are dropped
+        (b"cnumpy\ndtype\n(S'f4'\ntR}(S'a'\nK\x01ub.", None),  # attributes are ignored
     ],
 )
-def test_nothing_but_what_tensors_need(tmp_path, pickled, refused):
+def test_names_and_instructions_that_tensors_do_not_need_are_refused(tmp_path, pickled, refused):
     path = pack(tmp_path, pickled)
     if refused is None:
         assert read_torch_file(path) == np.float32
@@ -106,7 +106,7 @@ def test_nothing_but_what_tensors_need(tmp_path, pickled, refused):
 
 
 def tensor(*, storage=b"FloatStorage", count=4, offset=0, size=(2, 2), stride=(2, 1), view=b""):
-    """The pickle of one tensor, written instruction by instruction so that its numbers may lie."""
+    """Pickle of one tensor, written by instruction, so that its numbers may be wrong."""
 
     def push(value):
         return pickle.dumps(value, 2)[2:-1]  # without PROTO and STOP
@@ -122,7 +122,7 @@ def test_a_tensor_written_by_hand_is_read(tmp_path):
     np.testing.assert_array_equal(got, data.reshape(2, 2))
 
 
-def test_views_of_storages_as_torch_saved_them_before_0_4(tmp_path):
+def test_views_of_storages_from_before_torch_0_4_are_read(tmp_path):
     data = np.arange(6, dtype=np.float32)
     pickled = tensor(count=6, view=b"(S'v'\nK\x02K\x04t").replace(b"_v2", b"")
     keys, length = pickle.dumps(["0"], 2), struct.pack("<q", 6)
@@ -134,7 +134,7 @@ def test_views_of_storages_as_torch_saved_them_before_0_4(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "wrong",
     [
         {"count": 5},
         {"count": 2**60},
@@ -152,27 +152,27 @@ def test_views_of_storages_as_torch_saved_them_before_0_4(tmp_path):
     ],
     ids=str,
 )
-def test_sizes_that_lie(tmp_path, lie):
+def test_wrong_sizes_are_refused(tmp_path, wrong):
     data = bytes(16)
     for path in (
-        pack(tmp_path, tensor(**lie), [data]),
-        pack_legacy(tmp_path, tensor(**lie, view=b"N"), pickle.dumps(["0"], 2), struct.pack("<q", 4), data),
+        pack(tmp_path, tensor(**wrong), [data]),
+        pack_legacy(tmp_path, tensor(**wrong, view=b"N"), pickle.dumps(["0"], 2), struct.pack("<q", 4), data),
     ):
         with pytest.raises(InputError, match=r"x\.pth: (a tensor|the tensors|a storage|storage 0) must"):
             read_torch_file(path)
 
 
-def test_a_zip_bomb_is_not_unpacked(tmp_path):
+def test_a_compressed_zip_is_refused(tmp_path):
     path = pack(tmp_path, tensor(count=2**20), [bytes(2**22)], zipfile.ZIP_DEFLATED)
     with pytest.raises(InputError, match="must be uncompressed as torch.save leaves them, got a compressed zip"):
         read_torch_file(path)
 
 
-# ---- damaged files, and files of something else
+# ---- Damaged files, and files of something else
 
 
 @both_formats
-def test_a_truncated_file_is_an_error_wherever_it_ends(tmp_path, path):
+def test_a_file_truncated_anywhere_is_refused(tmp_path, path):
     whole = path.read_bytes()
     for length in range(0, len(whole), 37):
         with pytest.raises(InputError, match=r"x\.pth"):
@@ -180,7 +180,7 @@ def test_a_truncated_file_is_an_error_wherever_it_ends(tmp_path, path):
 
 
 @both_formats
-def test_damage_is_an_error_or_does_no_harm(tmp_path, path):
+def test_a_damaged_file_raises_nothing_but_an_input_error(tmp_path, path):
     rng = np.random.default_rng(0)
     whole = np.frombuffer(path.read_bytes(), np.uint8)
     for _ in range(150):
@@ -192,7 +192,7 @@ def test_damage_is_an_error_or_does_no_harm(tmp_path, path):
             assert "x.pth" in str(error)
 
 
-def test_files_that_are_no_weights(tmp_path):
+def test_files_of_something_else_are_refused(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.zeros(3))
     for path, message in (
         (tmp_path / "nowhere.pth", "must be a readable file, got: No such file"),
