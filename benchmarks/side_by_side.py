@@ -1,4 +1,4 @@
-"""The mAP of a jaxdet run and of peers' detections (peer_training.py) by the same metric, on the same validation split.
+"""mAP of a jaxdet run and of peers' detections (peer_training.py) by the same metric, on the same validation split.
 
     python evaluate.py --workdir=RUN --split=validation --checkpoint=last
     python -m benchmarks.side_by_side RUN peer.npz ... --classes=cat,dog
@@ -12,11 +12,12 @@ import pathlib
 
 import numpy as np
 
-from jaxdet import workdir
-from jaxdet.building import open_dataset
+from jaxdet.config import experiment_json
+from jaxdet.config.parse import parse
 from jaxdet.evaluation.detect import ground_truth_table
 from jaxdet.evaluation.tables import DetectionTable
 from jaxdet.evaluation.voc_ap import average_precision
+from jaxdet.inputs import open_part
 
 
 def main():
@@ -25,21 +26,21 @@ def main():
     parser.add_argument("peers", nargs="+")
     parser.add_argument("--classes", type=lambda text: text.split(","), required=True)
     flags = parser.parse_args()
-    config, class_names = workdir.read(flags.run)
+    config, class_names = experiment_json.read(flags.run)
     metrics = json.loads((flags.run / "evaluation/validation/metrics.json").read_text())["classes"]
     show(flags.run, {name: metrics[name]["voc10@0.5"] for name in flags.classes})
-    truth = ground_truth_table(open_dataset(config, "validation"))
+    truth = ground_truth_table(open_part(parse(config), "validation").dataset)
     for peer in flags.peers:
         with np.load(peer) as file:
             assert tuple(file["class_names"]) == class_names
             boxes, labels = file["boxes"].astype(np.float64), file["labels"].astype(np.int32)
-            found = DetectionTable(file["image"], boxes, labels, file["scores"])
-        ap = average_precision(found, truth, num_classes=len(class_names), metric="voc10")
+            detections = DetectionTable(file["image"], boxes, labels, file["scores"])
+        ap = average_precision(detections, truth, num_classes=len(class_names), metric="voc10")
         show(peer, {name: ap[class_names.index(name)] for name in flags.classes})
 
 
-def show(what, ap):
-    print(f"{what}: mAP {np.mean(list(ap.values())):.3f}", *(f"{name} {score:.3f}" for name, score in ap.items()))
+def show(run, ap):
+    print(f"{run}: mAP {np.mean(list(ap.values())):.3f}", *(f"{name} {score:.3f}" for name, score in ap.items()))
 
 
 if __name__ == "__main__":

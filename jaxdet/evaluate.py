@@ -20,7 +20,7 @@ from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.recall import proposal_recall
 from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
 from jaxdet.evaluation.tables import DetectionTable, best_of_each_class
-from jaxdet.inputs import add_proposals, eval_batches, open_dataset
+from jaxdet.inputs import open_part
 from jaxdet.io.folder import make_writable
 from jaxdet.load import choose_checkpoint, restore
 from jaxdet.systems import SYSTEMS
@@ -60,7 +60,8 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     if changed:
         log.info("differs from training: %s", "; ".join(changed))
 
-    dataset = open_dataset(experiment, split)
+    data = open_part(experiment, split)
+    dataset = data.dataset
     if dataset.class_names != class_names:
         raise InputError(
             f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}; give data of the "
@@ -73,8 +74,8 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     detector, params = restore(source, experiment, class_names)
     params, predict = replicate(params, mesh), jax.jit(detector.predict)
 
-    truth, data = ground_truth_table(dataset), add_proposals(experiment, dataset)
-    detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), eval_batches(experiment, data))
+    truth, data = ground_truth_table(dataset), data.with_proposals()
+    detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), data.eval_batches())
     detections = best_of_each_class(detections, images=len(dataset), mean=experiment.evaluation.detections_per_class)
     split_name = getattr(experiment.splits, split)
     summary = summarize(detections, truth, class_names)

@@ -1,9 +1,9 @@
-"""From an experiment to its data: the data set, its proposals, and batches of both."""
+"""From an experiment to its data: splits with their proposals, and batches of both."""
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxdet.checks import InputError
 from jaxdet.config.fields import Devkit, Proposals, Shapes, Voc, keywords
-from jaxdet.config.schema import Experiment, FastRcnn, OneStage, Rcnn
+from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.data import pipeline
 from jaxdet.data.dataset import open_split
 from jaxdet.data.datasets.shapes import prepare_shapes
@@ -27,18 +27,100 @@ from jaxdet.types import Batch, Dataset, ProposalTable
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """A split and the proposals of its images; None for a detector that makes its own."""
+    """A split of a data set with all that batches of it need.
+
+    Attributes:
+      eval_batch_size: images per evaluation batch, over all devices and hosts.
+      search: parameters of Selective Search; None for a detector that makes its own proposals.
+      data_dir: folder of prepared data and proposals.
+      proposals: of every image; None until `with_proposals`, or for a detector that makes its own.
+    """
 
     dataset: Dataset
+    options: InputOptions
+    eval_batch_size: int
+    search: Proposals | None
+    data_dir: Path
     proposals: ProposalTable | None = None
 
+    def with_proposals(self) -> "Split":
+        """Return the split with Selective Search's boxes, searched if needed, where the detector needs them.
 
-def open_dataset(experiment: Experiment, part: str) -> Dataset:
+        Raises:
+          InputError: see search_split; or there are several processes and nothing is searched yet.
+        """
+        if self.search is None:
+            return self
+        path = proposals_file(self.search, self.data_dir, self.dataset)
+        if jax.process_count() > 1 and not path.exists():  # all would search, or wait for longer than jax lets them
+            raise InputError(
+                f"proposals: {path} must exist before several processes start, got none; run this "
+                "once without --distributed."
+            )
+        return dataclasses.replace(self, proposals=search_split(self.dataset, path, **keywords(self.search)))
+
+    def train_batches(self, *, seed: int, batch_size: int) -> Callable[[int], Generator[Batch, None, None]]:
+        """Return the function: finished steps -> this process's rows of the training batches of all later steps."""
+        return lambda step: pipeline.train_batches(
+            self.dataset,
+            self.options,
+            seed=seed,
+            batch_size=batch_size,
+            start_step=step,
+            **self._proposal_slots(),
+            **_process(),
+        )
+
+    def eval_batches(self) -> Generator[Batch, None, None]:
+        """Return this process's rows of the batches that hold every image once."""
+        return pipeline.eval_batches(
+            self.dataset, self.options, batch_size=self.eval_batch_size, **self._proposal_slots(), **_process()
+        )
+
+    def _proposal_slots(self) -> dict[str, Any]:
+        if self.proposals is None:
+            return {}
+        most = int(np.diff(self.proposals.starts).max(initial=1))
+        return {"proposals": self.proposals, "max_proposals": max(most, 1)}
+
+
+def open_part(experiment: Experiment, part: str) -> Split:
     """Open the split that experiment.splits names for `part` ('train', 'validation', 'test'); prepare it if needed.
 
     Raises:
       InputError: no split is named, or it cannot be prepared.
     """
+    return Split(
+        dataset=_open_dataset(experiment, part),
+        options=InputOptions(**keywords(experiment.input)),
+        eval_batch_size=experiment.evaluation.batch_size,
+        search=_search(experiment),
+        data_dir=Path(experiment.dataset.data_dir).expanduser(),
+    )
+
+
+def proposals_file(search: Proposals, data_dir: Path, dataset: Dataset) -> Path:
+    """Return where Selective Search's boxes of a split are saved; other search parameters have another file."""
+    parameters = json.dumps(search_parameters(search), sort_keys=True)
+    key = hashlib.sha256(parameters.encode()).hexdigest()[:8]
+    return data_dir / "proposals" / f"selective_search_{dataset.fingerprint}_{key}.npz"
+
+
+def search_parameters(search: Proposals) -> dict[str, Any]:
+    """Return what Selective Search's boxes depend on, besides the images."""
+    return keywords(search, "workers")
+
+
+def image_batch(experiment: Experiment, image: np.ndarray) -> Batch:
+    """Return a batch of one image u8[H,W,3], with Selective Search's boxes for a detector that needs them."""
+    options, search = InputOptions(**keywords(experiment.input)), _search(experiment)
+    if search is None:
+        return pipeline.image_batch(image, options)
+    boxes = selective_search(image, **search_parameters(search))
+    return pipeline.image_batch(image, options, proposals=boxes, max_proposals=search.max_boxes)
+
+
+def _open_dataset(experiment: Experiment, part: str) -> Dataset:
     split = getattr(experiment.splits, part)
     if not split:
         raise InputError(f"splits.{part} is empty; name a split, or set training.eval_every=0 to train without any.")
@@ -53,77 +135,10 @@ def open_dataset(experiment: Experiment, part: str) -> Dataset:
             return open_voc(**options, split=split)
 
 
-def add_proposals(experiment: Experiment, dataset: Dataset) -> Split:
-    """Return the split with Selective Search's boxes, searched if needed; without for a detector with its own.
-
-    Raises:
-      InputError: see search_split; or there are several processes and nothing is searched yet.
-    """
-    if not SYSTEMS[experiment.system].needs_proposals:
-        return Split(dataset)
-    experiment = cast(FastRcnn | Rcnn, experiment)
-    path = proposals_file(experiment, dataset)
-    if jax.process_count() > 1 and not path.exists():  # all would search, or wait for longer than jax lets them
-        raise InputError(
-            f"proposals: {path} must exist before several processes start, got none; run this "
-            "once without --distributed."
-        )
-    return Split(dataset, search_split(dataset, path, **keywords(experiment.proposals)))
+def _search(experiment: Experiment) -> Proposals | None:
+    needs_proposals = SYSTEMS[experiment.system].needs_proposals
+    return cast(FastRcnn | Rcnn, experiment).proposals if needs_proposals else None
 
 
-def proposals_file(experiment: FastRcnn | Rcnn, dataset: Dataset) -> Path:
-    """Return where Selective Search's boxes of a split are saved; other search parameters have another file."""
-    parameters = json.dumps(search_parameters(experiment.proposals), sort_keys=True)
-    key = hashlib.sha256(parameters.encode()).hexdigest()[:8]
-    folder = Path(experiment.dataset.data_dir).expanduser() / "proposals"
-    return folder / f"selective_search_{dataset.fingerprint}_{key}.npz"
-
-
-def search_parameters(proposals: Proposals) -> dict[str, Any]:
-    """Return what Selective Search's boxes depend on, besides the images."""
-    return keywords(proposals, "workers")
-
-
-def train_batches(experiment: OneStage, split: Split) -> Callable[[int], Generator[Batch, None, None]]:
-    """Return the function: finished steps -> this process's rows of the training batches of all later steps."""
-    return lambda step: pipeline.train_batches(
-        split.dataset,
-        _options(experiment),
-        batch_size=experiment.training.batch_size,
-        seed=experiment.seed,
-        start_step=step,
-        **_proposals(split),
-        **_rows(),
-    )
-
-
-def eval_batches(experiment: Experiment, split: Split) -> Iterator[Batch]:
-    """Return this process's rows of the batches that hold every image of a split once."""
-    batch_size = experiment.evaluation.batch_size
-    return pipeline.eval_batches(
-        split.dataset, _options(experiment), batch_size=batch_size, **_proposals(split), **_rows()
-    )
-
-
-def image_batch(experiment: Experiment, image: np.ndarray) -> Batch:
-    """Return a batch of one image u8[H,W,3], with Selective Search's boxes for a detector that needs them."""
-    if not SYSTEMS[experiment.system].needs_proposals:
-        return pipeline.image_batch(image, _options(experiment))
-    search = cast(FastRcnn | Rcnn, experiment).proposals
-    boxes = selective_search(image, **search_parameters(search))
-    return pipeline.image_batch(image, _options(experiment), proposals=boxes, max_proposals=search.max_boxes)
-
-
-def _options(experiment: Experiment) -> InputOptions:
-    return InputOptions(**keywords(experiment.input))
-
-
-def _proposals(split: Split) -> dict[str, Any]:
-    if split.proposals is None:
-        return {}
-    most = int(np.diff(split.proposals.starts).max(initial=1))
-    return {"proposals": split.proposals, "max_proposals": max(most, 1)}
-
-
-def _rows() -> dict[str, Any]:
+def _process() -> dict[str, Any]:
     return {"process_index": jax.process_index(), "process_count": jax.process_count()}

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from jaxdet.config import experiment_json, schema
 from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
-from jaxdet.inputs import open_dataset
+from jaxdet.inputs import open_part
 from jaxdet.io.lock import locked
 from jaxdet.recipes.alternating import AlternatingTraining
 from jaxdet.recipes.joint import JointTraining
@@ -42,10 +42,11 @@ def train(config: ConfigDict, workdir: str | None) -> None:
     experiment = parse(config.to_dict())
     with locked(workdir or experiment.default_workdir) as folder:
         experiment = resolve_config(experiment, folder)
-        dataset = open_dataset(experiment, "train")
-        validation = open_dataset(experiment, "validation") if experiment.training.eval_every else None
-        training = RECIPES[type(experiment)](experiment, folder, dataset, validation)
+        split = open_part(experiment, "train")
+        validation = open_part(experiment, "validation") if experiment.training.eval_every else None
+        training = RECIPES[type(experiment)](experiment, folder, split, validation)
         if jax.process_index() == 0:
+            dataset = split.dataset
             experiment_json.claim(folder, dataclasses.asdict(experiment), dataset.class_names, dataset.fingerprint)
         training.run()
         log.info("done; next: python evaluate.py --workdir=%s", folder)

@@ -131,7 +131,7 @@ class Scripts:
         The first images of train and val have none.
         """
         from jaxdet.config.parse import parse  # only few tests need what these import
-        from jaxdet.inputs import open_dataset, proposals_file
+        from jaxdet.inputs import open_part, proposals_file
 
         devkit, data = self.folder / "photos", self.folder / "data"
         if not devkit.exists():
@@ -141,13 +141,14 @@ class Scripts:
             config.proposals.update(SEARCH)
             experiment = parse(config.to_dict())
             for part in ("train", "validation", "test"):
-                dataset = open_dataset(experiment, part)
+                split = open_part(experiment, part)
+                dataset = split.dataset
                 boxes = [selective_search(dataset[i].image, **SEARCH) for i in range(len(dataset))]
                 if part != "test":
                     boxes[0] = boxes[0][:0]
                 starts = np.cumsum([0, *map(len, boxes)])
                 table, key = ProposalTable(np.concatenate(boxes), starts), search_key(dataset, **SEARCH)
-                save_proposals(proposals_file(experiment, dataset), table, key)
+                save_proposals(proposals_file(split.search, split.data_dir, dataset), table, key)
         return f"--config.dataset.devkit={devkit}", f"--config.dataset.data_dir={data}"
 
 

@@ -1,5 +1,6 @@
 """Fast R-CNN through the scripts, on photos of which some have no proposals; mistakes that a family brings."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -12,7 +13,7 @@ from configs import fast_devkit, rcnn_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
-from jaxdet.inputs import add_proposals, open_dataset, proposals_file
+from jaxdet.inputs import open_part, proposals_file
 from jaxdet.load import restore
 from jaxdet.systems import param_shapes
 from jaxdet.train import train
@@ -76,7 +77,7 @@ def test_fast_rcnn_trains_and_normalises_by_class(trained_fast, photos_config):
     assert f"done; next: python evaluate.py --workdir={workdir}" in printed
     deltas = restore_params(workdir)["bbox_targets"]
     experiment = experiment_of(photos_config)
-    table = add_proposals(experiment, open_dataset(experiment, "train")).proposals
+    table = open_part(experiment, "train").with_proposals().proposals
     assert len(table[0]) == 0 < len(table[1])  # an image without any was trained on
     assert json.loads((workdir / "experiment.json").read_text())["class_names"] == ["bar", "ghost", "square"]
     for label in (0, 2):  # the background, and the class that training has no example of
@@ -88,8 +89,8 @@ def test_fast_rcnn_trains_and_normalises_by_class(trained_fast, photos_config):
 
 def test_fast_rcnn_is_evaluated_with_the_recall_of_its_proposals(evaluated_fast, photos_config):
     printed, metrics, rows = evaluated_fast
-    dataset = open_dataset(experiment_of(photos_config), "test")
-    table = add_proposals(experiment_of(photos_config), dataset).proposals
+    split = open_part(experiment_of(photos_config), "test").with_proposals()
+    dataset, table = split.dataset, split.proposals
     assert metrics["proposals"]["mean_proposals"] == len(table.boxes) / len(dataset) > 0
     assert 0 < metrics["proposals"]["recall_0.7"] <= metrics["proposals"]["recall_0.5"] <= 1
     assert re.search(r"^Proposals: recall_0.5 [\d.]+  recall_0.7 [\d.]+  mean_proposals [\d.]+$", printed, re.MULTILINE)
@@ -125,32 +126,30 @@ def test_a_rank_that_is_too_large_is_refused(trained_fast):
 
 
 def test_proposals_of_other_parameters_have_their_own_file_and_are_refused_elsewhere(photos_config):
-    dataset = open_dataset(experiment_of(photos_config), "train")
-    path = proposals_file(experiment_of(photos_config), dataset)
+    split = open_part(experiment_of(photos_config), "train")
+    path = proposals_file(split.search, split.data_dir, split.dataset)
     assert path.exists()
-    photos_config.proposals.workers = 3  # proposals do not depend on it
-    assert proposals_file(experiment_of(photos_config), dataset) == path
-    photos_config.proposals.max_boxes = 7
-    other = proposals_file(experiment_of(photos_config), dataset)
+    search = dataclasses.replace(split.search, workers=3)  # proposals do not depend on it
+    assert proposals_file(search, split.data_dir, split.dataset) == path
+    search = dataclasses.replace(split.search, max_boxes=7)
+    other = proposals_file(search, split.data_dir, split.dataset)
     assert not other.exists()
     shutil.copy(path, other)
     try:
         with pytest.raises(InputError) as refused:
-            add_proposals(experiment_of(photos_config), dataset)
+            dataclasses.replace(split, search=search).with_proposals()
     finally:
         other.unlink()
     assert f"{other} is of other data or parameters: max_boxes must be 7, got 8; delete it" in str(refused.value)
 
 
 def test_search_and_r_cnn_need_one_process(photos_config, monkeypatch, tmp_path):
-    dataset = open_dataset(experiment_of(photos_config), "train")
+    split = open_part(experiment_of(photos_config), "train")
     config = rcnn_devkit.get_config()
     config.dataset = photos_config.dataset
-    photos_config = photos_config.copy_and_resolve_references()
-    photos_config.dataset.data_dir = str(tmp_path)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError, match="npz must exist before several processes start, got none; run this once"):
-        add_proposals(experiment_of(photos_config), dataset)
+        dataclasses.replace(split, data_dir=tmp_path).with_proposals()
     with pytest.raises(InputError, match="R-CNN must be trained by one process, got 2; remove --distributed"):
         train(config, str(tmp_path / "run"))
     assert list((tmp_path / "run").iterdir()) == []

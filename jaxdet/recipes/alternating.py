@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jaxdet.checks import InputError
+from jaxdet.config.fields import keywords
 from jaxdet.config.schema import FasterRcnnAlternating
 from jaxdet.inputs import Split
 from jaxdet.models.detector import Detector
@@ -22,7 +23,7 @@ from jaxdet.systems import build_alternating
 from jaxdet.training.checkpoints import save_params
 from jaxdet.training.restore import has_checkpoint
 from jaxdet.training.stage import Stage
-from jaxdet.types import Dataset, Params
+from jaxdet.types import Params
 
 RPN = ("rpn_",)
 HEAD = ("fc6", "fc7", "cls_score", "bbox_pred")
@@ -32,17 +33,16 @@ OUTPUTS = ("cls_score", "bbox_pred")
 class AlternatingTraining:
     """Four stages in workdir/stages. Building it finds the mistakes of a config; `run` trains, or resumes."""
 
-    def __init__(self, experiment: FasterRcnnAlternating, workdir: Path, dataset: Dataset, validation: Dataset | None):
-        self._experiment, self._workdir = experiment, workdir
-        self._dataset, self._validation = dataset, validation
+    def __init__(self, experiment: FasterRcnnAlternating, workdir: Path, split: Split, validation: Split | None):
+        self._experiment, self._workdir, self._split, self._validation = experiment, workdir, split, validation
         self._weights = InitialWeights(experiment.training)
-        self._rpn_experiment = experiment.stage(experiment.stages.rpn)
-        self._fast_experiment = experiment.stage(experiment.stages.fast_rcnn)
-        self._rpn, fast = build_alternating(experiment, dataset.class_names)
+        rpn_experiment = experiment.stage(experiment.stages.rpn)
+        fast_experiment = experiment.stage(experiment.stages.fast_rcnn)
+        rpn, fast = build_alternating(experiment, split.dataset.class_names)
 
-        rpn_paths, fast_paths = (_trainable(detector, experiment.training.frozen) for detector in (self._rpn, fast))
-        rpn_stage = make_stage(self._rpn_experiment, self._rpn, rpn_paths - _of(HEAD, rpn_paths), name="rpn")
-        fast_stage = make_stage(self._fast_experiment, fast, fast_paths - _of(RPN, fast_paths), name="fast_rcnn")
+        rpn_paths, fast_paths = (_trainable(detector, experiment.training.frozen) for detector in (rpn, fast))
+        rpn_stage = make_stage(rpn_experiment, rpn, rpn_paths - _of(HEAD, rpn_paths), name="rpn")
+        fast_stage = make_stage(fast_experiment, fast, fast_paths - _of(RPN, fast_paths), name="fast_rcnn")
         self._stages = (
             dataclasses.replace(rpn_stage, name="1_rpn", number=1),
             dataclasses.replace(fast_stage, name="2_fast_rcnn", number=2),
@@ -67,32 +67,30 @@ class AlternatingTraining:
 
     def _train_rpn(self, stage: Stage, initialise: Callable[[Params], Params]) -> Params:
         """Train the region proposal network; it is not validated, for proposals have no mAP."""
-        return run_stage(
-            stage, self._rpn_experiment, Split(self._dataset), None, folder=self._folder(stage), initialise=initialise
-        )
+        return run_stage(stage, self._split, None, folder=self._folder(stage), initialise=initialise)
 
     def _train_fast_rcnn(
         self, stage: Stage, splits: tuple[Split, Split | None], initialise: Callable[[Params], Params]
     ) -> Params:
         """Train Fast R-CNN on the proposals of the training and validation images."""
         split, validation = splits
+        positive_iou = self._experiment.head.roi_targets.positive_iou
 
         def with_statistics(random: Params) -> Params:
-            return with_measured_statistics(initialise(random), self._fast_experiment, split)
+            return with_measured_statistics(initialise(random), split, positive_iou)
 
-        return run_stage(
-            stage, self._fast_experiment, split, validation, folder=self._folder(stage), initialise=with_statistics
-        )
+        return run_stage(stage, split, validation, folder=self._folder(stage), initialise=with_statistics)
 
     def _proposals(self, stage: Stage, params: Params) -> tuple[Split, Split | None]:
         """Return both splits with a trained RPN's proposals for the images as they are: flips mirror them later."""
+        limits, folder = keywords(self._experiment.rpn.train_proposals), self._folder(stage)
 
-        def propose(dataset: Dataset, part: str) -> Split:
-            path = self._folder(stage) / f"proposals_{part}.npz"
-            return Split(dataset, rpn_proposals(self._rpn_experiment, self._rpn, params, dataset, path))
+        def propose(split: Split, part: str) -> Split:
+            table = rpn_proposals(stage, params, split, folder / f"proposals_{part}.npz", limits=limits)
+            return dataclasses.replace(split, proposals=table)
 
         validation = None if self._validation is None else propose(self._validation, "validation")
-        return propose(self._dataset, "train"), validation
+        return propose(self._split, "train"), validation
 
     def _folder(self, stage: Stage) -> Path:
         return self._workdir / "stages" / stage.name

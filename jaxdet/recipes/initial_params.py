@@ -3,7 +3,6 @@
 import logging
 
 from jaxdet.config.fields import SharedTraining
-from jaxdet.config.schema import OneStage
 from jaxdet.inputs import Split
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import with_target_statistics
@@ -49,15 +48,19 @@ class InitialWeights:
             self._params = load_pretrained(training.pretrained, file=training.pretrained_file)
 
 
-def with_measured_statistics(params: Params, experiment: OneStage, split: Split) -> Params:
-    """Return Fast R-CNN's parameters with each class's mean and std of the box deltas over the training proposals."""
+def with_measured_statistics(params: Params, split: Split, positive_iou: float) -> Params:
+    """Return Fast R-CNN's parameters with each class's mean and std of the box deltas over the training proposals.
+
+    Args:
+      positive_iou: proposals of at least this IoU are positive.
+    """
     assert split.proposals is not None
     dataset, proposals = split.dataset, split.proposals
     statistics = delta_statistics(
         ((dataset.annotations(i), proposals[i]) for i in range(len(dataset))),
         num_classes=len(dataset.class_names),
-        positive_iou=experiment.head.roi_targets.positive_iou,  # type: ignore
-        mirrored=experiment.input.flip,
-        use_difficult=experiment.input.use_difficult,
+        positive_iou=positive_iou,
+        mirrored=split.options.flip,
+        use_difficult=split.options.use_difficult,
     )
     return with_target_statistics(params, *statistics)

@@ -4,33 +4,33 @@ from pathlib import Path
 
 from jaxdet.config.experiment_json import is_trained
 from jaxdet.config.schema import FasterRcnn, FastRcnn
-from jaxdet.inputs import add_proposals
+from jaxdet.inputs import Split
 from jaxdet.recipes.initial_params import InitialWeights, with_measured_statistics
 from jaxdet.recipes.stage import make_stage, run_stage, trainable_paths
-from jaxdet.systems import SYSTEMS, build_detector
-from jaxdet.types import Dataset, Params
+from jaxdet.systems import build_detector
+from jaxdet.types import Params
 
 
 class JointTraining:
     """One stage in the workdir itself. Building it finds the mistakes of a config; `run` trains."""
 
-    def __init__(self, experiment: FasterRcnn | FastRcnn, workdir: Path, dataset: Dataset, validation: Dataset | None):
-        self._experiment, self._workdir = experiment, workdir
-        self._dataset, self._validation = dataset, validation
-        detector = build_detector(experiment, dataset.class_names)
+    def __init__(self, experiment: FasterRcnn | FastRcnn, workdir: Path, split: Split, validation: Split | None):
+        self._workdir, self._split, self._validation = workdir, split, validation
+        self._positive_iou = experiment.head.roi_targets.positive_iou
+        detector = build_detector(experiment, split.dataset.class_names)
         trainable = trainable_paths(detector, experiment.training.frozen)
         name = "joint" if isinstance(experiment, FasterRcnn) else "fast_rcnn"
         self._stage = make_stage(experiment, detector, trainable, name=name)
         self._weights = InitialWeights(experiment.training)
-        if SYSTEMS[experiment.system].needs_proposals and not is_trained(workdir):
+        if split.search is not None and not is_trained(workdir):
             self._weights.check(detector)  # before the proposal search, which takes hours
 
     def run(self) -> None:
-        split = add_proposals(self._experiment, self._dataset)
-        validation = None if self._validation is None else add_proposals(self._experiment, self._validation)
+        split = self._split.with_proposals()
+        validation = None if self._validation is None else self._validation.with_proposals()
 
         def initialise(params: Params) -> Params:
             params = self._weights.copy_into(params)
-            return params if split.proposals is None else with_measured_statistics(params, self._experiment, split)
+            return params if split.proposals is None else with_measured_statistics(params, split, self._positive_iou)
 
-        run_stage(self._stage, self._experiment, split, validation, folder=self._workdir, initialise=initialise)
+        run_stage(self._stage, split, validation, folder=self._workdir, initialise=initialise)

@@ -17,8 +17,8 @@ from jaxdet.checks import InputError
 from jaxdet.config.experiment_json import is_trained
 from jaxdet.config.fields import keywords
 from jaxdet.config.schema import Rcnn
-from jaxdet.data.pipeline import InputOptions, image_batch
-from jaxdet.inputs import Split, add_proposals, search_parameters
+from jaxdet.data.pipeline import image_batch
+from jaxdet.inputs import Split, search_parameters
 from jaxdet.io.keyed_folder import claim_folder, load_arrays, save_arrays
 from jaxdet.io.progress import progress
 from jaxdet.linear.bbox_ridge import fit_bbox_ridge
@@ -32,7 +32,7 @@ from jaxdet.systems import build_crop_net
 from jaxdet.training.checkpoints import save_params
 from jaxdet.training.restore import has_checkpoint
 from jaxdet.training.state import digest
-from jaxdet.types import Dataset, Indexed, Params
+from jaxdet.types import Indexed, Params
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +42,13 @@ Arrays = dict[str, np.ndarray]
 class RcnnTraining:
     """Four stages in workdir/stages, by one process. Building it finds the mistakes of a config; `run` trains."""
 
-    def __init__(self, experiment: Rcnn, workdir: Path, dataset: Dataset, validation: Dataset | None):
+    def __init__(self, experiment: Rcnn, workdir: Path, split: Split, validation: Split | None):
         if jax.process_count() > 1:  # the linear stages run on one host
             raise InputError(f"R-CNN must be trained by one process, got {jax.process_count()}; remove --distributed.")
         check_installed()
-        self._experiment, self._workdir = experiment, workdir
-        self._dataset, self._validation = dataset, validation
+        self._experiment, self._workdir, self._split, self._validation = experiment, workdir, split, validation
         self._stages = workdir / "stages"
-        self._net = build_crop_net(experiment, len(dataset.class_names))
+        self._net = build_crop_net(experiment, len(split.dataset.class_names))
         # Fine-tuning trains a softmax and is validated by it: there are no SVMs yet.
         softmax = rcnn(self._net, **keywords(dataclasses.replace(experiment.head, scoring="softmax")))
         trainable = trainable_paths(softmax, experiment.training.frozen)
@@ -59,8 +58,8 @@ class RcnnTraining:
             self._weights.check(softmax)  # before the proposal search, which takes hours
 
     def run(self) -> None:
-        split = add_proposals(self._experiment, self._dataset)
-        validation = None if self._validation is None else add_proposals(self._experiment, self._validation)
+        split = self._split.with_proposals()
+        validation = None if self._validation is None else self._validation.with_proposals()
         if has_checkpoint(self._workdir):
             return
         params = self._fine_tune(split, validation)
@@ -77,20 +76,21 @@ class RcnnTraining:
     def _fine_tune(self, split: Split, validation: Split | None) -> Params:
         """Stage 1: train the net."""
         folder = self._stages / self._stage.name
-        return run_stage(
-            self._stage, self._experiment, split, validation, folder=folder, initialise=self._weights.copy_into
-        )
+        return run_stage(self._stage, split, validation, folder=folder, initialise=self._weights.copy_into)
 
     def _feature_key(self, params: Params) -> dict[str, Any]:
         """Return what the features, and all that is fitted to them, depend on."""
-        inputs = {"dataset": self._dataset.fingerprint, "proposals": search_parameters(self._experiment.proposals)}
+        inputs = {
+            "dataset": self._split.dataset.fingerprint,
+            "proposals": search_parameters(self._experiment.proposals),
+        }
         return inputs | {"params": digest(params), "context": self._experiment.head.context}
 
     def _extract(self, params: Params, split: Split, key: dict[str, Any]) -> FeatureFolder:
         """Stage 2: store fc7 of every region, pool5 of those near an object, and the norm of every pool5."""
         folder, dataset, proposals = self._stages / "2_features", split.dataset, split.proposals
         assert proposals is not None
-        head, net, options = self._experiment.head, self._net, InputOptions(**keywords(self._experiment.input))
+        head, net = self._experiment.head, self._net
         extract = jax.jit(rcnn_features(net, context=head.context, chunk=head.chunk))
         widths = {"fc7": net.fc7_features, "pool5": int(np.prod(net.pool5_shape)), "pool5_norm": 1}
         stored = FeatureFolder(folder, key, widths)
@@ -103,7 +103,7 @@ class RcnnTraining:
             previous = None
             for i in range(len(stored), len(dataset)):
                 image_regions = regions[i]
-                batch = image_batch(dataset[i].image, options, proposals=image_regions.boxes, max_proposals=slots)
+                batch = image_batch(dataset[i].image, split.options, proposals=image_regions.boxes, max_proposals=slots)
                 current = image_regions, extract(params, batch, batch.proposals, batch.proposals_valid)
                 if previous is not None:
                     yield previous
@@ -125,7 +125,7 @@ class RcnnTraining:
             fit_svms,
             features.read("fc7"),
             _RegionsOf(split),
-            class_names=self._dataset.class_names,
+            class_names=split.dataset.class_names,
             seed=self._experiment.seed,
             draft=draft,
             name=folder.name,
@@ -136,7 +136,7 @@ class RcnnTraining:
 
     def _fit_box_regressors(self, features: FeatureFolder, split: Split) -> Arrays:
         """Stage 4: fit one box regressor per class, each in a file; kernel f32[K,P5,4] and bias f32[K,4]."""
-        folder, regions, names = self._stages / "4_bbox_ridge", _RegionsOf(split), self._dataset.class_names
+        folder, regions, names = self._stages / "4_bbox_ridge", _RegionsOf(split), split.dataset.class_names
         log.info(folder.name)
         examples = [box_examples(regions[i]) for i in range(len(regions))]
         norm = mean_norm(features.read("pool5_norm"), seed=self._experiment.seed)

@@ -1,23 +1,24 @@
 """Proposals of a trained region proposal network for a split, cached in a file like Selective Search's."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxdet.config.fields import keywords
-from jaxdet.config.schema import FasterRcnn
 from jaxdet.evaluation.detect import detect_split
-from jaxdet.inputs import Split, eval_batches
+from jaxdet.inputs import Split
 from jaxdet.io.progress import progress
 from jaxdet.models.detector import Detector
 from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.writer import ProposalWriter
 from jaxdet.training.sharding import data_mesh, replicate, shard_batch
+from jaxdet.training.stage import Stage
 from jaxdet.training.state import digest
 from jaxdet.types import Annotation, Dataset, Params, ProposalTable, Record
 
@@ -26,19 +27,25 @@ log = logging.getLogger(__name__)
 CHUNK = 32  # batches: a kill loses at most this much work
 
 
-def rpn_proposals(experiment: FasterRcnn, rpn: Detector, params: Params, dataset: Dataset, path: Path) -> ProposalTable:
+def rpn_proposals(stage: Stage, params: Params, split: Split, path: Path, *, limits: dict[str, Any]) -> ProposalTable:
     """Return the RPN's proposals for a split, read from the file at `path` or computed and saved there; resumable.
 
     A file of other parameters is refused, not replaced: later stages may have been trained on it.
+
+    Args:
+      stage: the RPN's finished stage; its detector predicts the proposals.
+      params: its parameters.
+      limits: of the proposals, for the key of the file.
     """
+    dataset = split.dataset
     key = {"method": "rpn", "dataset": dataset.fingerprint, "images": len(dataset), "params": digest(params)}
-    key |= {"limits": keywords(experiment.rpn.train_proposals), "steps": experiment.training.steps}
+    key |= {"limits": limits, "steps": stage.steps}
     if not path.exists():
         log.info("proposals of %s for %d images", path.parent.name, len(dataset))
         leads = jax.process_index() == 0
         with ProposalWriter(path, key) if leads else contextlib.nullcontext() as writer:
             done = int(multihost_utils.broadcast_one_to_all(np.int32(writer.done if writer else 0)))
-            proposals = _propose(experiment, rpn, params, dataset, done)
+            proposals = _propose(stage.detector, params, split, done)
             if writer:
                 name = f"{path.parent.name} {path.stem}"
                 for boxes in progress(proposals, name=name, total=len(dataset), done=done):
@@ -51,21 +58,18 @@ def rpn_proposals(experiment: FasterRcnn, rpn: Detector, params: Params, dataset
     return open_proposals(path, key)
 
 
-def _propose(
-    experiment: FasterRcnn, rpn: Detector, params: Params, dataset: Dataset, done: int
-) -> Iterator[np.ndarray]:
+def _propose(rpn: Detector, params: Params, split: Split, done: int) -> Iterator[np.ndarray]:
     """Yield the proposals f32[n,4] of images done, done + 1, ..., chunk by chunk: batches come in order of buckets.
 
     The chunks start where those of an uninterrupted run do, so that the batches are the same.
     """
     mesh = data_mesh()
     params, predict = replicate(params, mesh), jax.jit(rpn.predict)
-    size = CHUNK * experiment.evaluation.batch_size
+    size, dataset = CHUNK * split.eval_batch_size, split.dataset
     for start in range(done - done % size, len(dataset), size):
         chunk = _Chunk(dataset, start, min(start + size, len(dataset)))
-        detections = detect_split(
-            lambda batch: predict(params, shard_batch(batch, mesh)), eval_batches(experiment, Split(chunk))
-        )
+        batches = dataclasses.replace(split, dataset=chunk).eval_batches()
+        detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), batches)
         ends = np.searchsorted(detections.image, np.arange(len(chunk)), side="right")
         yield from np.split(detections.boxes, ends[:-1])[max(done - start, 0) :]
 

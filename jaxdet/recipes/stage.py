@@ -14,7 +14,7 @@ from jaxdet.config.fields import keywords
 from jaxdet.config.schema import OneStage
 from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
-from jaxdet.inputs import Split, eval_batches, train_batches
+from jaxdet.inputs import Split
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import TARGET_STATISTICS
 from jaxdet.systems import param_shapes
@@ -73,6 +73,7 @@ def make_stage(
         optimizer=optimizer,
         learning_rate=learning_rate,
         steps=training.steps,
+        batch_size=training.batch_size,
         accumulate=training.accumulate,
         log_every=training.log_every,
         eval_every=training.eval_every,
@@ -82,13 +83,7 @@ def make_stage(
 
 
 def run_stage(
-    stage: Stage,
-    experiment: OneStage,
-    split: Split,
-    validation: Split | None,
-    *,
-    folder: Path,
-    initialise: Callable[[Params], Params],
+    stage: Stage, split: Split, validation: Split | None, *, folder: Path, initialise: Callable[[Params], Params]
 ) -> Params:
     """Train a stage and return the last parameters; a numbered stage that was finished before is only read.
 
@@ -112,18 +107,16 @@ def run_stage(
         stage,
         replicate(fresh, mesh),
         make_train_step(stage.detector.loss, stage.optimizer, mesh, accumulate=stage.accumulate),
-        train_batches(experiment, split),
+        split.train_batches(seed=stage.seed, batch_size=stage.batch_size),
         put=lambda batch: shard_batch(batch, mesh),
         workdir=folder,
         image_names=split.dataset.names,
-        evaluate=None if validation is None else _validation(stage.detector, experiment, validation, mesh),
+        evaluate=None if validation is None else _validation(stage.detector, validation, mesh),
     )
     return jax.device_get(state.params(last))
 
 
-def _validation(
-    detector: Detector, experiment: OneStage, split: Split, mesh: Mesh
-) -> Callable[[Params, int], dict[str, float]]:
+def _validation(detector: Detector, split: Split, mesh: Mesh) -> Callable[[Params, int], dict[str, float]]:
     """Return (params, step) -> val_loss (the training loss, sampled alike each time) and val_map (VOC10, IoU 0.5)."""
     dataset = split.dataset
     truth = ground_truth_table(dataset)
@@ -141,7 +134,7 @@ def _validation(
             losses.append((loss, images))
             return detections
 
-        detections = detect_split(predict, eval_batches(experiment, split))
+        detections = detect_split(predict, split.eval_batches())
         per_class = average_precision(detections, truth, num_classes=len(dataset.class_names), metric="voc10")
         loss, images = np.array(jax.device_get(losses)).T
         return {"val_loss": float(np.average(loss, weights=images)), "val_map": mean_ap(per_class)}

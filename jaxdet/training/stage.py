@@ -24,6 +24,7 @@ class Stage:
     optimizer: optax.GradientTransformation
     learning_rate: LearningRate  # schedule of the optimiser, for the log
     steps: int  # optimiser steps
+    batch_size: int  # images per step
     accumulate: int  # parts that a batch is computed in, one after the other
     log_every: int  # steps between two reports of training metrics
     eval_every: int  # steps between two validations

@@ -69,7 +69,7 @@ def test_every_layer_comes_from_where_the_paper_has_it(monkeypatch, tmp_path):
     """Nothing is trained: text that says where a layer comes from replaces its numbers."""
     seen = []
 
-    def run_stage(stage, experiment, split, validation, *, folder, initialise):
+    def run_stage(stage, split, validation, *, folder, initialise):
         number = stage.number
         random = dict.fromkeys(stage.detector.init(None), f"random in {number}")
         if number in (2, 4):
@@ -94,8 +94,8 @@ def test_every_layer_comes_from_where_the_paper_has_it(monkeypatch, tmp_path):
     monkeypatch.setattr(alternating.AlternatingTraining, "_proposals", lambda *_: (None, None))
     config = faster_devkit_alternating.get_config()
     config.training.frozen = ("conv1",)
-    dataset = types.SimpleNamespace(class_names=("a",))
-    alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, dataset, None).run()
+    split = types.SimpleNamespace(dataset=types.SimpleNamespace(class_names=("a",)))
+    alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, split, None).run()
     assert {layer: tuple(params.get(layer) for params in seen) for layer in ORIGINS} == ORIGINS
 
 

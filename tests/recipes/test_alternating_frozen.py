@@ -17,7 +17,7 @@ LAYERS = ("conv1", "rpn_conv", "rpn_cls_score", "fc6", "fc7", "cls_score")
 def trained_layers(monkeypatch, tmp_path):
     """frozen -> the layers that would train in each step; nothing is trained."""
     detector = types.SimpleNamespace(init=lambda key: {layer: {"kernel": jnp.zeros(1)} for layer in LAYERS})
-    dataset = types.SimpleNamespace(class_names=("a",))
+    split = types.SimpleNamespace(dataset=types.SimpleNamespace(class_names=("a",)))
     monkeypatch.setattr(alternating, "build_alternating", lambda *_: (detector, detector))
     monkeypatch.setattr(alternating.AlternatingTraining, "_proposals", lambda *_: (None, None))
     monkeypatch.setattr(alternating, "fold_target_statistics", lambda params, delta_std: params)
@@ -33,7 +33,7 @@ def trained_layers(monkeypatch, tmp_path):
         monkeypatch.setattr(alternating, "run_stage", run_stage)
         config = faster_devkit_alternating.get_config()
         config.training.frozen = frozen
-        alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, dataset, None).run()
+        alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, split, None).run()
         return trained
 
     return run

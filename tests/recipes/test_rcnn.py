@@ -11,7 +11,7 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
-from jaxdet.inputs import open_dataset
+from jaxdet.inputs import open_part
 from jaxdet.load import restore
 from jaxdet.models.rcnn import rcnn
 from jaxdet.recipes import rcnn as recipe
@@ -118,7 +118,7 @@ def again(finished, tmp_path, monkeypatch):
     """Trains once more in a copy of the finished stages, with the fine-tuned parameters given and nothing fitted."""
     shutil.copytree(finished[0] / "stages", tmp_path / "stages")
     experiment = parse(experiment_json.read(finished[0])[0])
-    training = recipe.RcnnTraining(experiment, tmp_path, open_dataset(experiment, "train"), None)
+    training = recipe.RcnnTraining(experiment, tmp_path, open_part(experiment, "train"), None)
 
     def fit(*_, **__):
         raise AssertionError("fitted again")

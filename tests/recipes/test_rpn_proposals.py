@@ -1,12 +1,13 @@
 import json
+import types
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import faster_devkit
 from jaxdet.checks import InputError
-from jaxdet.config.parse import parse
+from jaxdet.data.pipeline import InputOptions
+from jaxdet.inputs import Split
 from jaxdet.models.detector import Detector
 from jaxdet.proposals.file import parts_folder
 from jaxdet.recipes import rpn_proposals as module
@@ -17,14 +18,7 @@ SIZES = [(32, 32), (16, 32), (32, 16), (32, 32), (32, 16), (32, 32), (32, 16)]  
 PARAMS = {"rpn_conv": {"kernel": np.full((2, 2), 0.5, np.float32)}}
 
 
-def _experiment():
-    config = faster_devkit.get_config()
-    config.input.update({"short_side": 16, "long_side": 32, "max_gt": 1, "workers": 2})
-    config.training.steps = 7
-    return parse(config.to_dict())
-
-
-EXPERIMENT = _experiment()
+LIMITS = {"pre_nms_top_n": 100, "post_nms_top_n": 3, "nms_iou": 0.7}
 
 
 def predict(params, batch):
@@ -42,7 +36,7 @@ def expected(i):
     return np.array([i, 0, width, 2], np.float32) + np.arange(i % 4, dtype=np.float32)[:, None]
 
 
-RPN = Detector(init=None, loss=None, predict=predict)
+STAGE = types.SimpleNamespace(detector=Detector(init=None, loss=None, predict=predict), steps=7)
 
 
 class Photos:
@@ -65,9 +59,16 @@ class Photos:
         return Record(str(i), *nothing, image=np.full((*SIZES[i], 3), i, np.uint8))
 
 
+def propose(params, photos, path):
+    options = InputOptions(short_side=16, long_side=32, flip=True, max_gt=1, workers=2, use_difficult=False)
+    split = Split(photos, options, eval_batch_size=2, search=None, data_dir=path.parent)
+    return rpn_proposals(STAGE, params, split, path, limits=LIMITS)
+
+
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 1)  # chunks of two images
+    monkeypatch.setattr("jaxdet.io.progress.LINE_SECONDS", 0)  # every line
     return tmp_path / "1_rpn" / "proposals_train.npz"
 
 
@@ -80,26 +81,26 @@ def assert_whole(table):
 def test_every_image_has_its_proposals_in_the_order_of_the_split(path, caplog):
     caplog.set_level("INFO")
     photos = Photos()
-    assert_whole(rpn_proposals(EXPERIMENT, RPN, PARAMS, photos, path))
+    assert_whole(propose(PARAMS, photos, path))
     assert set(photos.read) == set(range(7))
     assert "1_rpn proposals_train 4/7" in caplog.messages and "1_rpn proposals_train 7/7" in caplog.messages
     photos.read.clear()
-    assert_whole(rpn_proposals(EXPERIMENT, RPN, PARAMS, photos, path))
+    assert_whole(propose(PARAMS, photos, path))
     assert not photos.read
     with np.load(path) as file:
         key = json.loads(str(file["key"]))
     assert key["method"] == "rpn" and key["steps"] == 7
-    assert key["limits"] == {"pre_nms_top_n": 2000, "post_nms_top_n": 1000, "nms_iou": 0.7}
+    assert key["limits"] == LIMITS
 
 
 def test_a_kill_resumes_in_its_chunk(path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
-        rpn_proposals(EXPERIMENT, RPN, PARAMS, Photos(broken=5), path)
+        propose(PARAMS, Photos(broken=5), path)
     assert (parts_folder(path) / "counts").stat().st_size == 4 * 8 and not path.exists()
     with (parts_folder(path) / "counts").open("r+b") as file:
         file.truncate(3 * 8)  # the kill came between two images of a chunk
     photos = Photos()
-    assert_whole(rpn_proposals(EXPERIMENT, RPN, PARAMS, photos, path))
+    assert_whole(propose(PARAMS, photos, path))
     assert set(photos.read) == {2, 3, 4, 5, 6}
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
@@ -107,8 +108,8 @@ def test_a_kill_resumes_in_its_chunk(path, monkeypatch):
 def test_proposals_of_other_parameters_are_refused(path):
     other = {"rpn_conv": {"kernel": PARAMS["rpn_conv"]["kernel"] + np.float32(1e-6)}}
     with pytest.raises(KeyboardInterrupt):
-        rpn_proposals(EXPERIMENT, RPN, PARAMS, Photos(broken=5), path)
+        propose(PARAMS, Photos(broken=5), path)
     for _ in range(2):  # unfinished, then whole
         with pytest.raises(InputError, match="of other data or parameters: params must be '.*', got '.*'; delete it"):
-            rpn_proposals(EXPERIMENT, RPN, other, Photos(), path)
-        rpn_proposals(EXPERIMENT, RPN, PARAMS, Photos(), path)
+            propose(other, Photos(), path)
+        propose(PARAMS, Photos(), path)
