@@ -63,6 +63,9 @@ def download_progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
 
     Elsewhere nothing is shown.
     """
+    if not sys.stderr.isatty():
+        yield lambda received, size: None
+        return
     with _bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task(name, total=None)
         yield lambda received, size: bar.update(task, completed=received, total=size)
@@ -77,7 +80,6 @@ def _bar(*columns: ProgressColumn) -> Progress:
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
-        disable=not sys.stderr.isatty(),
     )
 
 
