@@ -42,6 +42,7 @@ def run(
     except for times, as a run without interruption, if `batches` and `train_step` depend only on step and state.
 
     Args:
+      stage: see Stage; its train step and batches are built by the caller.
       state: the initial state, placed on the mesh; donated, so do not use it afterwards.
       train_step: the result of step.make_train_step.
       batches: finished steps -> generator of the host batches of all steps after them.

@@ -24,7 +24,7 @@ class Log:
 
 
 def make_recorder(log, window=None):
-    names = [f"photo{i}" for i in range(20)]
+    names = [f"image{i}" for i in range(20)]
     return Recorder(log, log, log_every=3, learning_rate=lambda step: 0.1, image_names=names, window=window or {})
 
 
@@ -57,7 +57,7 @@ class Metric(float):
 
 
 def test_the_host_is_at_most_two_steps_ahead_of_the_device():
-    recorder = Recorder(Log(), Log(), log_every=100, learning_rate=lambda step: 0.1, image_names=["photo"], window={})
+    recorder = Recorder(Log(), Log(), log_every=100, learning_rate=lambda step: 0.1, image_names=["image"], window={})
     for step in range(2, 7):  # step 1 would cause a fetch
         recorder.add(step, np.array([0]), {"loss": Metric(step)})
     assert Metric.waited == (2, 3, 4)
@@ -87,6 +87,6 @@ def test_a_window_is_completed_after_a_restart():
 def test_the_error_names_the_first_step_with_nan_and_its_images():
     log = Log()
     recorder = make_recorder(log)
-    with pytest.raises(TrainingError, match=r"loss is nan at step 5 \(images photo5, photo6; learning rate 0.1\)"):
+    with pytest.raises(TrainingError, match=r"loss is nan at step 5 \(images image5, image6; learning rate 0.1\)"):
         feed(recorder, range(1, 20), bad=5)
     assert len(log.lines) == 1

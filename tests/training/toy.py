@@ -19,7 +19,7 @@ from jaxdet.training.step import make_train_step
 from jaxdet.types import Batch
 
 SIDE = 4
-NAMES = [f"photo{i}" for i in range(64)]
+NAMES = [f"image{i}" for i in range(64)]
 
 
 def batch(step: int, size: int = 8) -> Batch:
@@ -85,6 +85,7 @@ def stage(steps: int) -> Stage:
         optimizer=tx,
         learning_rate=rate,
         steps=steps,
+        batch_size=8,
         accumulate=1,
         log_every=3,
         eval_every=5,
