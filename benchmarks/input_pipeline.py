@@ -1,8 +1,8 @@
-"""Images a second and core of the input pipeline: record, JPEG decoding, flip, resize 600/1000, batch.
+"""Images per second and core of the input pipeline: record, JPEG decoding, flip, resizing to 600/1000, batch.
 
     python -m benchmarks.input_pipeline [--devkit=VOCdevkit/VOC2012 --split=train]
 
-Without a devkit it draws photos of VOC's usual 500 x 375. The limit is OpenCV alone, decoding and resizing them.
+Without a devkit it draws images of VOC's usual 500 x 375. The limit is OpenCV alone, decoding and resizing them.
 Seconds are CPU seconds of the process, so that other programs on the machine count little.
 """
 
@@ -39,18 +39,19 @@ def draw_devkit(folder: Path) -> None:
 
 
 def pipeline_rate(dataset, workers: int) -> tuple[float, float]:
-    """Images a CPU second, images a second of the clock."""
+    """Return images per CPU second and per second of wall time."""
     options = InputOptions(flip=True, max_gt=64, workers=workers, **SIDES)
     batches = train_batches(dataset, options, batch_size=4, seed=0, start_step=0)
     next(batches)
-    cpu, clock = time.process_time(), time.perf_counter()
+    cpu_start, wall_start = time.process_time(), time.perf_counter()
     images = sum(len(batch.image_id) for batch in itertools.islice(batches, IMAGES // 4))
-    cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
+    cpu, wall = time.process_time() - cpu_start, time.perf_counter() - wall_start
     batches.close()
-    return images / cpu, images / clock
+    return images / cpu, images / wall
 
 
 def opencv_rate(encoded: list[bytes]) -> float:
+    """Return images per CPU second of decoding and resizing alone."""
     start = time.process_time()
     for data in encoded:
         resize(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), **SIDES)
@@ -59,7 +60,7 @@ def opencv_rate(encoded: list[bytes]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--devkit", help="a folder in VOC layout; drawn photos where it is left out")
+    parser.add_argument("--devkit", help="a folder in VOC layout; images are drawn without it")
     parser.add_argument("--split", default="train")
     flags = parser.parse_args()
     cv2.setNumThreads(1)
@@ -75,10 +76,10 @@ def main() -> None:
         for _ in range(ROUNDS):
             limit = opencv_rate(encoded)
             for workers in (1, 2):
-                cpu, clock = pipeline_rate(dataset, workers)
+                cpu, wall = pipeline_rate(dataset, workers)
                 print(
-                    f"{workers} threads: {cpu:.0f} images/s a core ({cpu / limit:.2f} of OpenCV's {limit:.0f}), "
-                    f"{clock:.0f} images/s by the clock"
+                    f"{workers} threads: {cpu:.0f} images/s per core ({cpu / limit:.2f} of OpenCV's {limit:.0f}), "
+                    f"{wall:.0f} images/s of wall time"
                 )
 
 

@@ -1,10 +1,10 @@
-"""Does a killed run end as one never interrupted? Kills train.py with SIGKILL at random moments and restarts it.
+"""Exact resuming: train.py is killed with SIGKILL at random moments, restarted, and compared with an unkilled run.
 
     python -m benchmarks.kill_and_resume [--kills=10] [--while-saving=3] [--seed=0] [flags of train.py]
 
-Without a --config it takes the tests' tiny experiment, a few seconds a run. Each kill has a workdir of its own: one run
-killed, one to the end. The final parameters and metrics.jsonl (but for "time") must be those of the first run, bit for
-bit; the exit code says whether they all are. Needs as many checkpoints on disk as kills.
+Without a --config it trains the tests' tiny experiment, a few seconds per run. Each kill has a workdir of its own, in
+which a second run resumes to the end. The final parameters and metrics.jsonl (except "time") must equal those of the
+uninterrupted run, bit for bit; the exit code is 1 if they do not. Needs disk space for one workdir per kill.
 """
 
 import argparse
@@ -17,34 +17,34 @@ import sys
 import tempfile
 import time
 
-from tests.scripts import ROOT, TINY_SHAPES, assert_same_run, figures, saving
+from tests.scripts import ROOT, TINY_SHAPES, assert_same_run, is_saving, read_metrics
 
 TINY = (*TINY_SHAPES, "--config.training.steps=60")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--while-saving", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    given, flags = parser.parse_known_args()
+    options, flags = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         if not any(flag.startswith("--config=") for flag in flags):
             flags = [f"--config.dataset.data_dir={folder / 'data'}", *TINY, *flags]
-        rng = random.Random(given.seed)
+        rng = random.Random(options.seed)
         run(folder / "warm up", flags)  # prepares the data and compiles
-        began, _ = run(folder / "whole", flags)
-        seconds = time.monotonic() - began
-        print(f"uninterrupted: {seconds:.1f} s of training, {len(figures(folder / 'whole'))} lines of metrics")
-        print(f"{'kill':>4}  {'moment':<16}  {'lines of metrics then':>21}  {'went on from step':>17}  the same")
-        results = [trial(folder, flags, n, n < given.while_saving, seconds, rng) for n in range(given.kills)]
-    print(f"{sum(results)} of {len(results)} ended as the uninterrupted run")
+        start_time, _ = run(folder / "whole", flags)
+        seconds = time.monotonic() - start_time
+        print(f"uninterrupted: {seconds:.1f} s of training, {len(read_metrics(folder / 'whole'))} lines of metrics")
+        print(f"{'kill':>4}  {'moment':<16}  {'lines of metrics then':>21}  {'resumed from step':>17}  the same")
+        results = [trial(folder, flags, n, n < options.while_saving, seconds, rng) for n in range(options.kills)]
+    print(f"{sum(results)} of {len(results)} equal the uninterrupted run")
     sys.exit(0 if all(results) else 1)
 
 
 def start(workdir: pathlib.Path, flags: list[str]) -> tuple[subprocess.Popen, float]:
-    """The process, and when it had read its data and built its model."""
+    """Start train.py; return its process and when it had read its data and built its model."""
     process = subprocess.Popen(
         [sys.executable, "train.py", f"--workdir={workdir}", *flags],
         cwd=ROOT,
@@ -58,11 +58,12 @@ def start(workdir: pathlib.Path, flags: list[str]) -> tuple[subprocess.Popen, fl
 
 
 def run(workdir: pathlib.Path, flags: list[str]) -> tuple[float, str]:
-    process, began = start(workdir, flags)
+    """Train to the end; return when training started and what was printed."""
+    process, start_time = start(workdir, flags)
     printed, _ = process.communicate()
     if process.returncode:
         sys.exit(printed)
-    return began, printed
+    return start_time, printed
 
 
 def wait(condition, process: subprocess.Popen) -> None:
@@ -72,16 +73,17 @@ def wait(condition, process: subprocess.Popen) -> None:
 
 def trial(folder, flags, n: int, while_saving: bool, seconds: float, rng: random.Random) -> bool:
     workdir = folder / f"kill {n}"
-    process, began = start(workdir, flags)
-    moment = began + rng.uniform(0, seconds) * (0.8 if while_saving else 1)  # a save has to follow
+    """Kill a run and resume it; return whether it equals the uninterrupted run (and was killed while saving)."""
+    process, start_time = start(workdir, flags)
+    moment = start_time + rng.uniform(0, seconds) * (0.8 if while_saving else 1)  # early enough for another save
     wait(lambda: time.monotonic() >= moment, process)
     if while_saving:
-        wait(lambda: saving(workdir), process)
+        wait(lambda: is_saving(workdir), process)
         time.sleep(rng.uniform(0, 0.1))
     process.kill()
     process.communicate()
-    caught = saving(workdir)
-    at, lines = f"{time.monotonic() - began:.1f} s" + ", saving" * caught, len(figures(workdir))
+    caught = is_saving(workdir)
+    at, lines = f"{time.monotonic() - start_time:.1f} s" + ", saving" * caught, len(read_metrics(workdir))
     _, printed = run(workdir, flags)
     resumed = re.search(r"resuming from the checkpoint of step (\d+)", printed)
     try:

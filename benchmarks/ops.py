@@ -1,29 +1,27 @@
-"""The CPU time of jaxdet's operations as a ratio to torchvision's, lower is better.
+"""CPU time of jaxdet's operations as a ratio to torchvision's; lower is better.
 
     python -m benchmarks.ops --peer-python=/path/to/an/environment/with/torchvision/bin/python
 
-Both run in turn, A B A B, each in a process of its own, on the same inputs in their own layout; the table shows medians
+Both run in turn, A B A B, each in a process of its own, on the same inputs in their own layout. The table shows medians
 of process CPU time. The sizes are those of a 600x1000 image and VGG16: features of 38x64x512.
 """
 
 import argparse
 import pathlib
-import statistics
-import subprocess
 import tempfile
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.timing import cpu_seconds, medians_in_turn, peer
 from jaxdet.ops.anchors import base_anchors, grid_anchors
 from jaxdet.ops.boxes import pairwise_iou
 from jaxdet.ops.nms import nms
 from jaxdet.ops.roi_align import roi_align
 from jaxdet.ops.roi_pool import roi_max_pool
 
-# case -> (the ratio that must be reached, the one to aim at); a case that ends in bfloat16 is set against float32.
+# case -> (the ratio that must be reached, the one to aim at); torchvision always computes in float32.
 GOALS = {
     "nms 12000 -> 2000": (0.4, 0.25),
     "nms 6000 -> 300": (0.4, 0.25),
@@ -36,7 +34,7 @@ GOALS = {
 
 
 def make_inputs():
-    """Proposals as a half-trained region proposal network gives them: crowded around objects, noise elsewhere."""
+    """Return the inputs of all cases; boxes like a half-trained RPN's: crowded around objects, noise elsewhere."""
     rng = np.random.default_rng(0)
     corner = rng.uniform([0, 0], [800, 450], (12, 2))
     objects = np.concatenate([corner, np.minimum(corner + rng.uniform(40, 400, (12, 2)), [1000, 600])], axis=1)
@@ -90,24 +88,13 @@ def cases(inputs):
     }
 
 
-def time_ours(run):
-    start = time.process_time()
-    jax.block_until_ready(run())
-    return (time.process_time() - start) * 1e3
-
-
-def ask(peer, command, case):
-    print(command, case.removesuffix(", bfloat16"), file=peer.stdin, flush=True)
-    return float(peer.stdout.readline())
-
-
-def compare(case, run, peer, rounds):
-    """Medians of CPU milliseconds (ours, theirs), after one run each to compile and to compare the results."""
-    ours, theirs = float(np.abs(np.asarray(run(), np.float64)).sum()), ask(peer, "checksum", case)
+def compare(case, run, ask, rounds):
+    """Return medians of CPU milliseconds (ours, theirs), after a first run each that compiles and compares results."""
+    peer_case = case.removesuffix(", bfloat16")
+    ours, theirs = float(np.abs(np.asarray(run(), np.float64)).sum()), ask(f"checksum {peer_case}")
     if abs(ours - theirs) > 0.01 * theirs:
         raise SystemExit(f"{case}: the results differ, their magnitudes sum to {ours:.6g} and {theirs:.6g}")
-    pairs = [(time_ours(run), ask(peer, "time", case)) for _ in range(rounds)]
-    return tuple(statistics.median(times) for times in zip(*pairs, strict=True))
+    return medians_in_turn(lambda: 1e3 * cpu_seconds(run), lambda: ask(f"time {peer_case}"), rounds=rounds)
 
 
 def main():
@@ -119,17 +106,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "inputs.npz"
         np.savez(path, **inputs)
-        script = pathlib.Path(__file__).with_name("peer_torchvision.py")
-        with subprocess.Popen(
-            [flags.peer_python, script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as peer:
-            print(f"jax {jax.__version__} on {jax.default_backend()}, peer {peer.stdout.readline().strip()}")
+        with peer(flags.peer_python, "peer_torchvision.py", path) as ask:
             print(f"{'CPU ms':50}{'jaxdet':>8}{'peer':>8}{'ratio':>8}{'must':>8}{'aim':>8}")
             for case, run in cases(inputs).items():
-                ours, theirs = compare(case, run, peer, flags.rounds)
+                ours, theirs = compare(case, run, ask, flags.rounds)
                 must, aim = GOALS[case]
                 print(f"{case:50}{ours:8.1f}{theirs:8.1f}{ours / theirs:8.2f}{must:8.2f}{aim:8.2f}", flush=True)
-            peer.stdin.close()
 
 
 if __name__ == "__main__":

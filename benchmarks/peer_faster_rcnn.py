@@ -1,6 +1,6 @@
-"""The peer of end_to_end.py: torchvision's Faster R-CNN with VGG16, run when told to. Needs torch and torchvision.
+"""The peer of end_to_end.py: torchvision's Faster R-CNN with VGG16. Needs torch and torchvision.
 
-Reads `detect` or `train` from its standard input, runs that once on a random image and answers with the seconds of
+For each line `detect` or `train` of its standard input it runs that once on a random image and prints the seconds of
 process CPU time.
 """
 
@@ -17,7 +17,7 @@ HEIGHT, WIDTH, STRIDE, CLASSES = 600, 1000, 16, 21
 
 
 def build():
-    """VGG16 without its last pooling, its first four convolutions frozen, and the recipe of configs/faster_voc.py."""
+    """Build VGG16 without its last pooling, its first four convolutions frozen, with the settings of faster_voc.py."""
     backbone = torchvision.models.vgg16(weights=None).features[:-1]
     backbone.out_channels = 512
     for layer in backbone[:10]:
@@ -46,8 +46,8 @@ def main():
     model, image = build(), torch.rand(3, HEIGHT, WIDTH)
     boxes = torch.tensor([[100.0, 100, 400, 400], [500, 50, 900, 500], [30, 300, 200, 580]])
     target = {"boxes": boxes, "labels": torch.tensor([1, 5, 7])}
-    learning = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(learning, 1e-5, momentum=0.9, weight_decay=5e-4)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trainable, 1e-5, momentum=0.9, weight_decay=5e-4)
 
     def detect():
         model.eval()

@@ -1,7 +1,7 @@
-"""The peer of ops.py: runs torchvision's operations when told to. Needs only torch, torchvision and numpy.
+"""The peer of ops.py: torchvision's operations. Needs only torch, torchvision and numpy.
 
-Started as `PEER_PYTHON benchmarks/peer_torchvision.py INPUTS.npz`; reads `time CASE` or `checksum CASE` from its
-standard input and answers with the process's CPU milliseconds or with the sum of the result's magnitudes.
+Started as `PEER_PYTHON benchmarks/peer_torchvision.py INPUTS.npz`. For each line `time CASE` or `checksum CASE` of its
+standard input it prints the process's CPU milliseconds or the sum of the result's magnitudes.
 """
 
 import sys
@@ -44,7 +44,7 @@ def cases(inputs):
         return torchvision.ops.roi_pool(x, boxes, 7, 1 / 16)
 
     def align(x, boxes):
-        return torchvision.ops.roi_align(x, boxes, 7, 1 / 16, sampling_ratio=2, aligned=True)
+        return torchvision.ops.roi_align(x, boxes, 7, 1 / 16, sampling_ratio=2, aligned=False)
 
     many, few = rois(tensor["rois_300"]), rois(tensor["rois_128"])
     return {

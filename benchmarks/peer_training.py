@@ -4,9 +4,9 @@
         --output=peer.npz
     python -m benchmarks.side_by_side RUN peer.npz
 
-A narrow VGG16 (`--width` of the paper's channels) from random weights, two layers of 256, one image a step, AdamW with
-warm-up and cosine decay, flips, no difficult objects: the width, images, steps and optimiser of jaxdet's run. Losses
-and samples are torchvision's own. FOLDER is in VOC layout; trains on `train`, writes the detections of `val`.
+A narrow VGG16 (`--width` of the paper's channels) from random weights, two layers of 256, one image per step, AdamW
+with warm-up and cosine decay, flips, no difficult objects: the width, images, steps and optimiser of jaxdet's run.
+Losses and sampling are torchvision's. FOLDER is in VOC layout; trains on `train`, writes the detections of `val`.
 """
 
 import argparse
@@ -30,6 +30,7 @@ STRIDE, HIDDEN = 16, 256
 
 
 def build(flags, classes):
+    """Build the narrow VGG16 with He-normal weights in torchvision's Faster R-CNN."""
     layers, channels = [], 3
     for block, (filters, convolutions) in enumerate(BLOCKS):
         layers += [nn.MaxPool2d(2)] if block else []
@@ -61,21 +62,21 @@ def build(flags, classes):
 
 
 def read(folder, split, class_names):
-    """(image u8[3,h,w], boxes f32[n,4] continuous, labels i64[n] from 1) an image, without difficult objects."""
+    """Return (image u8[3,h,w], boxes f32[n,4] continuous, labels i64[n] from 1) per image, no difficult objects."""
     records = []
     for name in (folder / f"ImageSets/Main/{split}.txt").read_text().split():
         boxes, labels = [], []
-        for thing in xml.etree.ElementTree.parse(folder / f"Annotations/{name}.xml").getroot().iter("object"):
-            if thing.findtext("difficult", "0") != "1":
-                x1, y1, x2, y2 = (float(thing.findtext(f"bndbox/{e}")) for e in ("xmin", "ymin", "xmax", "ymax"))
+        for element in xml.etree.ElementTree.parse(folder / f"Annotations/{name}.xml").getroot().iter("object"):
+            if element.findtext("difficult", "0") != "1":
+                x1, y1, x2, y2 = (float(element.findtext(f"bndbox/{e}")) for e in ("xmin", "ymin", "xmax", "ymax"))
                 boxes.append([x1 - 1, y1 - 1, x2, y2])
-                labels.append(class_names.index(thing.findtext("name")) + 1)
+                labels.append(class_names.index(element.findtext("name")) + 1)
         image = pil_to_tensor(Image.open(folder / f"JPEGImages/{name}.jpg").convert("RGB"))
         records.append((image, torch.tensor(boxes).reshape(-1, 4), torch.tensor(labels, dtype=torch.int64)))
     return records
 
 
-def flipped(image, boxes, labels):
+def flip(image, boxes, labels):
     return (
         image.flip(-1),
         boxes[:, [2, 1, 0, 3]] * torch.tensor([-1, 1, -1, 1]) + torch.tensor([image.shape[-1], 0, image.shape[-1], 0]),
@@ -93,14 +94,14 @@ def train(model, records, flags):
     for step in range(flags.steps):
         order = order or random.sample(records, len(records))
         record = order.pop()
-        image, boxes, labels = flipped(*record) if random.random() < 0.5 else record
+        image, boxes, labels = flip(*record) if random.random() < 0.5 else record
         losses = model([image / 255], [{"boxes": boxes, "labels": labels}])
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()
         schedule.step()
         window.append([loss.item() for loss in losses.values()])
-        if (step + 1) % 200 == 0:  # the mean since the last line, as in jaxdet's log
+        if (step + 1) % 200 == 0:  # means since the last line, as in jaxdet's log
             print(step + 1, dict(zip(losses, np.mean(window, 0).round(3).tolist(), strict=True)), flush=True)
             window.clear()
 
@@ -110,10 +111,10 @@ def detect(model, records):
     columns = {"image": [], "boxes": [], "labels": [], "scores": []}
     with torch.inference_mode():
         for i, (image, _, _) in enumerate(records):
-            (found,) = model([image / 255])
-            columns["image"].append(np.full(len(found["labels"]), i, np.int32))
+            (detections,) = model([image / 255])
+            columns["image"].append(np.full(len(detections["labels"]), i, np.int32))
             for name in ("boxes", "labels", "scores"):
-                columns[name].append(found[name].numpy())
+                columns[name].append(detections[name].numpy())
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 
@@ -135,8 +136,8 @@ def main():
     )
     model = build(flags, len(class_names))
     train(model, read(flags.folder, "train", class_names), flags)
-    found = detect(model, read(flags.folder, "val", class_names))
-    np.savez_compressed(flags.output, class_names=class_names, **found)
+    detections = detect(model, read(flags.folder, "val", class_names))
+    np.savez_compressed(flags.output, class_names=class_names, **detections)
 
 
 if __name__ == "__main__":
