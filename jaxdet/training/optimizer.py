@@ -67,9 +67,8 @@ def make_optimizer(
         optax.scale_by_schedule(rate),
         _scale(bias_learning_rate_factor, lambda path: path.endswith("/bias")),
         _scale(classifier_learning_rate_factor, lambda path: path.startswith("cls_score/")),
-        *(
-            [_scale_by_fan_in(reference_fan_in)] if reference_fan_in else []
-        ),  # adds a state, which checkpoints without it lack
+        # Only where it is used: it adds a state, which the checkpoints of other runs lack.
+        *([_scale_by_fan_in(reference_fan_in)] if reference_fan_in else []),
     )
     if name == "sgd":
         update = optax.chain(weight_decay_term, scale_by_rate, optax.trace(momentum))
