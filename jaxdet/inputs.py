@@ -1,4 +1,4 @@
-"""From an experiment to its data: splits with their proposals, and batches of both."""
+"""Data of an experiment: splits with their proposals, and batches of both."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""The values that pass between the modules: frozen dataclasses, registered as pytrees where they reach the device.
+"""Values that pass between the modules: frozen dataclasses, registered as pytrees where they reach the device.
 
 Letters for shapes, here and everywhere: N anchors, P proposals, R RoIs, G ground-truth slots, K classes (without
 background), B batch, D detections. A box is continuous `[x1, y1, x2, y2]` float32 pixels covering x1 <= x < x2: its
@@ -90,7 +90,7 @@ class Dataset(Protocol):
     def __getitem__(self, i: int) -> Record: ...
 
     def annotations(self, i: int) -> Annotation:
-        """Reads the objects of image i without decoding its pixels."""
+        """Read the objects of image i without decoding its pixels."""
         ...
 
 
@@ -124,7 +124,7 @@ class Proposals:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """Which ground truth each box belongs to."""
+    """Assignment of boxes to ground truth."""
 
     gt_index: jax.Array  # i32[N] the box's own best ground truth; 0 where there is none
     label: jax.Array  # i32[N] 1 positive, 0 negative, -1 ignored (and every invalid slot)
@@ -134,7 +134,7 @@ class Matches:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class RpnTargets:
-    """What the region proposal network learns for each anchor (Faster R-CNN, 3.1.2)."""
+    """Training targets of the region proposal network for every anchor (Faster R-CNN, 3.1.2)."""
 
     label: jax.Array  # i32[N] 1 object, 0 background, -1 not sampled
     deltas: jax.Array  # f32[N,4] encoded matched ground truth; 0 unless label is 1
@@ -143,7 +143,7 @@ class RpnTargets:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class RoiTargets:
-    """The sampled RoIs and what the head learns for each (Fast R-CNN, 2.3)."""
+    """The sampled RoIs and their training targets (Fast R-CNN, 2.3)."""
 
     boxes: jax.Array  # f32[R,4] sampled RoIs, no gradient; 0 where invalid
     label: jax.Array  # i32[R] 0 background, 1..K; 0 where invalid

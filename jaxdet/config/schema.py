@@ -31,7 +31,7 @@ from jaxdet.config.fields import (
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What all configs have."""
+    """Sections of every config."""
 
     name: Annotated[str, "name of the experiment; the default workdir is runs/NAME"]
     system: Annotated[str, "'faster_rcnn', 'fast_rcnn' or 'rcnn'"]

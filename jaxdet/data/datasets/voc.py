@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-from jaxdet.checks import InputError, nearest
+from jaxdet.checks import InputError, one_of
 from jaxdet.data import image_file
 from jaxdet.data.dataset import PreparedDataset
 from jaxdet.data.datasets import features, voc_archives
@@ -160,8 +160,7 @@ def prepare_voc(
       InputError: no such year; an archive cannot be downloaded, has another checksum or lacks a file; a folder is
         missing, incomplete or cannot be written.
     """
-    if year not in SPLITS:
-        raise InputError(f"VOC: no year {year!r}; {nearest(year, SPLITS)}")
+    one_of("VOC: year", year, SPLITS)
     home = Path(data_dir).expanduser().absolute()
     if devkit:
         folder = _find_year(devkit, year)

@@ -101,7 +101,7 @@ def test_a_devkit_is_prepared_again_when_its_splits_change(official, prepare):
 def test_a_devkit_of_the_other_year_is_refused(official, prepare):
     with pytest.raises(InputError, match="VOC2012 must be of the year 2007"):
         prepare(year="2007", devkit=str(official.devkit / "VOC2012"))
-    with pytest.raises(InputError, match="no year '2006'; did you mean '2007'"):
+    with pytest.raises(InputError, match="VOC: year must be one of 2007, 2012, got '2006'; did you mean '2007'"):
         prepare(year="2006")
 
 
