@@ -1,6 +1,6 @@
-"""The laws every op obeys: jit changes nothing, vmap is a loop, and padding never changes a valid result.
+"""Laws of every op: jit changes nothing, vmap equals a loop, padding never changes a valid result.
 
-Arrays are put together in numpy, which compiles nothing.
+Arrays are assembled with numpy, which compiles nothing.
 """
 
 import jax
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def assert_close(actual, expected, *, tolerance=1e-6):
-    """Equal structure; equal integers and booleans; floats within a relative and absolute tolerance."""
+    """Assert equal structure, equal integers and booleans, and floats within a relative and absolute tolerance."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     for got, want in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         got, want = np.asarray(got), np.asarray(want)
@@ -21,14 +21,14 @@ def assert_close(actual, expected, *, tolerance=1e-6):
 
 
 def assert_jit_law(function, *args, tolerance=1e-6):
-    """jit(f)(*args) == f(*args), evaluated operation by operation."""
+    """Assert jit(f)(*args) == f(*args), the latter evaluated operation by operation."""
     assert_close(jax.jit(function)(*args), function(*args), tolerance=tolerance)
 
 
 def assert_vmap_law(function, *examples, tolerance=1e-6):
-    """vmap over stacked arguments equals a loop over them; each example is a tuple of arguments."""
-    one = jax.jit(function)
-    expected = _stack([one(*args) for args in examples])
+    """Assert that vmap over stacked arguments equals a loop; each example is a tuple of arguments."""
+    compiled = jax.jit(function)
+    expected = _stack([compiled(*args) for args in examples])
     actual = jax.jit(jax.vmap(function))(*_stack(examples))
     assert_close(actual, expected, tolerance=tolerance)
 
@@ -38,14 +38,14 @@ def _stack(trees):
 
 
 def assert_padding_law(function, args, mask, padded_args, read, *, tolerance=1e-6):
-    """Rows inserted at the False slots of `mask` change nothing, whether they hold zeros or finite garbage.
+    """Assert that rows inserted at the False slots of `mask` change nothing, whether zeros or finite garbage.
 
     Args:
-      function: the op, of the arguments.
+      function: the op.
       args: its arguments.
       mask: np bool[M] with as many True as the padded arguments have rows.
-      padded_args: numbers of the arguments that have those rows; a bool one is taken for the validity, and False.
-      read: (result of the padded call, slots of the original rows) -> what must equal the result without padding.
+      padded_args: positions of the arguments that have those rows; bool arguments are padded with False.
+      read: (result of the padded call, slots of the original rows) -> the part that must equal the unpadded result.
       tolerance: for floats.
     """
     function = jax.jit(function)
@@ -57,7 +57,7 @@ def assert_padding_law(function, args, mask, padded_args, read, *, tolerance=1e-
 
 
 def insert_slots(rng, array, mask, garbage):
-    """Spreads the rows of `array` over the True slots of `mask`; the others hold zeros, or finite garbage."""
+    """Return an array with the rows of `array` at the True slots of `mask`, and zeros or finite garbage elsewhere."""
     array = np.asarray(array)
     shape = (len(mask), *array.shape[1:])
     padded = np.zeros(shape, array.dtype)
@@ -70,5 +70,5 @@ def insert_slots(rng, array, mask, garbage):
 
 
 def rows(result, slots):
-    """Reads the original rows of every array of a result, for ops whose outputs have the rows of their inputs."""
+    """Return the original rows of every array of a result, for ops whose outputs have the rows of their inputs."""
     return jax.tree.map(lambda leaf: np.asarray(leaf)[slots], result)

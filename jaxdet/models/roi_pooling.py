@@ -26,6 +26,6 @@ def make_roi_pooling(net: RegionNet, name: str) -> Callable[[jax.Array, jax.Arra
     shape = {"output_size": net.pool_size, "stride": net.stride}
     if name == "max_pool":
         return lambda features, size, boxes: jax.vmap(lambda f, b: roi_max_pool(f, b, **shape))(features, boxes)
-    return lambda features, size, boxes: jax.vmap(
-        lambda f, s, b: roi_align(f, b, feature_size=s, aligned=False, **shape)
-    )(features, size, boxes)
+    return lambda features, size, boxes: jax.vmap(lambda f, s, b: roi_align(f, b, feature_size=s, **shape))(
+        features, size, boxes
+    )

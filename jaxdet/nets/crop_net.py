@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdet.checks import InputError
+from jaxdet.nets.apply import apply
 from jaxdet.nets.backbones import STRIDE, make_backbone
 from jaxdet.nets.heads import HiddenLayers
 from jaxdet.nets.layers.pooling import max_pool_2x2, max_pool_3x3
@@ -82,7 +83,7 @@ def crop_net(
 
     def conv(params: Params, crops: jax.Array) -> jax.Array:
         size = jnp.full((len(crops), 2), side, jnp.int32)
-        x, size = convolutions.apply({"params": params}, crops, size)
+        x, size = apply(convolutions, params, crops, size)
         if backbone == "alexnet":
             x, _ = max_pool_3x3(x, size, padding=0, rounding="ceil")
         else:
@@ -91,7 +92,7 @@ def crop_net(
 
     def fc7(params: Params, pool5: jax.Array, dropout_key: jax.Array | None) -> jax.Array:
         keys = None if dropout_key is None else dropout_key[None]
-        return hidden.apply({"params": params}, pool5[None], keys)[0].astype(jnp.float32)
+        return apply(hidden, params, pool5[None], keys)[0].astype(jnp.float32)
 
     def init_params(key: jax.Array) -> Params:
         backbone_key, hidden_key, scores_key = jax.random.split(key, 3)
@@ -108,7 +109,7 @@ def crop_net(
         preprocess=PREPROCESSINGS[preprocessing],
         conv=conv,
         fc7=fc7,
-        classify=lambda params, x: scores.apply({"params": params["cls_score"]}, x),
+        classify=lambda params, x: apply(scores, params["cls_score"], x),
         input_size=side,
         pool5_shape=pool5_shape,
         fc7_features=head_features,

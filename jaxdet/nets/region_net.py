@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxdet.nets.apply import apply
 from jaxdet.nets.backbones import STRIDE, make_backbone
 from jaxdet.nets.heads import BoxHead, HiddenLayers, RpnHead
 from jaxdet.nets.preprocessing import PREPROCESSINGS
@@ -99,13 +100,13 @@ def region_net(
         }
 
     def head(params: Params, pooled: jax.Array, dropout_keys: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-        return boxes.apply({"params": params}, hidden.apply({"params": params}, pooled, dropout_keys))
+        return apply(boxes, params, apply(hidden, params, pooled, dropout_keys))
 
     return RegionNet(
         init=init_params,
         preprocess=PREPROCESSINGS[preprocessing],
-        features=lambda params, x, size: convolutions.apply({"params": params}, x, size.astype(jnp.int32)),
-        rpn=(lambda params, x: rpn.apply({"params": params}, x)) if num_anchors else None,
+        features=lambda params, x, size: apply(convolutions, params, x, size.astype(jnp.int32)),
+        rpn=(lambda params, x: apply(rpn, params, x)) if num_anchors else None,
         head=head,
         stride=STRIDE,
         pool_size=convolutions.pool_size,

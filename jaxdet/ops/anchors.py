@@ -1,4 +1,4 @@
-"""Anchors: the reference boxes of the region proposal network (Faster R-CNN, 3.1.1), constants made with numpy."""
+"""Anchors: the reference boxes of the region proposal network (Faster R-CNN, 3.1.1), constants computed with numpy."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdet.checks import InputError, nearest
+from jaxdet.checks import check_array, one_of
 
 CONVENTIONS = ("caffe", "simple_faster_rcnn", "torchvision")
 
@@ -18,15 +18,15 @@ def base_anchors(
     ratios: Sequence[float] = (0.5, 1, 2),
     convention: str = "caffe",
 ) -> np.ndarray:
-    """The anchors of the first cell.
+    """Return the anchors of the first cell.
 
     Args:
       stride: side of a cell, and of the square at scale 1, in pixels.
       scales: square roots of the areas in strides.
       ratios: height / width.
-      convention: 'caffe', py-faster-rcnn's: centred on the middle of the cell, and the sides at scale 1 rounded to
-        whole pixels before scaling, so that the areas of one scale differ slightly; 'simple_faster_rcnn': the same
-        without rounding; 'torchvision': centred on the cell's top left corner, corners rounded.
+      convention: 'caffe' (py-faster-rcnn): centred on the middle of the cell; the sides at scale 1 are rounded to whole
+        pixels before scaling, so the areas of one scale differ slightly. 'simple_faster_rcnn': the same without
+        rounding. 'torchvision': centred on the cell's top left corner, corners rounded.
 
     Returns:
       np f32[A,4] with A = len(ratios) * len(scales), ratio by ratio.
@@ -34,12 +34,11 @@ def base_anchors(
     Raises:
       InputError: another convention.
     """
-    if convention not in CONVENTIONS:
-        raise InputError(f"anchors: no convention {convention!r}; {nearest(convention, CONVENTIONS)}")
+    one_of("anchors.convention", convention, CONVENTIONS)
     if convention == "torchvision":
+        # float32 throughout, as there, so that half pixels are rounded the same way.
         root = np.sqrt(np.asarray(ratios, np.float32))
         sizes = np.asarray(scales, np.float32) * np.float32(stride)
-        # float32 throughout: a half pixel must round the way it does there
         return np.round(_boxes_around(0, np.outer(1 / root, sizes), np.outer(root, sizes)))
     rounded = np.round if convention == "caffe" else np.asarray
     width = rounded(np.sqrt(stride * stride / np.asarray(ratios, np.float64)))
@@ -53,7 +52,7 @@ def _boxes_around(centre: float, width: np.ndarray, height: np.ndarray) -> np.nd
 
 
 def grid_anchors(base: np.ndarray, feature_size: tuple[int, int], *, stride: int) -> np.ndarray:
-    """Repeats the anchors of the first cell over a feature map.
+    """Return the anchors of the first cell repeated over a feature map.
 
     Args:
       base: np f32[A,4] pixels.
@@ -61,8 +60,9 @@ def grid_anchors(base: np.ndarray, feature_size: tuple[int, int], *, stride: int
       stride: pixels between cells.
 
     Returns:
-      np f32[h*w*A,4] in the order (row, column, anchor): that of the RPN's outputs [h,w,A] flattened.
+      np f32[h*w*A,4] in the order (row, column, anchor), that of the RPN's outputs [h,w,A] flattened.
     """
+    check_array("grid_anchors: base", base, shape=("A", 4), dtype=np.float32, cure="pass base_anchors(...)")
     rows, columns = feature_size
     y, x = np.meshgrid(np.arange(rows) * stride, np.arange(columns) * stride, indexing="ij")
     shifts = np.stack([x, y, x, y], axis=-1).astype(np.float32)  # [h,w,4]
@@ -70,18 +70,20 @@ def grid_anchors(base: np.ndarray, feature_size: tuple[int, int], *, stride: int
 
 
 def anchor_valid(feature_size: tuple[int, int], valid_size: jax.Array, num_anchors: int) -> jax.Array:
-    """Marks the anchors whose cell lies in the image's own feature map; the others belong to the bucket's padding.
+    """Return a mask of the anchors whose cell lies on the image; the others belong to the bucket's padding.
 
     Args:
       feature_size: static (rows h, columns w) of the bucket's feature map.
       valid_size: f32[2] or i32[2] (rows, columns) of the image's own feature map.
-      num_anchors: anchors a cell, A.
+      num_anchors: anchors per cell, A.
 
     Returns:
       bool[h*w*A] in the order of `grid_anchors`.
     """
+    dtype = valid_size.dtype
+    check_array("anchor_valid: valid_size", valid_size, shape=(2,), dtype=dtype, cure="pass (rows, columns); vmap")
     rows, columns = feature_size
-    row_valid = jnp.arange(rows, dtype=valid_size.dtype) < valid_size[0]
-    column_valid = jnp.arange(columns, dtype=valid_size.dtype) < valid_size[1]
+    row_valid = jnp.arange(rows, dtype=dtype) < valid_size[0]
+    column_valid = jnp.arange(columns, dtype=dtype) < valid_size[1]
     cells = row_valid[:, None] & column_valid[None, :]
     return jnp.repeat(cells.reshape(-1), num_anchors)

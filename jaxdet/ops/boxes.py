@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 
-_MIN_SIDE = 1e-3  # pixels; what `encode` takes for a side of zero, so that its logarithm and quotient stay finite
+from jaxdet.checks import check_array
+
+_MIN_SIDE = 1e-3  # pixels; `encode` replaces shorter sides by this, so that logarithm and quotient stay finite
 
 
 def pairwise_iou(boxes_a: jax.Array, boxes_b: jax.Array) -> jax.Array:
-    """Intersection over union of every box of one set with every box of another.
+    """Return the intersection over union of every box of one set with every box of another.
 
     Args:
       boxes_a: f32[N,4] pixels.
@@ -16,6 +18,9 @@ def pairwise_iou(boxes_a: jax.Array, boxes_b: jax.Array) -> jax.Array:
     Returns:
       f32[N,M] in 0..1; 0 where either box is empty or inverted.
     """
+    cure = "pass one image's boxes; vmap over images"
+    check_array("pairwise_iou: boxes_a", boxes_a, shape=("N", 4), dtype=jnp.float32, cure=cure)
+    check_array("pairwise_iou: boxes_b", boxes_b, shape=("M", 4), dtype=jnp.float32, cure=cure)
     a = boxes_a[:, None, :]  # [N,1,4]
     b = boxes_b[None, :, :]  # [1,M,4]
     width = jnp.minimum(a[..., 2], b[..., 2]) - jnp.maximum(a[..., 0], b[..., 0])
@@ -30,7 +35,7 @@ def _area(boxes: jax.Array) -> jax.Array:
 
 
 def encode(boxes: jax.Array, anchors: jax.Array) -> jax.Array:
-    """Expresses boxes relative to anchors as (dx, dy, dw, dh) (R-CNN, appendix C; Faster R-CNN, eq. 2).
+    """Return boxes relative to anchors, as (dx, dy, dw, dh) (R-CNN, appendix C; Faster R-CNN, eq. 2).
 
     Args:
       boxes: f32[...,4] pixels.
@@ -39,6 +44,8 @@ def encode(boxes: jax.Array, anchors: jax.Array) -> jax.Array:
     Returns:
       f32[...,4] deltas, finite for any finite boxes: sides below 0.001 pixels count as 0.001.
     """
+    _check_fours("encode: boxes", boxes)
+    _check_fours("encode: anchors", anchors)
     centre, size = _centre_and_size(boxes)
     anchor_centre, anchor_size = _centre_and_size(anchors)
     size = jnp.maximum(size, _MIN_SIDE)
@@ -47,7 +54,7 @@ def encode(boxes: jax.Array, anchors: jax.Array) -> jax.Array:
 
 
 def decode(deltas: jax.Array, anchors: jax.Array, *, max_log_scale: float | None = None) -> jax.Array:
-    """Applies deltas to anchors: the exact inverse of `encode`, without the original code's extra pixel.
+    """Return the boxes that deltas make of anchors: the exact inverse of `encode`, without py-faster-rcnn's `+1`.
 
     Args:
       deltas: f32[...,4] (dx, dy, dw, dh).
@@ -57,6 +64,8 @@ def decode(deltas: jax.Array, anchors: jax.Array, *, max_log_scale: float | None
     Returns:
       f32[...,4] boxes in pixels, not clipped to the image.
     """
+    _check_fours("decode: deltas", deltas)
+    _check_fours("decode: anchors", anchors)
     anchor_centre, anchor_size = _centre_and_size(anchors)
     log_scale = deltas[..., 2:]
     if max_log_scale is not None:
@@ -72,7 +81,7 @@ def _centre_and_size(boxes: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def clip(boxes: jax.Array, image_size: jax.Array) -> jax.Array:
-    """Moves the corners of boxes into the image.
+    """Return boxes whose corners are moved into the image.
 
     Args:
       boxes: f32[...,4] pixels.
@@ -81,12 +90,14 @@ def clip(boxes: jax.Array, image_size: jax.Array) -> jax.Array:
     Returns:
       f32[...,4] with 0 <= x <= width and 0 <= y <= height.
     """
+    _check_fours("clip: boxes", boxes)
+    _check_image_size("clip", image_size)
     limit = _corner_limit(image_size, boxes.ndim)
     return jnp.clip(boxes, jnp.zeros_like(limit), limit)
 
 
 def inside(boxes: jax.Array, image_size: jax.Array) -> jax.Array:
-    """Tells which boxes lie wholly in the image, touching its border allowed (Faster R-CNN, 3.3).
+    """Return a mask of the boxes that lie wholly in the image; touching its border is allowed (Faster R-CNN, 3.3).
 
     Args:
       boxes: f32[N,4] pixels.
@@ -95,6 +106,9 @@ def inside(boxes: jax.Array, image_size: jax.Array) -> jax.Array:
     Returns:
       bool[N]
     """
+    cure = "pass one image's boxes; vmap over images"
+    check_array("inside: boxes", boxes, shape=("N", 4), dtype=jnp.float32, cure=cure)
+    _check_image_size("inside", image_size)
     limit = _corner_limit(image_size, boxes.ndim)
     return jnp.all((boxes >= 0.0) & (boxes <= limit), axis=-1)
 
@@ -102,3 +116,14 @@ def inside(boxes: jax.Array, image_size: jax.Array) -> jax.Array:
 def _corner_limit(image_size: jax.Array, ndim: int) -> jax.Array:
     height, width = image_size[0], image_size[1]
     return jnp.stack([width, height, width, height]).reshape((1,) * (ndim - 1) + (4,))
+
+
+def _check_fours(what: str, array: jax.Array) -> None:
+    """Raise ValueError unless the array is f32[...,4]."""
+    leading = ("...",) * max(jnp.ndim(array) - 1, 0)
+    check_array(what, array, shape=(*leading, 4), dtype=jnp.float32, cure="put the four coordinates last")
+
+
+def _check_image_size(op: str, image_size: jax.Array) -> None:
+    cure = "pass (height, width) of one image; vmap over images"
+    check_array(f"{op}: image_size", image_size, shape=(2,), dtype=jnp.float32, cure=cure)

@@ -1,10 +1,10 @@
-"""Geometry of boxes on the host, in float64."""
+"""Geometry of boxes on the host, in float64: the numpy twin of ops.boxes."""
 
 import numpy as np
 
 
 def box_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
-    """Gives the IoU of boxes f[...,4] with boxes f[...,4], element by element after broadcasting; 0 for an empty union.
+    """Return the IoU of boxes f[...,4] with boxes f[...,4], elementwise after broadcasting; 0 for an empty union.
 
     On continuous boxes (xmin-1, ymin-1, xmax, ymax) this is exactly the `+1` rule of the VOC devkit on its 1-based
     inclusive numbers.
@@ -17,13 +17,16 @@ def box_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
 
 
 def box_area(boxes: np.ndarray) -> np.ndarray:
-    """Gives the area f64[...] of boxes f[...,4] in square pixels."""
+    """Return the areas f64[...] of boxes f[...,4] in square pixels."""
     boxes = np.asarray(boxes, np.float64)
     return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
 
 
 def box_deltas(boxes: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Gives (dx, dy, dw, dh) f64[n,4] from boxes f[n,4], whose sides are positive, to targets f[n,4]: as ops encode."""
+    """Return (dx, dy, dw, dh) f64[n,4] from boxes f[n,4] to targets f[n,4], as ops.boxes.encode(targets, boxes).
+
+    All sides must be positive.
+    """
     boxes, targets = np.asarray(boxes, np.float64), np.asarray(targets, np.float64)
     side, target_side = boxes[:, 2:] - boxes[:, :2], targets[:, 2:] - targets[:, :2]
     shift = (targets[:, :2] + targets[:, 2:] - boxes[:, :2] - boxes[:, 2:]) / 2 / side

@@ -1,9 +1,10 @@
-"""From the head's outputs to detections."""
+"""Detections from the head's outputs."""
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
 from jaxdet.ops.nms import nms
 from jaxdet.types import Detections
@@ -20,9 +21,8 @@ def detect(
     nms_iou: float,
     max_detections: int,
     max_log_scale: float | None = None,
-    min_size: float = 0.0,
 ) -> Detections:
-    """Refines every RoI for every class, suppresses within each class and keeps the best of all (Fast R-CNN, 2.2, 3.1).
+    """Refine every RoI for every class, suppress within each class and keep the best of all (Fast R-CNN, 2.2, 3.1).
 
     Args:
       scores: f32[R,K+1] probabilities, or the scores of SVMs; the background's, first, are not read.
@@ -34,31 +34,40 @@ def detect(
       nms_iou: a box is dropped where its IoU with a better one of its class is above this.
       max_detections: boxes kept at most over all classes, D.
       max_log_scale: see `decode`.
-      min_size: boxes with a shorter side, in pixels, are dropped.
 
     Returns:
       Detections by descending score (ties: lower class, then lower RoI); invalid slots come last and hold zeros.
     """
-    num_rois = scores.shape[0]
+    cure = "pass the outputs for one image; vmap over images"
+    check_array("detect: scores", scores, shape=("R", "K+1"), dtype=jnp.float32, cure=cure)
+    num_rois, num_labels = scores.shape
+    check_array("detect: deltas", deltas, shape=(num_rois, num_labels, 4), dtype=jnp.float32, cure=cure)
+    check_array("detect: boxes", boxes, shape=(num_rois, 4), dtype=jnp.float32, cure=cure)
+    check_array("detect: valid", valid, shape=(num_rois,), dtype=jnp.bool_, cure="pass the RoIs' mask")
+    check_array("detect: image_size", image_size, shape=(2,), dtype=jnp.float32, cure="pass (height, width)")
+
+    # Decode the box of every class.
     class_scores = scores[:, 1:].T  # [K,R]
     class_boxes = clip(decode(deltas[:, 1:], boxes[:, None, :], max_log_scale=max_log_scale), image_size)
     class_boxes = jnp.swapaxes(class_boxes, 0, 1)  # [K,R,4]
-    large_enough = jnp.all(class_boxes[..., 2:] - class_boxes[..., :2] >= min_size, axis=-1)
-    candidate = valid[None, :] & (class_scores > score_threshold) & large_enough
+    candidate = valid[None, :] & (class_scores > score_threshold)
 
+    # Suppress within each class.
     per_class = min(max_detections, num_rois)
 
     def suppress(boxes, scores, valid):
         return nms(boxes, scores, valid, iou_threshold=nms_iou, max_outputs=per_class)
 
-    roi, kept = jax.vmap(suppress)(class_boxes, class_scores, candidate)  # [K,per_class]
-    kept_scores = jnp.where(kept, jnp.take_along_axis(class_scores, roi, axis=1), -jnp.inf).reshape(-1)
-    kept_boxes = jnp.take_along_axis(class_boxes, roi[..., None], axis=1).reshape(-1, 4)
-    kept = kept.reshape(-1)
-    top_scores, top = lax.top_k(kept_scores, min(max_detections, kept.shape[0]))
-    top_valid = kept[top]
+    roi, selected = jax.vmap(suppress)(class_boxes, class_scores, candidate)  # [K,per_class]
+    selected_scores = jnp.where(selected, jnp.take_along_axis(class_scores, roi, axis=1), -jnp.inf).reshape(-1)
+    selected_boxes = jnp.take_along_axis(class_boxes, roi[..., None], axis=1).reshape(-1, 4)
+    selected = selected.reshape(-1)
+
+    # Keep the best of all classes.
+    top_scores, top = lax.top_k(selected_scores, min(max_detections, selected.shape[0]))
+    top_valid = selected[top]
     detections = Detections(
-        boxes=jnp.where(top_valid[:, None], kept_boxes[top], 0.0),
+        boxes=jnp.where(top_valid[:, None], selected_boxes[top], 0.0),
         scores=jnp.where(top_valid, top_scores, 0.0),
         labels=jnp.where(top_valid, top // per_class + 1, 0),
         valid=top_valid,

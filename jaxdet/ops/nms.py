@@ -18,12 +18,12 @@ def nms(
     max_outputs: int,
     tile: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Keeps the best box, drops what overlaps it, and so on (R-CNN, 2.2).
+    """Keep the best box, drop the boxes that overlap it, and repeat with the remaining ones (R-CNN, 2.2).
 
     Args:
       boxes: f32[N,4] pixels, in any order.
       scores: f32[N]; of equal scores the lower index goes first.
-      valid: bool[N]; invalid boxes are neither kept nor suppress any.
+      valid: bool[N]; invalid boxes are not kept and suppress nothing.
       iou_threshold: a box is dropped where its IoU with a kept one is above this; as in torchvision a float32 IoU is
         compared with the float64 threshold.
       max_outputs: boxes kept at most, K; may exceed N.
@@ -33,21 +33,26 @@ def nms(
       (index i32[K], valid bool[K]) by descending score; invalid slots come last and have index 0.
     """
     check_array("nms: boxes", boxes, shape=("N", 4), dtype=jnp.float32, cure="pass one image's boxes; vmap over images")
+    check_array("nms: scores", scores, shape=boxes.shape[:1], dtype=jnp.float32, cure="pass one score per box")
+    check_array("nms: valid", valid, shape=boxes.shape[:1], dtype=jnp.bool_, cure="pass the boxes' mask")
     order = jnp.argsort(jnp.where(valid, scores, -jnp.inf), descending=True, stable=True)
-    kept, kept_valid = nms_sorted(
+    selected, selected_valid = nms_sorted(
         boxes[order], valid[order], iou_threshold=iou_threshold, max_outputs=max_outputs, tile=tile
     )
-    return jnp.where(kept_valid, order[kept], 0), kept_valid
+    return jnp.where(selected_valid, order[selected], 0), selected_valid
 
 
 def nms_sorted(
     boxes: jax.Array, valid: jax.Array, *, iou_threshold: float, max_outputs: int, tile: int | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """`nms` of boxes that stand by descending score already.
+    """Return `nms` of boxes f32[N,4] that are already sorted by descending score; `valid` is bool[N].
 
-    A tile of boxes at a time is compared with the boxes kept so far and then within itself; the loop ends with the last
-    tile or as soon as `max_outputs` are kept.
+    One tile of boxes at a time is compared with the boxes selected so far and then within itself. The loop ends after
+    the last tile, or as soon as `max_outputs` boxes are selected.
     """
+    check_array("nms_sorted: boxes", boxes, shape=("N", 4), dtype=jnp.float32, cure="pass one image's boxes; vmap")
+    check_array("nms_sorted: valid", valid, shape=boxes.shape[:1], dtype=jnp.bool_, cure="pass the boxes' mask")
+
     # A CPU saves work with small tiles; on an accelerator the number of sequential steps decides.
     tile = min(tile or (64 if jax.default_backend() == "cpu" else 1024), boxes.shape[0])
     num_tiles = -(-boxes.shape[0] // tile)
@@ -55,43 +60,48 @@ def nms_sorted(
     corners = jnp.pad(boxes, ((0, padding), (0, 0))).T  # [4,N]: the long axis last halves the time on a CPU
     valid = jnp.pad(valid, (0, padding))
     threshold = _largest_float_not_above(iou_threshold)
-    capacity = (-(-max_outputs // tile) + 1) * tile  # the last tile may bring more than are wanted
+    capacity = (-(-max_outputs // tile) + 1) * tile  # the last tile may select more than are wanted
 
-    def wanted(state):
+    def unfinished(state):
         step, count, _, _ = state
         return (step < num_tiles) & (count < max_outputs)
 
     def decide_tile(state):
-        step, count, kept_corners, kept_index = state
+        step, count, selected_corners, selected_index = state
         tile_corners = lax.dynamic_slice_in_dim(corners, step * tile, tile, axis=1)
         tile_valid = lax.dynamic_slice_in_dim(valid, step * tile, tile)
 
-        def suppress_by_kept(block, alive):
-            # slots not filled yet hold boxes of zeros, which overlap nothing
-            block_corners = lax.dynamic_slice_in_dim(kept_corners, block * tile, tile, axis=1)
+        # Drop what the boxes selected in earlier tiles suppress.
+        def suppress_by_selected(block, alive):
+            # Slots that are still free hold boxes of zeros, which overlap nothing.
+            block_corners = lax.dynamic_slice_in_dim(selected_corners, block * tile, tile, axis=1)
             return alive & ~jnp.any(pairwise_iou(block_corners.T, tile_corners.T) > threshold, axis=0)
 
-        alive = lax.fori_loop(0, (count + tile - 1) // tile, suppress_by_kept, tile_valid)
+        alive = lax.fori_loop(0, (count + tile - 1) // tile, suppress_by_selected, tile_valid)
+
+        # Select within the tile.
         keep = _greedy(pairwise_iou(tile_corners.T, tile_corners.T) > threshold, alive)
+
+        # Append the selected boxes; the others go to a slot beyond the end and are dropped.
         slot = jnp.where(keep, count + jnp.cumsum(keep.astype(jnp.int32)) - 1, capacity)
-        kept_corners = kept_corners.at[:, slot].set(tile_corners, mode="drop")
-        kept_index = kept_index.at[slot].set(step * tile + jnp.arange(tile, dtype=jnp.int32), mode="drop")
-        return step + 1, count + jnp.sum(keep, dtype=jnp.int32), kept_corners, kept_index
+        selected_corners = selected_corners.at[:, slot].set(tile_corners, mode="drop")
+        selected_index = selected_index.at[slot].set(step * tile + jnp.arange(tile, dtype=jnp.int32), mode="drop")
+        return step + 1, count + jnp.sum(keep, dtype=jnp.int32), selected_corners, selected_index
 
     empty = jnp.zeros((4, capacity), jnp.float32), jnp.zeros(capacity, jnp.int32)
-    _, count, _, kept_index = lax.while_loop(wanted, decide_tile, (jnp.int32(0), jnp.int32(0), *empty))
-    kept_valid = jnp.arange(max_outputs) < count
-    return jnp.where(kept_valid, kept_index[:max_outputs], 0), kept_valid
+    _, count, _, selected_index = lax.while_loop(unfinished, decide_tile, (jnp.int32(0), jnp.int32(0), *empty))
+    selected_valid = jnp.arange(max_outputs) < count
+    return jnp.where(selected_valid, selected_index[:max_outputs], 0), selected_valid
 
 
 def _greedy(suppresses: jax.Array, alive: jax.Array) -> jax.Array:
-    """Decides a tile: a box stays if it is alive and no earlier box that stays suppresses it.
+    """Return the boxes of a tile that are selected: alive, and not suppressed by an earlier selected box.
 
-    Iterated from "all alive stay" until nothing changes: the first k boxes are right after k rounds, so the fixed point
-    is the greedy answer; it is usually found in a few rounds.
+    Iterates from "all alive boxes" until nothing changes. The first k boxes are right after k rounds, so the fixed
+    point is the greedy answer; it is usually reached in a few rounds.
 
     Args:
-      suppresses: bool[T,T], row i: the boxes that box i would suppress.
+      suppresses: bool[T,T]; row i marks the boxes that box i would suppress.
       alive: bool[T]
 
     Returns:
@@ -108,6 +118,6 @@ def _greedy(suppresses: jax.Array, alive: jax.Array) -> jax.Array:
 
 
 def _largest_float_not_above(threshold: float) -> np.float32:
-    """The float32 `f` with (iou > f) == (iou > threshold) for every float32 iou and a float64 threshold."""
+    """Return the float32 `f` with (iou > f) == (iou > threshold) for every float32 iou and a float64 threshold."""
     rounded = np.float32(threshold)
     return np.nextafter(rounded, np.float32(0)) if float(rounded) > threshold else rounded

@@ -1,9 +1,10 @@
-"""From the region proposal network's outputs to proposals."""
+"""Proposals from the region proposal network's outputs."""
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
 from jaxdet.ops.nms import nms_sorted
 from jaxdet.types import Proposals
@@ -22,7 +23,7 @@ def propose(
     nms_iou: float,
     max_log_scale: float | None = None,
 ) -> Proposals:
-    """Turns scored anchors into the best boxes that do not overlap too much (Faster R-CNN, 3.3).
+    """Decode scored anchors and return the best boxes that remain after suppression (Faster R-CNN, 3.3).
 
     Args:
       objectness: f32[N], object minus background logit.
@@ -31,21 +32,36 @@ def propose(
       anchor_valid: bool[N]; here True also for anchors that cross the border of the image.
       image_size: f32[2] (height, width).
       min_size: f32[] pixels; clipped boxes with a shorter side are dropped (py-faster-rcnn: 16 x the image's scale).
-      pre_nms_top_n: boxes that take part in the suppression; may exceed N.
-      post_nms_top_n: proposals kept at most, P.
+      pre_nms_top_n: best boxes that enter the suppression; may exceed N.
+      post_nms_top_n: proposals returned at most, P.
       nms_iou: a box is dropped where its IoU with a better one is above this.
       max_log_scale: see `decode`.
 
     Returns:
       Proposals by descending objectness, constants to the gradient; invalid slots come last and hold zeros.
     """
+    cure = "pass the outputs for one image; vmap over images"
+    check_array("propose: objectness", objectness, shape=("N",), dtype=jnp.float32, cure=cure)
+    num_anchors = objectness.shape[0]
+    check_array("propose: deltas", deltas, shape=(num_anchors, 4), dtype=jnp.float32, cure=cure)
+    check_array("propose: anchors", anchors, shape=(num_anchors, 4), dtype=jnp.float32, cure="pass grid_anchors(...)")
+    cure = "pass anchor_valid(...)"
+    check_array("propose: anchor_valid", anchor_valid, shape=(num_anchors,), dtype=jnp.bool_, cure=cure)
+    check_array("propose: image_size", image_size, shape=(2,), dtype=jnp.float32, cure="pass (height, width)")
+    check_array("propose: min_size", min_size, shape=(), dtype=jnp.float32, cure="pass pixels times the image's scale")
+
+    # Decode, and drop small boxes.
     objectness, deltas = lax.stop_gradient((objectness, deltas))
     boxes = clip(decode(deltas, anchors, max_log_scale=max_log_scale), image_size)
     large_enough = jnp.all(boxes[:, 2:] - boxes[:, :2] >= min_size, axis=-1)
     candidate = anchor_valid & large_enough
-    scores, order = lax.top_k(jnp.where(candidate, objectness, -jnp.inf), min(pre_nms_top_n, objectness.shape[0]))
+
+    # Sort the best, and suppress.
+    scores, order = lax.top_k(jnp.where(candidate, objectness, -jnp.inf), min(pre_nms_top_n, num_anchors))
     boxes = boxes[order]
-    kept, valid = nms_sorted(boxes, candidate[order], iou_threshold=nms_iou, max_outputs=post_nms_top_n)
+    selected, valid = nms_sorted(boxes, candidate[order], iou_threshold=nms_iou, max_outputs=post_nms_top_n)
     return Proposals(
-        boxes=jnp.where(valid[:, None], boxes[kept], 0.0), scores=jnp.where(valid, scores[kept], 0.0), valid=valid
+        boxes=jnp.where(valid[:, None], boxes[selected], 0.0),
+        scores=jnp.where(valid, scores[selected], 0.0),
+        valid=valid,
     )

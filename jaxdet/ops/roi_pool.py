@@ -1,75 +1,98 @@
-"""RoI max pooling with the exact bins of Caffe and torchvision, and a gradient that follows the maxima.
+"""RoI max pooling with the exact bins of Caffe and torchvision, and a gradient that goes to the maxima.
 
-The maxima over all windows of 1, 4, 13, ... cells along each axis are computed once; three overlapping windows of one
-length cover any bin, so each bin is the maximum of nine table entries, whatever its size. Under differentiation a
-second table holds where each maximum lies, and the gradient is scattered there.
+Tables hold the maxima over all windows of 1, 4, 13, ... cells along each axis, computed once per image. Three
+overlapping windows of one length cover any bin along an axis, so the maximum of a bin of any size is that of nine table
+entries. Under differentiation a second table holds the cell of each maximum, and the gradient is scattered to it.
 """
 
 import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxdet.checks import check_array
 
-def roi_max_pool(features, boxes, *, output_size: int = 7, stride: float = 16):
-    """Max-pools the features inside each box to a fixed grid (Fast R-CNN, 2.1).
+Interval = tuple[jax.Array, jax.Array]  # (start, end exclusive) in cells, both i32[R,bins]
+Cells = tuple[jax.Array, ...]  # (values [h,w,C],) or (values, index of each cell [h,w,C])
 
-    Args:
-      features: float[h,w,C], finite; `stride` image pixels a cell.
-      boxes: f32[R,4] in image pixels. No gradient flows to them.
-      output_size: bins along each side.
-      stride: image pixels a cell.
 
-    Returns: [R,output_size,output_size,C] of the dtype of features. A bin outside the map is 0; a box of zeros (an
-      invalid slot) pools the first cell.
+def roi_max_pool(features: jax.Array, boxes: jax.Array, *, output_size: int = 7, stride: float = 16) -> jax.Array:
+    """Max-pool the features inside each box to a fixed grid (Fast R-CNN, 2.1).
 
     The corners are cells: `round(x / stride)` half away from zero, both ends included, so a box always holds a cell.
-    Among equal maxima the first in row-major order receives the gradient. Exact for boxes up to seven cells longer than
+    Of equal maxima the first in row-major order receives the gradient. Exact for boxes up to seven cells longer than
     the map, so for all that were clipped to the image; a longer one is cut at its right and bottom.
+
+    Args:
+      features: float[h,w,C], finite; `stride` image pixels per cell.
+      boxes: f32[R,4] in image pixels. No gradient flows to them.
+      output_size: bins along each side.
+      stride: image pixels per cell.
+
+    Returns:
+      [R,output_size,output_size,C] of the dtype of features. A bin outside the map is 0; a box of zeros (an invalid
+      slot) pools the first cell.
     """
+    cure = "pass one image's features; vmap over images"
+    check_array("roi_max_pool: features", features, shape=("h", "w", "C"), dtype=features.dtype, cure=cure)
+    check_array("roi_max_pool: boxes", boxes, shape=("R", 4), dtype=jnp.float32, cure="pass one image's boxes; vmap")
     height, width = features.shape[:2]
+
+    # Round the corners to cells.
     far = 4.0 * max(height, width)  # keeps the integers finite; no bin out there touches the map
     corners = lax.round(jnp.clip(boxes / stride, -far, far), lax.RoundingMethod.AWAY_FROM_ZERO).astype(jnp.int32)
+
+    # Cut each box into bins, and pool.
     rows = _bins(corners[:, 1], corners[:, 3], height, output_size)
     columns = _bins(corners[:, 0], corners[:, 2], width, output_size)
     return _pool(features, rows, columns)
 
 
+# Bins.
+
+
 def _window_lengths(size: int, bins: int) -> list[int]:
-    """The window lengths 1, 4, 13, ... needed along an axis: three cover any bin of a box up to 7 cells longer."""
+    """Return the window lengths 1, 4, 13, ... needed along an axis of `size` cells, for boxes up to 7 cells longer."""
     lengths = [1]
     while _longest_box(lengths, bins) < size + 7:
         lengths.append(3 * lengths[-1] + 1)
     return lengths
 
 
-def _longest_box(window_lengths, bins):
-    return bins * (3 * window_lengths[-1] - 1)  # a bin holds up to box length / bins + 1 cells
+def _longest_box(window_lengths: Sequence[int], bins: int) -> int:
+    """Return the longest box whose bins, of up to box length / bins + 1 cells, three windows cover."""
+    return bins * (3 * window_lengths[-1] - 1)
 
 
-def _bins(first, last, size, bins):
-    """Start and end (exclusive) cells, i32[R,bins], of the bins of boxes from cell first to last, cut to the map."""
-    # The originals cut in float32, and a compiler may round otherwise: the cuts of every length are computed here.
+def _bins(first: jax.Array, last: jax.Array, size: int, bins: int) -> Interval:
+    """Return the bins, cut to the map, of boxes that reach from cell `first` to cell `last`, both i32[R]."""
+    # Caffe and torchvision cut boxes in float32. A compiler may round otherwise, so the edges of the bins are computed
+    # here with numpy, for every box length.
     lengths = np.arange(1, _longest_box(_window_lengths(size, bins), bins) + 1, dtype=np.float32)[:, None]
     edges = np.arange(bins + 1, dtype=np.float32) * (lengths / np.float32(bins))
+
+    # Look up the edges of each box, and move them to its first cell.
     length = jnp.clip(last - first, 0, len(lengths) - 1)
     start = jnp.asarray(np.floor(edges[:, :-1]).astype(np.int32))[length] + first[:, None]
     end = jnp.asarray(np.ceil(edges[:, 1:]).astype(np.int32))[length] + first[:, None]
     return jnp.clip(start, 0, size), jnp.clip(end, 0, size)
 
 
-def _cover(start, end, window_lengths):
-    """Which window length each bin uses, i32[R,bins], and where its three windows start, 3 x i32[R,bins]."""
+def _cover(start: jax.Array, end: jax.Array, window_lengths: Sequence[int]) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """Return the place of each bin's window length in the list, i32[R,bins], and the first cells of its three windows,
+    each i32[R,bins].
+    """
     level = sum(((end - start >= length).astype(jnp.int32) for length in window_lengths[1:]), jnp.zeros_like(start))
     length = jnp.asarray(np.array(window_lengths, np.int32))[level]
     last = jnp.maximum(end - length, 0)  # an empty bin reads some cell; its result is discarded
     return level, (jnp.minimum(start, last), jnp.minimum(start + length, last), last)
 
 
-def _lookups(size, rows, columns):
-    """Table entries i32[R,9,bins,bins] whose maximum is each bin's, and which bins are empty, bool[R,bins,bins,1]."""
+def _lookups(size: tuple[int, int], rows: Interval, columns: Interval) -> tuple[jax.Array, jax.Array]:
+    """Return the nine table entries i32[R,9,bins,bins] of each bin, and a mask bool[R,bins,bins,1] of empty bins."""
     height, width = size
     bins = rows[0].shape[1]
     row_lengths, column_lengths = _window_lengths(height, bins), _window_lengths(width, bins)
@@ -81,15 +104,24 @@ def _lookups(size, rows, columns):
     return jnp.stack(entries, axis=1), empty[..., None]
 
 
-def _shift(x, axis, by, fill):
-    """x moved towards index 0 along axis."""
+# Tables.
+
+
+def _shift(x: jax.Array, axis: int, by: int, fill: float) -> jax.Array:
+    """Return x moved towards index 0 along an axis, filled up with `fill`."""
     padding = [(0, 0, 0)] * x.ndim
     padding[axis] = (-by, by, 0)
     return lax.pad(x, jnp.asarray(fill, x.dtype), padding)
 
 
-def _grow(windows, axis, lengths, larger, fills):
-    """Stacks the windows of all lengths along an axis; each is made of four of the length before."""
+def _grow(
+    windows: Cells,
+    axis: int,
+    lengths: Sequence[int],
+    larger: Callable[[Cells, Cells], Cells],
+    fills: Sequence[float],
+) -> Cells:
+    """Stack the windows of all lengths along a new first axis; each is joined from four of the length before."""
     levels = [windows]
     for length in lengths[:-1]:
         grown = levels[-1]
@@ -100,8 +132,8 @@ def _grow(windows, axis, lengths, larger, fills):
     return tuple(jnp.stack(x) for x in zip(*levels, strict=True))
 
 
-def _tables(cells, bins, larger, fills):
-    """Flat tables [row level * column level * h * w, C] of the best cell in each window, from a tuple of [h,w,C]."""
+def _tables(cells: Cells, bins: int, larger: Callable[[Cells, Cells], Cells], fills: Sequence[float]) -> Cells:
+    """Return flat tables [row level * column level * h * w, C] of the best cell in each window."""
     height, width, channels = cells[0].shape
     # Columns first: when rows are joined, the upper of two equal maxima is then the first in row-major order.
     cells = _grow(cells, 1, _window_lengths(width, bins), larger, fills)
@@ -109,18 +141,23 @@ def _tables(cells, bins, larger, fills):
     return tuple(x.reshape(-1, channels) for x in cells)
 
 
-def _larger_value(a, b):
+def _larger_value(a: Cells, b: Cells) -> Cells:
     return (jnp.maximum(a[0], b[0]),)
 
 
-def _first_larger(a, b):
-    """The larger (value, index) pair; a, which lies before b, wins ties."""
+def _first_larger(a: Cells, b: Cells) -> Cells:
+    """Return the larger (value, index) pair; a, which lies before b, wins ties."""
     return jnp.where(b[0] > a[0], b[0], a[0]), jnp.where(b[0] > a[0], b[1], a[1])
 
 
+# Pooling and its gradient.
+
+
 @jax.custom_vjp
-def _pool(features, rows, columns):
-    entries, empty = _lookups(features.shape[:2], rows, columns)
+def _pool(features: jax.Array, rows: Interval, columns: Interval) -> jax.Array:
+    """Return the maxima [R,bins,bins,C] without their places, which only the gradient needs."""
+    height, width, _ = features.shape
+    entries, empty = _lookups((height, width), rows, columns)
     (values,) = _tables((features.astype(jnp.float32),), rows[0].shape[1], _larger_value, (-jnp.inf,))
     maxima = functools.reduce(jnp.maximum, [values[entries[:, i]] for i in range(9)])
     return jnp.where(empty, 0.0, maxima).astype(features.dtype)
@@ -128,6 +165,8 @@ def _pool(features, rows, columns):
 
 def _pool_forward(features, rows, columns):
     height, width, channels = features.shape
+
+    # Tables of the maxima and of their cells.
     nowhere = height * width
     index_dtype = jnp.uint16 if nowhere < 2**16 else jnp.int32  # half the memory of the table and of the residual
     index = lax.broadcasted_iota(index_dtype, (nowhere, channels), 0).reshape(features.shape)
@@ -135,10 +174,14 @@ def _pool_forward(features, rows, columns):
     cells = (features.astype(jnp.float32), index)
     values, indices = _tables(cells, rows[0].shape[1], _first_larger, (-jnp.inf, 0))
 
-    def one_box(box):
+    def pool_box(box):
         entries, empty = box
+
+        # The maximum of the nine entries.
         candidates = [values[entry] for entry in entries]
         maxima = functools.reduce(jnp.maximum, candidates)
+
+        # The first cell that has it.
         outside = jnp.asarray(nowhere, index_dtype)
         at = [
             jnp.where(value == maxima, indices[entry], outside)
@@ -147,7 +190,7 @@ def _pool_forward(features, rows, columns):
         first = functools.reduce(jnp.minimum, at)
         return jnp.where(empty, 0.0, maxima).astype(features.dtype), jnp.where(empty, outside, first)
 
-    output, argmax = lax.map(one_box, (entries, empty))
+    output, argmax = lax.map(pool_box, (entries, empty))
     return output, (argmax, jnp.zeros((height, width, 0), features.dtype))
 
 
@@ -155,6 +198,8 @@ def _pool_backward(residuals, g):
     argmax, like = residuals
     height, width, _ = like.shape
     channels = g.shape[-1]
+
+    # Scatter each bin's gradient to its maximum; that of an empty bin is outside the map and dropped.
     cells = argmax.reshape(-1, channels).astype(jnp.int32)
     gradient = jnp.zeros((height * width, channels), jnp.float32)
     gradient = gradient.at[cells, jnp.arange(channels)[None]].add(

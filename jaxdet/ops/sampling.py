@@ -1,17 +1,19 @@
-"""The random choice of anchors and RoIs that a training step learns from."""
+"""Random sampling of the anchors and RoIs of a training step."""
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdet.checks import check_array
+
 
 def sample(
     key: jax.Array, label: jax.Array, valid: jax.Array, *, size: int, max_positive: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Picks up to `max_positive` positives at random and fills up to `size` with negatives (Fast R-CNN, 2.3).
+    """Sample up to `max_positive` positives and fill up to `size` with negatives (Fast R-CNN, 2.3).
 
-    The random number of a slot belongs to its rank among the valid ones, and a longer draw of one key begins with the
-    shorter: so padding, wherever it stands between the valid slots, does not change the sample.
+    The random number of a slot belongs to its rank among the valid slots, and with one key a longer array of random
+    numbers starts with the shorter one. So padding does not change the sample, even between the valid slots.
 
     Args:
       key: a key used for nothing else.
@@ -23,14 +25,20 @@ def sample(
     Returns:
       (index i32[size], valid bool[size]): positives first, then negatives, then invalid slots, whose index is 0.
     """
+    check_array("sample: label", label, shape=("N",), dtype=jnp.int32, cure="pass match(...).label of one image")
+    check_array("sample: valid", valid, shape=label.shape, dtype=jnp.bool_, cure="pass the labels' mask")
+
+    # One random number per slot, by rank.
     length = label.shape[0]
     rank = jnp.maximum(jnp.cumsum(valid.astype(jnp.int32)) - 1, 0)
-    draw = jax.random.uniform(key, (length,))[rank]
-    positive, num_positive = _largest(draw, label == 1, min(max_positive, length))
-    negative, num_negative = _largest(draw, label == 0, min(size, length))
+    random = jax.random.uniform(key, (length,))[rank]
 
+    positive, num_positive = _largest(random, label == 1, min(max_positive, length))
+    negative, num_negative = _largest(random, label == 0, min(size, length))
+
+    # Concatenate both, of which only the first num_positive and num_negative count.
     slot = jnp.arange(size)
-    fill = slot - num_positive  # which negative goes to a slot
+    fill = slot - num_positive  # number of the negative in this slot
     from_positive = positive[jnp.minimum(slot, positive.shape[0] - 1)] if max_positive else 0
     from_negative = negative[jnp.clip(fill, 0, negative.shape[0] - 1)]
     index = jnp.where(fill < 0, from_positive, from_negative)
@@ -38,22 +46,29 @@ def sample(
     return jnp.where(sampled, index, 0), sampled
 
 
-def _largest(draw: jax.Array, candidate: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
-    """The indices of the `count` candidates of the largest draw (ties: lower index), and how many there are."""
-    _, index = lax.top_k(jnp.where(candidate, draw, -1.0), count)
+def _largest(random: jax.Array, candidate: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
+    """Return the indices i32[count] of the candidates with the largest random numbers (ties: lower index) and how many
+    of the indices are candidates.
+    """
+    _, index = lax.top_k(jnp.where(candidate, random, -1.0), count)
     return index, jnp.minimum(jnp.sum(candidate, dtype=jnp.int32), count)
 
 
 def keep_sampled(label: jax.Array, index: jax.Array, sampled: jax.Array) -> jax.Array:
-    """Sets the labels of all slots that were not sampled to -1.
+    """Return the labels with -1 in all slots that were not sampled.
 
     Args:
       label: i32[N]
-      index, sampled: what `sample` returned.
+      index: i32[size] from `sample`.
+      sampled: bool[size] from `sample`.
 
     Returns:
       i32[N]
     """
+    check_array("keep_sampled: label", label, shape=("N",), dtype=jnp.int32, cure="pass the labels given to sample")
+    cure = "pass what sample returned"
+    check_array("keep_sampled: index", index, shape=("size",), dtype=jnp.int32, cure=cure)
+    check_array("keep_sampled: sampled", sampled, shape=index.shape, dtype=jnp.bool_, cure=cure)
     length = label.shape[0]
     chosen = jnp.zeros(length, bool).at[jnp.where(sampled, index, length)].set(True, mode="drop")
     return jnp.where(chosen, label, -1)

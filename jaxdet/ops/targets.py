@@ -1,9 +1,10 @@
-"""What the two stages learn: labels and box deltas of sampled anchors and of sampled RoIs."""
+"""Training targets of the two stages: labels and box deltas of sampled anchors and of sampled RoIs."""
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdet.checks import check_array
 from jaxdet.ops.boxes import encode, pairwise_iou
 from jaxdet.ops.matching import match
 from jaxdet.ops.sampling import keep_sampled, sample
@@ -22,15 +23,15 @@ def rpn_targets(
     batch_size: int = 256,
     positive_fraction: float = 0.5,
 ) -> RpnTargets:
-    """Samples the anchors of one image and says what the region proposal network learns (Faster R-CNN, 3.1.2, 3.1.3).
+    """Sample anchors of one image and return their labels and deltas (Faster R-CNN, 3.1.2, 3.1.3).
 
     Args:
       key: a key used for nothing else.
       anchors: f32[N,4] pixels.
-      anchor_valid: bool[N]; in the paper's rule also False for anchors that cross the border of the image.
+      anchor_valid: bool[N]; by the paper's rule also False for anchors that cross the border of the image.
       gt_boxes: f32[G,4] pixels.
       gt_valid: bool[G]
-      positive_iou: an anchor is positive from this IoU on, or as the best one of a ground truth.
+      positive_iou: an anchor is positive from this IoU on, or as the best anchor of a ground truth.
       negative_iou: an anchor is negative below this IoU.
       batch_size: anchors sampled.
       positive_fraction: at most this part of them positive.
@@ -38,6 +39,11 @@ def rpn_targets(
     Returns:
       RpnTargets; invalid anchors have label -1 and deltas 0, like all that were not sampled.
     """
+    check_array("rpn_targets: anchors", anchors, shape=("N", 4), dtype=jnp.float32, cure="pass grid_anchors(...)")
+    cure = "pass anchor_valid(...)"
+    check_array("rpn_targets: anchor_valid", anchor_valid, shape=anchors.shape[:1], dtype=jnp.bool_, cure=cure)
+    _check_ground_truth("rpn_targets", gt_boxes, gt_valid)
+
     iou = pairwise_iou(anchors, gt_boxes)
     matches = match(iou, anchor_valid, gt_valid, positive_iou=positive_iou, negative_iou=negative_iou, force_best=True)
     max_positive = int(batch_size * positive_fraction)
@@ -59,10 +65,10 @@ def roi_targets(
     positive_iou: float = 0.5,
     negative_iou: tuple[float, float] = (0.0, 0.5),
     delta_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2),
-    add_ground_truth: bool = True,
 ) -> RoiTargets:
-    """Samples RoIs among the proposals of one image and its ground truth boxes, and says what the head learns
-    (Fast R-CNN, 2.3).
+    """Sample RoIs among the proposals and ground-truth boxes of one image and return their targets (Fast R-CNN, 2.3).
+
+    As in py-faster-rcnn, the ground-truth boxes are appended to the proposals before sampling.
 
     Args:
       key: a key used for nothing else.
@@ -72,31 +78,36 @@ def roi_targets(
       gt_valid: bool[G]
       batch_size: RoIs sampled, R.
       positive_fraction: at most this part of them positive.
-      positive_iou: a RoI takes the class of its best ground truth from this IoU on.
-      negative_iou: a RoI is background from the first IoU on and below the second; in an image without ground truth
-        every proposal is.
+      positive_iou: from this IoU with its best ground truth on, a RoI has the class of that ground truth.
+      negative_iou: (low, high); a RoI is background where low <= IoU < high, and at any IoU in an image without ground
+        truth.
       delta_std: the deltas are divided by these.
-      add_ground_truth: whether the ground truth boxes are among the RoIs sampled from, as in py-faster-rcnn.
 
     Returns:
       RoiTargets, positives first; no gradient flows into the boxes.
     """
+    cure = "pass one image's proposals; vmap over images"
+    check_array("roi_targets: proposals.boxes", proposals.boxes, shape=("P", 4), dtype=jnp.float32, cure=cure)
+    num_proposals = proposals.boxes.shape[0]
+    check_array("roi_targets: proposals.valid", proposals.valid, shape=(num_proposals,), dtype=jnp.bool_, cure=cure)
+    _check_ground_truth("roi_targets", gt_boxes, gt_valid)
+    cure = "pass one class per ground-truth box"
+    check_array("roi_targets: gt_labels", gt_labels, shape=gt_valid.shape, dtype=jnp.int32, cure=cure)
+
+    # Match proposals and ground-truth boxes.
     low, high = negative_iou
     boxes = lax.stop_gradient(jnp.concatenate([proposals.boxes, gt_boxes]))  # [P+G,4]
-    valid = jnp.concatenate([proposals.valid, gt_valid & add_ground_truth])
-    matches = match(
-        pairwise_iou(boxes, gt_boxes),
-        valid,
-        gt_valid,
-        positive_iou=positive_iou,
-        negative_iou=high,
-        force_best=False,
-    )
+    valid = jnp.concatenate([proposals.valid, gt_valid])
+    iou = pairwise_iou(boxes, gt_boxes)
+    matches = match(iou, valid, gt_valid, positive_iou=positive_iou, negative_iou=high, force_best=False)
     too_far = (matches.label == 0) & (matches.iou < low) & jnp.any(gt_valid)
     label = jnp.where(too_far, -1, matches.label)
+
+    # Sample.
     max_positive = int(batch_size * positive_fraction)
     index, sampled = sample(key, label, valid, size=batch_size, max_positive=max_positive)
 
+    # Gather the targets of the sample.
     rois = jnp.where(sampled[:, None], boxes[index], 0.0)
     positive = sampled & (label[index] == 1)
     gt_index = matches.gt_index[index]
@@ -107,3 +118,9 @@ def roi_targets(
         deltas=jnp.where(positive[:, None], deltas, 0.0),
         valid=sampled,
     )
+
+
+def _check_ground_truth(op: str, gt_boxes: jax.Array, gt_valid: jax.Array) -> None:
+    cure = "pass one image's ground truth; vmap over images"
+    check_array(f"{op}: gt_boxes", gt_boxes, shape=("G", 4), dtype=jnp.float32, cure=cure)
+    check_array(f"{op}: gt_valid", gt_valid, shape=gt_boxes.shape[:1], dtype=jnp.bool_, cure=cure)

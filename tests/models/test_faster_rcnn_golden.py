@@ -72,7 +72,7 @@ def detector():
         net(),
         rpn,
         roi_targets={"batch_size": 204, "positive_fraction": 1.0},  # 200 proposals and 4 ground truths
-        detections={"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 100, "min_size": 0.01},
+        detections={"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 100},
         sigma=3.0,
         roi_pooling="align",
         max_log_scale=limit,

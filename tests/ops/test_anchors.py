@@ -1,5 +1,5 @@
-"""Expected anchors: py-faster-rcnn's nine as continuous boxes, and torchvision 0.29 and
-simple-faster-rcnn-pytorch (golden/ops.npz, sf_detector.npz).
+"""Anchors against py-faster-rcnn's nine as continuous boxes, torchvision 0.29 (golden/ops.npz) and
+simple-faster-rcnn-pytorch (golden/sf_detector.npz).
 """
 
 import pathlib
@@ -28,18 +28,18 @@ PY_FASTER_RCNN = [
 ]
 
 
-def test_base_anchors_are_those_of_py_faster_rcnn():
+def test_base_anchors_equal_py_faster_rcnn():
     anchors = base_anchors()
     assert anchors.dtype == np.float32
     np.testing.assert_array_equal(anchors, PY_FASTER_RCNN)
 
 
-def test_grid_equals_the_original_codes_grid():
+def test_grid_equals_the_original_code():
     golden = np.load(goldens / "targets.npz")
     np.testing.assert_array_equal(grid_anchors(base_anchors(), (37, 50), stride=16), golden["anchors"])
 
 
-def test_torchvisions_convention():
+def test_torchvision_convention_equals_torchvision():
     golden = np.load(goldens / "ops.npz")
     base = base_anchors(convention="torchvision")
     grid = grid_anchors(base, (38, 63), stride=16)
@@ -47,19 +47,21 @@ def test_torchvisions_convention():
     np.testing.assert_array_equal(grid, golden["anchors_torchvision/grid_38x63_stride16"])
 
 
-def test_simple_faster_rcnns_convention():
+def test_simple_faster_rcnn_convention_equals_simple_faster_rcnn():
     golden = np.load(goldens / "sf_detector.npz")
     base = base_anchors(scales=(2, 4, 8), convention="simple_faster_rcnn")
     grid = grid_anchors(base, (12, 18), stride=16)
     np.testing.assert_allclose(grid, golden["eval/anchors"], rtol=0, atol=2e-5)
 
 
-def test_an_unknown_convention_is_an_error():
-    with pytest.raises(InputError, match="no convention 'cafe'; did you mean 'caffe'"):
+def test_unknown_convention_is_an_error():
+    with pytest.raises(
+        InputError, match="anchors.convention must be one of caffe, .*, got 'cafe'; did you mean 'caffe'"
+    ):
         base_anchors(convention="cafe")
 
 
-def test_anchors_of_other_numbers():
+def test_other_strides_scales_and_ratios():
     np.testing.assert_array_equal(base_anchors(stride=8, scales=(2,), ratios=(1,)), [[-4, -4, 12, 12]])
     assert base_anchors(scales=(2, 4, 8, 16)).shape == (12, 4)
     assert base_anchors(scales=(2,), ratios=(0.5, 1), convention="torchvision").shape == (2, 4)
@@ -84,7 +86,7 @@ def test_laws():
 
     laws.assert_jit_law(valid, jnp.array([3, 2]))
     laws.assert_vmap_law(valid, (jnp.array([3, 2]),), (jnp.array([4, 6]),))
-    # the valid anchors of a wider grid are those of the narrow one, in the same order
+    # The valid anchors of a wider grid are those of the narrow one, in the same order.
     narrow = grid_anchors(base_anchors(), (3, 2), stride=16)
     wide = grid_anchors(base_anchors(), (4, 6), stride=16)
     np.testing.assert_array_equal(wide[jax.device_get(anchor_valid((4, 6), jnp.array([3, 2]), 9))], narrow)

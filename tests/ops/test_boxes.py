@@ -1,4 +1,4 @@
-"""Golden figures: torchvision 0.29 (golden/ops.npz); exact inverses and symmetry by hypothesis."""
+"""Boxes against torchvision 0.29 (golden/ops.npz); inverses and symmetry for random boxes."""
 
 import pathlib
 
@@ -41,7 +41,7 @@ def test_iou_is_symmetric_and_between_zero_and_one(a, b):
     iou = np.asarray(pairwise_iou(jnp.asarray(a), jnp.asarray(b)))
     np.testing.assert_array_equal(iou, pairwise_iou(jnp.asarray(b), jnp.asarray(a)).T)
     assert np.all((iou >= 0) & (iou <= 1))
-    # float32 corners near 1000 leave a side of 0.01 only a few significant bits, but the box equals itself
+    # float32 corners near 1000 leave a side of 0.01 only a few significant bits, but a box overlaps itself fully.
     np.testing.assert_allclose(np.diag(pairwise_iou(jnp.asarray(a), jnp.asarray(a))), 1, rtol=1e-6)
 
 
@@ -59,7 +59,7 @@ def test_codec_equals_torchvision(name, std):
 @given(box_sets(smallest=1), box_sets(smallest=1))
 def test_decode_inverts_encode(boxes, anchors):
     boxes, anchors = jnp.asarray(boxes), jnp.asarray(anchors)
-    # dx in units of a one-pixel anchor has lost bits: 1e-4 of the larger of the two scales
+    # dx in units of a one-pixel anchor has few significant bits: 1e-4 of the larger of the two scales.
     np.testing.assert_allclose(decode(encode(boxes, anchors), anchors), boxes, rtol=1e-5, atol=5e-3)
     np.testing.assert_allclose(encode(anchors, anchors), jnp.zeros_like(anchors), atol=1e-5)
 

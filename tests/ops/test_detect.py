@@ -1,4 +1,4 @@
-"""Golden choices: torchvision 0.29's batched_nms (golden/ops.npz); every limit at its edge."""
+"""Detections against torchvision 0.29's batched_nms (golden/ops.npz), and every limit at its edge."""
 
 import pathlib
 
@@ -34,7 +34,7 @@ def test_equals_torchvisions_batched_nms():
     np.testing.assert_array_equal(detections.valid, np.arange(300) < len(keep))
     np.testing.assert_array_equal(detections.scores[: len(keep)], golden["batched_nms/scores"][keep])
     np.testing.assert_array_equal(detections.labels[: len(keep)], classes[keep] + 1)
-    # decoding zero deltas passes through centre and size
+    # Decoding zero deltas rounds: it goes through centre and size.
     np.testing.assert_allclose(detections.boxes[: len(keep)], np.maximum(boxes[keep], 0), atol=1e-3)
 
 
@@ -47,15 +47,15 @@ def scene(seed=0):
     return scores, deltas, boxes, np.arange(30) < 27, SIZE
 
 
-def test_by_hand():
+def test_three_detections_computed_by_hand():
     boxes = np.array([[0, 0, 50, 50], [0, 0, 50, 45], [100, 0, 170, 50], [60, 60, 90, 90]], np.float32)
-    # columns: background, class 1, class 2
+    # Columns: background, class 1, class 2.
     scores = np.array([[0.9, 0.6, 0.3], [0.0, 0.5, 0.35], [0.0, 0.05, 0.7], [0.0, 0.9, 0.9]], np.float32)
     deltas = np.zeros((4, 3, 4), np.float32)
     deltas[2, 2] = [0, 0, 0, np.log(0.5)]  # half as high for class 2 only
     valid = np.array([True, True, True, False])
     detections = detect(scores, deltas, boxes, valid, SIZE, **RULE)
-    # class 1: RoI 0 suppresses 1, RoI 2 is not above the threshold; class 2: RoI 1 suppresses 0, RoI 2 is clipped
+    # Class 1: RoI 0 suppresses 1, RoI 2 is not above the threshold. Class 2: RoI 1 suppresses 0, RoI 2 is clipped.
     np.testing.assert_array_equal(detections.valid, np.arange(20) < 3)
     np.testing.assert_array_equal(detections.labels[:4], [2, 1, 2, 0])
     np.testing.assert_allclose(detections.scores[:4], [0.7, 0.6, 0.35, 0])
@@ -63,20 +63,16 @@ def test_by_hand():
     np.testing.assert_allclose(detections.boxes[:4], expected, atol=1e-4)
 
 
-def test_max_detections_and_min_size():
+def test_max_detections_keeps_the_best():
     scores, deltas, boxes, valid, size = scene()
-    many = detect(scores, deltas, boxes, valid, size, **dict(RULE, max_detections=150), min_size=0.0)
+    many = detect(scores, deltas, boxes, valid, size, **dict(RULE, max_detections=150))
     assert many.boxes.shape == (150, 4)  # more than there are RoIs times classes
     assert 20 < int(np.sum(many.valid)) < 108
     some = detect(scores, deltas, boxes, valid, size, **RULE)
     laws.assert_close(some, jax.tree.map(lambda leaf: np.asarray(leaf)[:20], many))
-    large = detect(scores, deltas, boxes, valid, size, **dict(RULE, max_detections=150), min_size=30.0)
-    sides = np.asarray(large.boxes[:, 2:] - large.boxes[:, :2])[np.asarray(large.valid)]
-    assert 0 < len(sides) < int(np.sum(many.valid))
-    assert np.all(sides >= 30)
 
 
-def test_scores_may_be_those_of_svms():
+def test_negative_scores_of_svms():
     boxes = np.array([[0, 0, 50, 50], [60, 60, 90, 90], [0, 60, 30, 90], [0, 0, 1, 1]], np.float32)
     scores = np.array([[0, -0.5, -3], [0, -1.5, -3], [0, -3, 0.2], [0, -3, -3]], np.float32)
     deltas = np.zeros((4, 3, 4), np.float32)
@@ -94,7 +90,7 @@ def test_equal_scores_are_ordered_by_class_then_roi():
     np.testing.assert_array_equal(detections.boxes[:4, 0], [0, 60, 0, 60])
 
 
-def test_nothing_valid():
+def test_without_valid_rois_all_slots_are_zero():
     scores, deltas, boxes, valid, size = scene()
     for leaf in jax.tree.leaves(detect(scores, deltas, boxes, np.zeros_like(valid), size, **RULE)):
         np.testing.assert_array_equal(leaf, 0)

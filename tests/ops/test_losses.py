@@ -1,4 +1,4 @@
-"""Hand-computed values, and losses and gradients that stay finite whatever the unused slots hold."""
+"""Losses computed by hand; values and gradients stay finite whatever the unused slots hold."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from tests import laws
 
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0])
-def test_smooth_l1_is_a_parabola_then_a_line(sigma):
+def test_smooth_l1_is_a_parabola_near_zero_and_then_a_line(sigma):
     beta = 1 / sigma**2
     x = np.array([-5, -beta, -0.1 * beta, 0, 0.5 * beta, beta, 2.5], np.float32)
     expected = np.where(np.abs(x) < beta, 0.5 * sigma**2 * x**2, np.abs(x) - 0.5 * beta)
@@ -20,7 +20,7 @@ def test_smooth_l1_is_a_parabola_then_a_line(sigma):
     np.testing.assert_allclose(slope, np.clip(sigma**2 * x, -1, 1), rtol=1e-5)
 
 
-def test_smooth_l1_has_a_gradient_at_huge_differences():
+def test_smooth_l1_has_a_finite_gradient_at_huge_differences():
     value, slope = jax.value_and_grad(lambda x: smooth_l1(x, sigma=3.0))(jnp.float32(1e30))
     assert np.isfinite(value)
     assert slope == 1
@@ -32,17 +32,17 @@ def rpn_case():
     return logits, deltas, RpnTargets(label=jnp.array([1, 0, -1, 1]), deltas=jnp.zeros((4, 4)).at[3].set(6.5))
 
 
-def test_rpn_loss_by_hand():
+def test_rpn_loss_computed_by_hand():
     logits, deltas, targets = rpn_case()
     objectness, box = rpn_loss(logits, deltas, targets, jnp.int32(40), sigma=3.0)
-    # cross-entropies of the sampled anchors 0 (object), 1 (background) and 3 (object)
+    # Cross-entropies of the sampled anchors 0 (object), 1 (background) and 3 (object)
     expected = (np.log1p(np.exp(1)) + np.log1p(np.exp(-1)) + np.log1p(np.exp(-7))) / 3
     np.testing.assert_allclose(objectness, expected, rtol=1e-6)
-    # positives 0 and 3 over all 3 sampled: 0.1 lies in the parabola, 0.5 four times on the line
+    # Positives 0 and 3 over all 3 sampled: 0.1 lies in the parabola, 0.5 four times on the line.
     np.testing.assert_allclose(box, (4.5 * 0.1**2 + 4 * (0.5 - 1 / 18)) / 3, rtol=1e-5)
 
 
-def test_the_papers_weight_and_normaliser_of_the_box_loss():
+def test_box_loss_with_the_papers_weight_and_normaliser():
     logits, deltas, targets = rpn_case()
     ours = rpn_loss(logits, deltas, targets, jnp.int32(40))
     papers = rpn_loss(logits, deltas, targets, jnp.int32(40), box_weight=10.0, box_normaliser="locations")
@@ -62,7 +62,7 @@ def roi_case():
     return logits, deltas, targets
 
 
-def test_roi_loss_by_hand():
+def test_roi_loss_computed_by_hand():
     logits, deltas, targets = roi_case()
     class_loss, box = roi_loss(logits, deltas, targets, sigma=1.0)
     rows = np.asarray(logits, np.float64)
@@ -83,7 +83,7 @@ def roi_with_gradient(logits, deltas, boxes, label, target, valid):
     return jax.value_and_grad(lambda x: sum(roi_loss(*x, targets)))((logits, deltas))
 
 
-def test_nothing_sampled_is_exactly_zero_with_zero_gradients():
+def test_without_samples_loss_and_gradients_are_exactly_zero():
     logits, deltas, targets = rpn_case()
     args = logits * 1e30, deltas * 1e30, targets.label, targets.deltas, jnp.zeros(4, bool)
     for leaf in jax.tree.leaves(jax.jit(rpn_with_gradient)(*args)):

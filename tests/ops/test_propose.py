@@ -1,4 +1,4 @@
-"""Proposals against the same steps written in numpy, and the edges of every limit."""
+"""Proposals against the same steps in numpy, and the edges of every limit."""
 
 import jax
 import jax.numpy as jnp
@@ -24,28 +24,28 @@ def scene(seed=0):
     return objectness, deltas, anchors, valid, SIZE, jnp.float32(10)
 
 
-def test_equals_the_steps_one_by_one():
+def test_equals_decoding_sorting_and_suppressing_in_numpy():
     objectness, deltas, anchors, valid, size, min_size = scene()
     proposals = propose(objectness, deltas, anchors, valid, size, min_size, **LIMITS)
 
     boxes = np.asarray(clip(decode(jnp.asarray(deltas), jnp.asarray(anchors)), size))
     candidates = np.flatnonzero(valid & np.all(boxes[:, 2:] - boxes[:, :2] >= 10, axis=1))
     order = candidates[np.argsort(-objectness[candidates])][:300]
-    kept, kept_valid = nms(
+    selected, selected_valid = nms(
         jnp.asarray(boxes[order]),
         jnp.asarray(objectness[order]),
         jnp.ones(len(order), bool),
         iou_threshold=0.7,
         max_outputs=40,
     )
-    assert np.all(kept_valid)
+    assert np.all(selected_valid)
     assert np.all(proposals.valid)
-    np.testing.assert_array_equal(proposals.scores, objectness[order][kept])
-    np.testing.assert_allclose(proposals.boxes, boxes[order][kept], atol=1e-4)
+    np.testing.assert_array_equal(proposals.scores, objectness[order][selected])
+    np.testing.assert_allclose(proposals.boxes, boxes[order][selected], atol=1e-4)
     assert np.all(np.diff(proposals.scores) <= 0)
 
 
-def test_small_and_invalid_boxes_are_never_proposed_and_free_slots_hold_zeros():
+def test_small_and_invalid_boxes_are_not_proposed_and_free_slots_are_zero():
     objectness = jnp.array([9.0, 8.0, 7.0, 6.0])
     anchors = jnp.array([[0, 0, 15, 40], [0, 0, 16, 16], [140, 0, 160, 90], [60, 60, 90, 90]], jnp.float32)
     valid = jnp.array([True, True, True, False])
@@ -65,7 +65,7 @@ def test_small_and_invalid_boxes_are_never_proposed_and_free_slots_hold_zeros():
     np.testing.assert_array_equal(proposals.scores, [8, 0, 0])
 
 
-def test_pre_nms_top_n_limits_what_is_looked_at():
+def test_pre_nms_top_n_limits_the_candidates():
     objectness, deltas, anchors, valid, size, min_size = scene()
     proposals = propose(
         objectness, deltas, anchors, valid, size, min_size, pre_nms_top_n=5, post_nms_top_n=40, nms_iou=1.0
@@ -73,7 +73,7 @@ def test_pre_nms_top_n_limits_what_is_looked_at():
     np.testing.assert_array_equal(proposals.valid, np.arange(40) < 5)
 
 
-def test_exploding_deltas_give_finite_boxes_and_the_limit_of_the_scale_holds():
+def test_huge_deltas_give_finite_boxes_and_max_log_scale_limits_the_sides():
     objectness, deltas, anchors, valid, size, min_size = scene()
     proposals = propose(objectness, 1000 * deltas, anchors, valid, size, min_size, **LIMITS)
     assert np.all(np.isfinite(proposals.boxes))
@@ -85,7 +85,7 @@ def test_exploding_deltas_give_finite_boxes_and_the_limit_of_the_scale_holds():
     np.testing.assert_allclose(limited.boxes, [[45 - half, 45 - half, 45 + half, 45 + half]], rtol=1e-5)
 
 
-def test_no_gradient():
+def test_proposals_pass_no_gradient():
     objectness, deltas, *rest = scene()
 
     def total(objectness, deltas):

@@ -1,3 +1,5 @@
+"""RoIAlign and its gradient against torchvision 0.29 (golden/ops.npz), and its behaviour at the image's border."""
+
 import pathlib
 
 import jax
@@ -7,7 +9,7 @@ import pytest
 
 from jaxdet.ops.roi_align import roi_align
 
-GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")  # roi/*: torchvision 0.29
+GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")
 
 
 def features_and_boxes(seed=0, height=12, width=15, channels=3, count=6):
@@ -17,46 +19,42 @@ def features_and_boxes(seed=0, height=12, width=15, channels=3, count=6):
     return jnp.asarray(rng.normal(size=(height, width, channels)), jnp.float32), jnp.asarray(boxes, jnp.float32)
 
 
-@pytest.mark.parametrize(("case", "aligned"), [("align_sr2", False), ("align_sr2_aligned", True)])
 @pytest.mark.parametrize("image", [0, 1])
-def test_output_and_gradient_equal_torchvision(case, aligned, image):
-    mine = GOLDEN["roi/batch_index"] == image
-    boxes = jnp.asarray(GOLDEN["roi/rois"][mine])
-    output, vjp = jax.vjp(lambda f: roi_align(f, boxes, aligned=aligned), jnp.asarray(GOLDEN["roi/features"][image]))
-    np.testing.assert_allclose(output, GOLDEN[f"roi/{case}/out"][mine], atol=2e-5)
-    (gradient,) = vjp(jnp.asarray(GOLDEN["roi/cotangent"][mine]))
-    np.testing.assert_allclose(gradient, GOLDEN[f"roi/{case}/grad"][image], atol=5e-5)
+def test_output_and_gradient_equal_torchvision(image):
+    in_image = GOLDEN["roi/batch_index"] == image
+    boxes = jnp.asarray(GOLDEN["roi/rois"][in_image])
+    output, vjp = jax.vjp(lambda f: roi_align(f, boxes), jnp.asarray(GOLDEN["roi/features"][image]))
+    np.testing.assert_allclose(output, GOLDEN["roi/align_sr2/out"][in_image], atol=2e-5)
+    (gradient,) = vjp(jnp.asarray(GOLDEN["roi/cotangent"][in_image]))
+    np.testing.assert_allclose(gradient, GOLDEN["roi/align_sr2/grad"][image], atol=5e-5)
 
 
 def test_linear_features_are_sampled_at_the_bin_centres():
     column = jnp.broadcast_to(jnp.arange(20, dtype=jnp.float32)[None, :, None], (20, 20, 1))
     boxes = jnp.array([[40.0, 64.0, 152.0, 176.0]], jnp.float32)  # bins of one cell
-    aligned = roi_align(column, boxes)[0, 0, :, 0]
-    np.testing.assert_allclose(aligned, 2.5 + np.arange(7), atol=1e-5)  # centre 48 + 16 i lies at cell 2.5 + i
-    np.testing.assert_allclose(roi_align(column, boxes, aligned=False)[0, 0, :, 0], aligned + 0.5, atol=1e-5)
+    # The centre 48 + 16 i of bin i lies at cell 3 + i.
+    np.testing.assert_allclose(roi_align(column, boxes)[0, 0, :, 0], 3 + np.arange(7), atol=1e-5)
 
 
-# As users' programs are compiled: without this two programs may round the same sum in two ways.
+# As in users' programs: without this two programs may round the same sum in two ways.
 FUSED = {"xla_cpu_use_fusion_emitters": True}
 
 
-@pytest.mark.parametrize("aligned", [False, True])
-def test_features_beyond_the_image_change_nothing(aligned):
+def test_features_outside_the_image_change_nothing():
     features, boxes = features_and_boxes()
     canvas = jnp.full((20, 24, 3), 1e3, jnp.float32).at[:12, :15].set(features)
     size = (jnp.int32(12), jnp.int32(15))
 
     def padded(features):
-        return roi_align(features, boxes, feature_size=size, aligned=aligned)
+        return roi_align(features, boxes, feature_size=size)
 
-    in_a_larger_one = jax.jit(padded, compiler_options=FUSED)
-    got = in_a_larger_one(canvas)
-    np.testing.assert_array_equal(got, in_a_larger_one(jnp.where(canvas == 1e3, 0, canvas)))
-    alone = jax.jit(roi_align, static_argnames="aligned", compiler_options=FUSED)(features, boxes, aligned=aligned)
-    np.testing.assert_array_equal(got, alone)
+    in_canvas = jax.jit(padded, compiler_options=FUSED)
+    got = in_canvas(canvas)
+    np.testing.assert_array_equal(got, in_canvas(jnp.where(canvas == 1e3, 0, canvas)))
+    np.testing.assert_array_equal(got, jax.jit(roi_align, compiler_options=FUSED)(features, boxes))
     gradient = jax.grad(lambda f: jnp.sum(padded(f) ** 2))(canvas)
     assert not np.any(gradient[12:]) and not np.any(gradient[:, 15:])
-    expected = jax.grad(lambda f: jnp.sum(roi_align(f, boxes, aligned=aligned) ** 2))(features)
+    expected = jax.grad(lambda f: jnp.sum(roi_align(f, boxes) ** 2))(features)
     np.testing.assert_allclose(gradient[:12, :15], expected, rtol=1e-5, atol=1e-5)
 
 
@@ -72,11 +70,10 @@ def test_vmap_equals_a_loop_over_images():
         np.testing.assert_allclose(batched[i], gradient(f, b, sizes[i]), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("aligned", [False, True])
-def test_boxes_of_no_area_or_far_outside_are_finite(aligned):
+def test_empty_and_far_boxes_are_finite_and_boxes_receive_no_gradient():
     features, _ = features_and_boxes()
     boxes = jnp.array([[0, 0, 0, 0], [50, 50, 50, 50], [-900, -900, -800, -800], [9e3, 9e3, 1e4, 1e4]], jnp.float32)
-    output, vjp = jax.vjp(lambda f, b: roi_align(f, b, aligned=aligned), features, boxes)
+    output, vjp = jax.vjp(roi_align, features, boxes)
     feature_gradient, box_gradient = vjp(jnp.ones_like(output))
     assert np.all(np.isfinite(output)) and np.all(np.isfinite(feature_gradient))
     assert not np.any(output[2:])

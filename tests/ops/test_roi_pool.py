@@ -1,3 +1,5 @@
+"""RoI max pooling and its gradient against torchvision 0.29 (golden/ops.npz) and a plain loop."""
+
 import functools
 import pathlib
 
@@ -10,11 +12,11 @@ from hypothesis import strategies as st
 
 from jaxdet.ops.roi_pool import roi_max_pool
 
-GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")  # roi/*: torchvision 0.29
+GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")
 
 
 def loop_pool(features, boxes, cotangent, bins, stride):
-    """The textbook loop in float32, with the gradient at the first maximum in row-major order."""
+    """Pool by a plain loop in float32; the gradient goes to the first maximum in row-major order."""
     height, width, channels = features.shape
     output = np.zeros((len(boxes), bins, bins, channels), np.float32)
     gradient = np.zeros(features.shape, np.float32)
@@ -52,13 +54,13 @@ def assert_equals_loop(features, boxes, bins=7, stride=16):
 
 @pytest.mark.parametrize("image", [0, 1])
 def test_output_and_gradient_equal_torchvision(image):
-    mine = GOLDEN["roi/batch_index"] == image
-    boxes = jnp.asarray(GOLDEN["roi/rois"][mine])
+    in_image = GOLDEN["roi/batch_index"] == image
+    boxes = jnp.asarray(GOLDEN["roi/rois"][in_image])
     features = jnp.asarray(GOLDEN["roi/features"][image])
-    output, gradient = pool_and_gradient(features, boxes, jnp.asarray(GOLDEN["roi/cotangent"][mine]))
-    np.testing.assert_array_equal(output, GOLDEN["roi/pool/out"][mine])
-    # What is not differentiated takes another path, without the table of indices.
-    np.testing.assert_array_equal(jax.jit(roi_max_pool)(features, boxes), GOLDEN["roi/pool/out"][mine])
+    output, gradient = pool_and_gradient(features, boxes, jnp.asarray(GOLDEN["roi/cotangent"][in_image]))
+    np.testing.assert_array_equal(output, GOLDEN["roi/pool/out"][in_image])
+    # Without differentiation another path is taken, without the table of indices.
+    np.testing.assert_array_equal(jax.jit(roi_max_pool)(features, boxes), GOLDEN["roi/pool/out"][in_image])
     np.testing.assert_allclose(gradient, GOLDEN["roi/pool/grad"][image], rtol=1e-5, atol=1e-5)
 
 
@@ -92,7 +94,7 @@ def test_vmap_equals_a_loop_over_images():
         np.testing.assert_allclose(batched[i], gradient(features[i], boxes[i]), rtol=1e-6)
 
 
-def test_zeros_beyond_the_image_change_nothing_after_relu():
+def test_zero_padding_changes_nothing_after_relu():
     rng = np.random.default_rng(0)
     features = jnp.asarray(np.maximum(rng.normal(size=(9, 14, 3)), 0), jnp.float32)
     canvas = jnp.zeros((16, 20, 3), jnp.float32).at[:9, :14].set(features)
@@ -100,7 +102,7 @@ def test_zeros_beyond_the_image_change_nothing_after_relu():
     np.testing.assert_array_equal(roi_max_pool(canvas, boxes), roi_max_pool(features, boxes))
 
 
-def test_invalid_and_far_boxes_are_finite_and_boxes_get_no_gradient():
+def test_invalid_and_far_boxes_are_finite_and_boxes_receive_no_gradient():
     features = jnp.asarray(np.random.default_rng(0).normal(size=(6, 8, 2)), jnp.float32)
     boxes = jnp.array([[0, 0, 0, 0], [-1e9, -1e9, 1e9, 1e9], [5e3, 5e3, 6e3, 6e3], [90, 70, 10, 10]], jnp.float32)
     output, vjp = jax.vjp(roi_max_pool, features, boxes)

@@ -1,4 +1,4 @@
-"""Counts, uniformity and the law that padding, wherever it stands, leaves the sample as it is."""
+"""Counts and uniformity of samples; padding does not change a sample."""
 
 import jax
 import jax.numpy as jnp
@@ -22,15 +22,15 @@ def labels(positives, negatives, ignored, seed=0):
     ("positives", "negatives", "expected"),
     [
         (20, 100, (8, 24)),  # enough of both
-        (3, 100, (3, 29)),  # negatives fill up
-        (20, 5, (8, 5)),  # positives do not
+        (3, 100, (3, 29)),  # filled up with negatives
+        (20, 5, (8, 5)),  # not filled up with positives
         (0, 100, (0, 32)),
         (20, 0, (8, 0)),
         (0, 0, (0, 0)),
         (2, 3, (2, 3)),
     ],
 )
-def test_counts(positives, negatives, expected):
+def test_counts_of_positives_and_negatives(positives, negatives, expected):
     label = labels(positives, negatives, 10)
     index, valid = sample(KEY, label, jnp.ones(label.shape, bool), size=32, max_positive=8)
     assert index.shape == valid.shape == (32,)
@@ -41,14 +41,14 @@ def test_counts(positives, negatives, expected):
     np.testing.assert_array_equal(index[sum(expected) :], 0)
 
 
-def test_no_positives_wanted():
+def test_max_positive_zero_samples_negatives_only():
     label = labels(5, 5, 5)
     index, valid = sample(KEY, label, jnp.ones(15, bool), size=4, max_positive=0)
     assert jnp.all(valid)
     np.testing.assert_array_equal(label[index], 0)
 
 
-def test_every_candidate_is_equally_likely():
+def test_candidates_are_equally_likely():
     label = jnp.array([0, 1, 0, 1, -1, 0, 1, 0, 0, 0])
     valid = jnp.ones(10, bool)
     index, sampled = jax.vmap(lambda key: sample(key, label, valid, size=4, max_positive=1))(
@@ -60,23 +60,23 @@ def test_every_candidate_is_equally_likely():
     np.testing.assert_allclose(share, expected, atol=0.03)  # four standard deviations
 
 
-def test_equal_draws_do_not_oversample(monkeypatch):
+def test_equal_random_numbers_do_not_change_the_counts(monkeypatch):
     monkeypatch.setattr(jax.random, "uniform", lambda key, shape: jnp.zeros(shape))
     label = labels(20, 20, 5)
     index, valid = sampling.sample(KEY, label, jnp.ones(45, bool), size=16, max_positive=4)
-    kept = keep_sampled(label, index, valid)
-    assert int(jnp.sum(kept == 1)) == 4
-    assert int(jnp.sum(kept == 0)) == 12
+    sampled = keep_sampled(label, index, valid)
+    assert int(jnp.sum(sampled == 1)) == 4
+    assert int(jnp.sum(sampled == 0)) == 12
 
 
-def test_keep_sampled_ignores_all_other_slots():
+def test_keep_sampled_ignores_all_slots_outside_the_sample():
     label = jnp.concatenate([jnp.ones(1, jnp.int32), labels(200, 100, 10)])
     index, valid = sample(KEY, label, jnp.ones(311, bool), size=200, max_positive=8)
-    kept = np.asarray(keep_sampled(label, index, valid))
+    sampled = np.asarray(keep_sampled(label, index, valid))
     chosen = np.asarray(index)[np.asarray(valid)]
-    assert 0 not in chosen  # so the unused places of the sample, whose index is 0, are seen not to count
-    np.testing.assert_array_equal(np.flatnonzero(kept >= 0), np.sort(chosen))
-    np.testing.assert_array_equal(kept[chosen], label[chosen])
+    assert 0 not in chosen  # so this shows that invalid slots of the sample, whose index is 0, do not count
+    np.testing.assert_array_equal(np.flatnonzero(sampled >= 0), np.sort(chosen))
+    np.testing.assert_array_equal(sampled[chosen], label[chosen])
 
 
 def test_laws():
@@ -91,7 +91,7 @@ def test_laws():
 
 
 def test_a_wider_bucket_gives_the_same_sample():
-    # A map of 10 x 13 cells in buckets of other widths and heights: the new cells stand between the old ones.
+    # A map of 10 x 13 cells in wider and higher buckets, whose new cells lie between the old ones.
     label = labels(20, 100, 10).reshape(10, 13)
     index, sampled = sample(KEY, label.reshape(-1), jnp.ones(130, bool), size=32, max_positive=8)
     for rows, columns in ((10, 20), (40, 40)):

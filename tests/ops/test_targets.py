@@ -1,4 +1,4 @@
-"""Golden targets: simple-faster-rcnn-pytorch's target creators without sampling (golden/targets.npz)."""
+"""Targets against simple-faster-rcnn-pytorch's target creators without sampling (golden/targets.npz)."""
 
 import pathlib
 
@@ -21,7 +21,7 @@ roi_targets = jax.jit(ops.roi_targets, static_argnames=("batch_size", "positive_
 
 
 def scene():
-    """A small grid of anchors, proposals around two objects, and two more ground-truth slots."""
+    """Return a small grid of anchors, two objects with two invalid slots after them, and proposals around them."""
     anchors = jnp.asarray(grid_anchors(base_anchors(scales=(1, 2, 4)), (8, 10), stride=16))
     gt_boxes = jnp.array([[10, 10, 60, 70], [80, 20, 150, 120], [5, 5, 20, 20], [0, 0, 0, 0]], jnp.float32)
     gt_labels = jnp.array([3, 1, 2, 0])
@@ -34,7 +34,7 @@ def scene():
     return anchors, inside(anchors, jnp.array([128.0, 160.0])), gt_boxes, gt_labels, gt_valid, proposals
 
 
-def test_rpn_targets_equal_the_golden_ones():
+def test_rpn_targets_equal_simple_faster_rcnn():
     anchors = jnp.asarray(golden["anchors"])
     valid = inside(anchors, jnp.asarray(golden["image_size"], jnp.float32))
     gt_boxes = jnp.asarray(golden["gt_boxes"])
@@ -45,7 +45,7 @@ def test_rpn_targets_equal_the_golden_ones():
     np.testing.assert_array_equal(targets.deltas[~positive], 0)
 
 
-def test_rpn_samples_at_most_half_positive():
+def test_at_most_half_of_the_sampled_anchors_are_positive():
     anchors = jnp.asarray(golden["anchors"])
     valid = inside(anchors, jnp.array([600.0, 800.0]))
     gt_boxes = jnp.asarray(golden["gt_boxes"])
@@ -57,14 +57,14 @@ def test_rpn_samples_at_most_half_positive():
         np.testing.assert_array_equal(label[label >= 0], everything[label >= 0])
 
 
-def test_roi_targets_equal_the_golden_ones():
+def test_roi_targets_equal_simple_faster_rcnn():
     boxes = jnp.asarray(golden["roi/proposals"])
     proposals = Proposals(boxes, jnp.zeros(len(boxes)), jnp.ones(len(boxes), bool))
     targets = roi_targets(
         KEY,
         proposals,
         jnp.asarray(golden["gt_boxes"]),
-        jnp.asarray(golden["gt_labels"] + 1, jnp.int32),  # there classes count from 0
+        jnp.asarray(golden["gt_labels"] + 1, jnp.int32),  # in the golden file classes count from 0
         jnp.ones(8, bool),
         batch_size=len(boxes) + 8,
         positive_fraction=1.0,
@@ -79,7 +79,7 @@ def test_roi_targets_equal_the_golden_ones():
     np.testing.assert_array_equal(deltas[label == 0], 0)
 
 
-def test_roi_targets_append_the_ground_truth_and_decode_to_it():
+def test_ground_truth_is_among_the_rois_and_deltas_decode_to_it():
     *_, gt_boxes, gt_labels, gt_valid, proposals = scene()
     targets = roi_targets(KEY, proposals, gt_boxes, gt_labels, gt_valid, batch_size=100, positive_fraction=1.0)
     assert int(jnp.sum(targets.valid)) == 72  # 70 proposals and 2 ground truths
@@ -92,17 +92,7 @@ def test_roi_targets_append_the_ground_truth_and_decode_to_it():
         assert np.any(np.all(np.asarray(targets.boxes) == box, axis=1))
 
 
-def test_roi_targets_without_the_ground_truth_appended():
-    *_, gt_boxes, gt_labels, gt_valid, proposals = scene()
-    targets = roi_targets(
-        KEY, proposals, gt_boxes, gt_labels, gt_valid, batch_size=100, positive_fraction=1.0, add_ground_truth=False
-    )
-    assert int(jnp.sum(targets.valid)) == 70
-    for box in np.asarray(gt_boxes[:2]):
-        assert not np.any(np.all(np.asarray(targets.boxes) == box, axis=1))
-
-
-def test_roi_targets_keep_to_the_fraction_and_the_iou_interval():
+def test_rois_are_sampled_by_fraction_and_iou_interval():
     *_, gt_boxes, gt_labels, gt_valid, proposals = scene()
     targets = roi_targets(KEY, proposals, gt_boxes, gt_labels, gt_valid, batch_size=16, positive_fraction=0.25)
     np.testing.assert_array_equal(np.asarray(targets.label) > 0, np.arange(16) < 4)

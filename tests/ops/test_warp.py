@@ -1,4 +1,4 @@
-"""Golden crops: a plain reference of the recipe, one pixel at a time, written without the op."""
+"""Crops against a plain loop over the pixels, written independently of the op."""
 
 import math
 
@@ -35,7 +35,7 @@ def away_from_zero(x):
 
 
 def grown_interval(low, high, limit):
-    """The grown box along one axis, what of it lies on the image, and the target pixels that this part fills."""
+    """Return (first, last) pixel of the grown box on the image along one axis, and (offset, count) of target pixels."""
     centre, half = (low + high) / 2, (high - low) / 2 * SIZE / (SIZE - 2 * CONTEXT)
     low, high = away_from_zero(centre - half), away_from_zero(centre + half)
     first, last = max(low, 0), min(high, limit)
@@ -46,7 +46,7 @@ def grown_interval(low, high, limit):
 
 
 def resized(window, height, width):
-    """Bilinear, pixel centre to pixel centre, the border repeated, no antialiasing."""
+    """Resize bilinearly, pixel centre to pixel centre, with the border repeated and without antialiasing."""
     out = np.zeros((height, width, 3))
     for y in range(height):
         for x in range(width):
@@ -75,21 +75,21 @@ def function(image, boxes):
 
 
 def crops_of(image, boxes):
-    """The op's crops of an image in a larger canvas, whose other pixels must never be read."""
+    """Return the op's crops of an image in a larger canvas, whose other pixels, NaN, must never be read."""
     canvas = np.full((HEIGHT + 9, WIDTH + 5, 3), np.nan, np.float32)
     canvas[:HEIGHT, :WIDTH] = image
     return compiled(canvas, IMAGE_SIZE, boxes, size=SIZE, context=CONTEXT)
 
 
-def test_equals_the_reference_and_never_reads_beyond_the_image():
+def test_crops_equal_the_loop_and_read_no_pixel_outside_the_image():
     image, boxes = scene()
     crops = crops_of(image, boxes)
     assert crops.shape == (6, SIZE, SIZE, 3) and crops.dtype == jnp.float32
     np.testing.assert_allclose(crops, reference(image, boxes), atol=2e-3)
 
 
-def test_the_papers_crop_of_a_whole_image():
-    # 195 pixels are shown at their own scale with 16 pixels around them that the image does not have
+def test_crop_of_a_whole_image_with_the_papers_sizes():
+    # 195 pixels at their own scale, with 16 pixels of context on every side that the image does not have.
     image = jnp.ones((195, 195, 3), jnp.float32)
     crop = compiled(image, jnp.array([195.0, 195.0]), jnp.array([[0.0, 0.0, 195.0, 195.0]]), size=227)[0]
     np.testing.assert_array_equal(crop[16:211, 16:211], 1)
@@ -99,7 +99,7 @@ def test_the_papers_crop_of_a_whole_image():
     np.testing.assert_array_equal(crop[:, 211:], 0)
 
 
-def test_a_box_that_lies_on_the_image_is_a_copy_where_nothing_is_scaled():
+def test_box_inside_the_image_is_copied_where_the_scale_is_one():
     image, _ = scene()
     box = np.array([[8, 5, 8 + SIZE - 2 * CONTEXT, 5 + SIZE - 2 * CONTEXT]] * 6, np.float32)
     crop = crops_of(image, box)[0]
@@ -112,7 +112,7 @@ def test_boxes_of_no_area_or_outside_are_zero():
     np.testing.assert_array_equal(crops_of(image, np.array(boxes, np.float32)), 0)
 
 
-def test_too_much_context_is_refused():
+def test_too_much_context_is_an_error():
     image, boxes = scene()
     with pytest.raises(ValueError, match=r"context must be in 0\.\.size/2, got 12 of 24"):
         warp(image, IMAGE_SIZE, boxes, size=SIZE, context=12)
