@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 from absl import app, flags
@@ -15,18 +16,19 @@ from jaxdet.cli.overrides import override, split_overrides
 
 
 def run(
-    main: Callable[[ConfigDict | None, list[str]], None],
+    main: Callable[[Any, list[str]], None],
     *,
     takes_files: bool = False,
     default_config: str | None = None,
     changes_stored: bool = False,
 ) -> None:
-    """Parse the flags and call `main(config, files)`; config is None without --config and a default.
+    """Parse the flags and call `main(config, files)`.
 
     Exits with code 2 after a mistake in the flags, the config or the data, and when memory runs out; with 130 after
     Ctrl-C.
 
     Args:
+      main: takes the ConfigDict (None without --config and a default) and the files.
       takes_files: arguments that are not flags are files; otherwise they are mistakes.
       default_config: the config if --config is missing.
       changes_stored: --config.field=value without --config changes the config stored in --workdir.

@@ -32,7 +32,7 @@ def train() -> None:
     workdir = flags.DEFINE_string("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
     distributed = _define_distributed()
 
-    def main(config: ConfigDict | None, _: list[str]) -> None:
+    def main(config: ConfigDict, _: list[str]) -> None:
         from jaxdet.train import train
 
         init_distributed(distributed.value)
@@ -68,7 +68,7 @@ def predict() -> None:
     threshold = flags.DEFINE_float("threshold", None, "Least score of a detection; if not given 0.5, for SVMs 0.")
     checkpoint = _define_checkpoint()
 
-    def main(_: ConfigDict | None, files: list[str]) -> None:
+    def main(_: None, files: list[str]) -> None:
         from jaxdet.predict import predict
 
         predict(workdir.value, files, output=output.value, threshold=threshold.value, checkpoint=checkpoint.value)
@@ -87,7 +87,7 @@ def convert() -> None:
         "classes", None, "Names of the head's classes in its order, without background; VOC's if not given."
     )
 
-    def main(config: ConfigDict | None, _: list[str]) -> None:
+    def main(config: ConfigDict, _: list[str]) -> None:
         from jaxdet.convert import convert
 
         convert(config, file.value, workdir.value, classes.value)
@@ -102,7 +102,7 @@ def main() -> None:
     """Run the command that is the first argument."""
     command, *arguments = sys.argv[1:] or [""]
     if command in ("-h", "--help", "--helpfull", "--helpshort"):
-        print(__doc__.strip())
+        print((__doc__ or "").strip())
     elif command == "--version":
         print(f"jaxdet {jaxdet.__version__}")
     elif command in COMMANDS:

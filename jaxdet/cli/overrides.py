@@ -38,7 +38,7 @@ def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
         values(arguments)
     except flags.Error as error:
         raise InputError(_wrong_value(str(error), values)) from error
-    overridden = values["config"].value
+    overridden: ConfigDict = values.config
     _check_elements(before, dict(_fields(overridden)))
     return overridden
 
