@@ -1,3 +1,5 @@
+"""Convolutions and their gradients against `jax.lax`, in every case that is computed differently."""
+
 import functools
 import os
 import pathlib
@@ -18,10 +20,10 @@ from tests.golden.make_backbones import texture
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 SAME3X3 = {"window_strides": (1, 1), "padding": "SAME", "dimension_numbers": NHWC}
+CONVOLUTIONS = (conv_general_dilated, lax.conv_general_dilated)
 
-
-# Enough pixels and channels for Winograd's products.
-WINOGRADS = {"batch": 2, "height": 33, "width": 32, "channels": 128, "filters": 128}
+# Enough pixels and channels for Winograd's algorithm.
+WINOGRAD = {"batch": 2, "height": 33, "width": 32, "channels": 128, "filters": 128}
 
 
 def arrays(batch=2, height=7, width=9, channels=32, filters=64, size=3, dtype=jnp.float32):
@@ -49,13 +51,13 @@ def assert_equals_stock(x, kernel, tolerance=1e-5, **options):
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 7, 9), (3, 4, 5), (2, 1, 1), (1, 2, 16)])
-def test_gradients_equal_the_stock_ones(batch, height, width):
+def test_small_convolutions_and_gradients_equal_jax(batch, height, width):
     assert_equals_stock(*arrays(batch, height, width))
     assert_equals_stock(*arrays(batch, height, width, channels=3, filters=16))
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 47, 45), (2, 33, 32), (1, 2, 1024)])
-def test_winograds_products_and_gradients_equal_the_stock_ones(batch, height, width):
+def test_winograd_convolutions_and_gradients_equal_jax(batch, height, width):
     assert_equals_stock(*arrays(batch, height, width, channels=128, filters=136))
 
 
@@ -70,11 +72,11 @@ def test_winograds_products_and_gradients_equal_the_stock_ones(batch, height, wi
         {"padding": ((1, 1), (1, 1)), "rhs_dilation": (1, 1)},
     ],
 )
-def test_other_convolutions_are_the_stock_ones(options):
+def test_other_strides_paddings_and_dilations_equal_jax(options):
     assert_equals_stock(*arrays(), **options)
 
 
-def test_other_kernels_and_groups_are_the_stock_ones():
+def test_other_kernels_and_groups_equal_jax():
     assert_equals_stock(*arrays(size=1))
     assert_equals_stock(*arrays(size=5))
     x, kernel = arrays()
@@ -82,7 +84,7 @@ def test_other_kernels_and_groups_are_the_stock_ones():
 
 
 def test_groups_equal_torch():
-    """tests/golden/make_backbones.py."""
+    """The torch values come from tests/golden/make_backbones.py."""
     x = jnp.asarray(texture(6, 7, 8, seed=31))[None]
     kernel = jnp.asarray(texture(6, 4, 3, 3, seed=32).transpose(2, 3, 1, 0))
     y, vjp = jax.vjp(lambda x, k: conv_general_dilated(x, k, feature_group_count=2, **SAME3X3), x, kernel)
@@ -93,17 +95,17 @@ def test_groups_equal_torch():
         np.testing.assert_allclose(kernel_gradient, want["groups/kernel_gradient"], rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16_gradients_are_near_the_stock_ones():
+def test_bfloat16_gradients_are_near_those_of_jax():
     assert_equals_stock(*arrays(dtype=jnp.bfloat16), tolerance=0.02)
 
 
-@pytest.mark.parametrize("least_channels", [128, 16])
-def test_scan_and_vmap(least_channels, monkeypatch):
-    """With the kernel gradient's product and, from 16 channels on, with Winograd's."""
-    monkeypatch.setattr(fast_conv, "MANY", least_channels)
-    monkeypatch.setattr(fast_conv, "LARGE", 1)
+@pytest.mark.parametrize("min_channels", [128, 16])
+def test_scan_and_vmap(min_channels, monkeypatch):
+    """With the kernel gradient as one product and, where 16 channels suffice, with Winograd's algorithm."""
+    monkeypatch.setattr(fast_conv, "MIN_WINOGRAD_CHANNELS", min_channels)
+    monkeypatch.setattr(fast_conv, "MIN_WINOGRAD_PIXELS", 1)
     x, kernel = arrays(channels=48, filters=48)
-    kernel /= 3 * 48**0.5  # sums near 1: where tanh has flattened, three layers multiply the roundings
+    kernel /= 3 * 48**0.5  # sums near 1: where tanh is flat, three layers multiply the rounding errors
 
     def loss(convolution, kernel, x):
         def step(carry, _):
@@ -112,7 +114,7 @@ def test_scan_and_vmap(least_channels, monkeypatch):
         return jnp.sum(lax.scan(step, x, None, length=3)[0] ** 2)
 
     gradients = [jax.jit(jax.grad(functools.partial(loss, c))) for c in CONVOLUTIONS]
-    assert ("convolution" in gradients[0].lower(kernel, x).as_text()) == (least_channels == 128)
+    assert ("convolution" in gradients[0].lower(kernel, x).as_text()) == (min_channels == 128)
     ours, stock = (gradient(kernel, x) for gradient in gradients)
     np.testing.assert_allclose(ours, stock, rtol=0, atol=1e-5 * float(jnp.abs(stock).max()))
     x = jnp.stack([x, 2 * x])
@@ -122,10 +124,7 @@ def test_scan_and_vmap(least_channels, monkeypatch):
     np.testing.assert_allclose(ours, stock, rtol=0, atol=1e-5 * float(jnp.abs(stock).max()))
 
 
-CONVOLUTIONS = (conv_general_dilated, lax.conv_general_dilated)
-
-
-def test_linen_layer_takes_the_fast_gradient():
+def test_flax_layer_uses_the_fast_gradient():
     x, _ = arrays()
     stock = nn.Conv(64, (3, 3))
     layer = nn.Conv(64, (3, 3), conv_general_dilated=conv_general_dilated)
@@ -136,7 +135,7 @@ def test_linen_layer_takes_the_fast_gradient():
     assert "dot_general" in str(jax.make_jaxpr(gradient)(variables))
 
 
-@pytest.mark.parametrize("shape", [{}, WINOGRADS])
+@pytest.mark.parametrize("shape", [{}, WINOGRAD])
 def test_gradient_lowers_for_every_platform(shape):
     x, kernel = arrays(**shape)
     gradient = jax.jit(jax.grad(lambda kernel, x: jnp.sum(conv_general_dilated(x, kernel, **SAME3X3)), argnums=(0, 1)))
@@ -146,12 +145,12 @@ def test_gradient_lowers_for_every_platform(shape):
     assert "dot_general" not in gpu_only and "convolution" in gpu_only
 
 
-def test_large_products_take_no_convolution_on_cpu():
-    """They take Winograd's; small ones, and bfloat16, whose transforms would round too much, do not."""
+def test_only_large_float32_convolutions_use_winograd_on_cpu():
+    """Bfloat16 would lose too much in the transforms."""
     both = jax.jit(functools.partial(value_and_gradients, conv_general_dilated))
-    shapes = WINOGRADS, WINOGRADS | {"channels": 127}, WINOGRADS | {"height": 31}, WINOGRADS | {"dtype": jnp.bfloat16}
-    found = ["convolution" in both.lower(*arrays(**shape)).as_text() for shape in shapes]
-    assert found == [False, True, True, True]
+    shapes = WINOGRAD, WINOGRAD | {"channels": 127}, WINOGRAD | {"height": 31}, WINOGRAD | {"dtype": jnp.bfloat16}
+    uses_convolution = ["convolution" in both.lower(*arrays(**shape)).as_text() for shape in shapes]
+    assert uses_convolution == [False, True, True, True]
 
 
 SHARDED = """
@@ -172,7 +171,7 @@ np.testing.assert_allclose(sharded, alone, rtol=0, atol=1e-5 * float(jnp.abs(alo
 
 
 @pytest.mark.parametrize("channels", [32, 128])
-def test_batch_sharded_over_eight_devices(channels):
+def test_batch_sharded_over_eight_devices_has_the_same_gradient(channels):
     flags = f"{xla.QUICKLY} --xla_force_host_platform_device_count=8"
     env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", SHARDED, str(channels)]
@@ -184,12 +183,12 @@ def test_batch_sharded_over_eight_devices(channels):
     ("size", "stride", "padding", "height", "width"),
     [
         (11, 4, ((5, 5), (5, 5)), 64, 90),  # AlexNet's conv1 over whole images
-        (11, 4, "VALID", 67, 70),  # and over crops, with pixels that no window reaches
+        (11, 4, "VALID", 67, 70),  # over crops, with pixels that no window reaches
         (7, 2, ((3, 3), (3, 3)), 32, 49),  # ZF-Net's
         (3, 2, "SAME", 17, 20),
     ],
 )
-def test_a_strided_convolution_of_few_channels_is_the_stock_one(size, stride, padding, height, width):
+def test_strided_convolutions_of_few_channels_equal_jax(size, stride, padding, height, width):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(2, height, width, 3)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(size, size, 3, 4)), jnp.float32)
@@ -198,5 +197,5 @@ def test_a_strided_convolution_of_few_channels_is_the_stock_one(size, stride, pa
     got, ours = jax.vjp(lambda x, kernel: conv_general_dilated(x, kernel, **options), x, kernel)
     np.testing.assert_allclose(got, expected, atol=1e-4)
     g = jnp.asarray(rng.normal(size=expected.shape), jnp.float32)
-    for mine, theirs in zip(ours(g), stock(g), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()))
+    for gradient, expected in zip(ours(g), stock(g), strict=True):
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5 * float(jnp.abs(expected).max()))

@@ -1,3 +1,5 @@
+"""Winograd's convolution and kernel gradient against `jax.lax`."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,7 @@ def arrays(batch, height, width, channels, filters):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 5, 3), (2, 2, 3, 1, 4), (3, 8, 6, 16, 8), (1, 13, 10, 8, 16)])
-def test_convolution_and_the_gradient_of_its_kernel_equal_the_stock_ones(shape):
+def test_convolution_and_kernel_gradient_equal_jax(shape):
     x, kernel, g = arrays(*shape)
     expected, vjp = jax.jit(lambda *args: jax.vjp(stock, *args))(x, kernel)
     np.testing.assert_allclose(jax.jit(winograd.convolve)(x, kernel), expected, rtol=1e-5, atol=1e-5)
@@ -26,8 +28,8 @@ def test_convolution_and_the_gradient_of_its_kernel_equal_the_stock_ones(shape):
     np.testing.assert_allclose(gradient, vjp(g)[1], rtol=1e-5, atol=1e-5 * shape[1] * shape[2])
 
 
-def test_small_whole_numbers_are_exact_in_a_larger_canvas_too():
-    """The transforms add, subtract and halve: nothing is rounded where all sums are whole and small."""
+def test_small_whole_numbers_are_exact_also_in_a_larger_canvas():
+    """The transforms add, subtract and halve: small whole numbers are not rounded."""
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.integers(-8, 9, (1, 5, 7, 4)), jnp.float32)
     kernel = jnp.asarray(4 * rng.integers(-8, 9, (3, 3, 4, 6)), jnp.float32)
