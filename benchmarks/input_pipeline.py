@@ -15,27 +15,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from jaxdet.data.dataset import open_split
 from jaxdet.data.datasets.shapes import draw_scene
 from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import InputOptions, train_batches
 from jaxdet.data.transforms import resize
+from tests.devkit import Devkit
 
 IMAGES, ROUNDS, SIDES = 200, 3, {"short_side": 600, "long_side": 1000}
 
 
 def draw_devkit(folder: Path) -> None:
-    for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
-        (folder / name).mkdir(parents=True)
-    for i in range(IMAGES):
+    devkit, names = Devkit(folder), [f"{i:03d}" for i in range(IMAGES)]
+    devkit.split("train", *names)
+    for i, name in enumerate(names):
         scene = draw_scene(np.random.default_rng(i), 500)
-        cv2.imwrite(str(folder / f"JPEGImages/{i:03d}.jpg"), scene.image[:375], [cv2.IMWRITE_JPEG_QUALITY, 92])
-        box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>99</xmax><ymax>99</ymax></bndbox>"
-        (folder / f"Annotations/{i:03d}.xml").write_text(
-            f"<annotation><object><name>shape</name>{box}</object></annotation>"
-        )
-    (folder / "ImageSets/Main/train.txt").write_text("\n".join(f"{i:03d}" for i in range(IMAGES)))
+        devkit.image(name, Image.fromarray(scene.image[:375]), quality=92)
+        devkit.annotation(name, ("shape", 1, 1, 99, 99), size=(375, 500))
 
 
 def pipeline_rate(dataset, workers: int) -> tuple[float, float]:

@@ -16,8 +16,8 @@ import pytest  # noqa: E402
 
 from tests.scripts import Scripts, run_as_users_do  # noqa: E402
 
-# Files of few but long tests: handed out last they would leave one worker alone.
-FIRST = ("test_colab.py", "test_end_to_end.py", "test_alternating.py", "test_rcnn_stages.py", "test_family.py")
+# Files of few but long tests: run last they would leave all other workers idle.
+FIRST = ("test_colab.py", "test_end_to_end.py", "test_alternating.py", "test_rcnn.py", "test_family.py")
 
 
 def pytest_collection_modifyitems(items):
@@ -31,8 +31,8 @@ def scripts(tmp_path_factory) -> Scripts:
 
 @pytest.fixture(scope="session")
 def trained(scripts, tmp_path_factory):
-    """The workdir of the tiny experiment, run without interruption, and what was printed: (workdir, stdout, stderr)."""
+    """Return (workdir, stdout, stderr) of the tiny Faster R-CNN, trained without interruption."""
     workdir = tmp_path_factory.mktemp("trained")
-    done = run_as_users_do(scripts, workdir)
-    assert done.returncode == 0, done.stderr
-    return workdir, done.stdout, done.stderr
+    process = run_as_users_do(scripts, workdir)
+    assert process.returncode == 0, process.stderr
+    return workdir, process.stdout, process.stderr

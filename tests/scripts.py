@@ -1,6 +1,6 @@
-"""Runs train.py, evaluate.py and predict.py on a tiny experiment, each in a process of its own.
+"""Runs of the root scripts on tiny experiments, each in a process of its own.
 
-The processes are forked from one that has imported jaxdet already: importing takes longer than the work.
+The processes are forked from one that has imported jaxdet: importing takes longer than the work.
 """
 
 import dataclasses
@@ -25,10 +25,11 @@ from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
 from jaxdet.types import ProposalTable
 from tests import xla
+from tests.devkit import Devkit
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-# Everything small: it compiles in seconds and takes 20 ms a step.
+# A tiny Faster R-CNN: it compiles in seconds and takes 20 ms per step.
 TINY_NET = (
     "--config.net.width=0.0625",
     "--config.net.head_features=16",
@@ -54,7 +55,7 @@ TINY_SHAPES = (
     "--config.training.checkpoint_every=4",
 )
 
-# The others of the family on the photos of draw_photos.
+# The other systems of the family on the images of draw_photos.
 TINY_PHOTOS = (
     "--config.net.backbone=zf",
     "--config.net.width=0.0625",
@@ -77,7 +78,7 @@ TINY_SEARCH = (
 
 @dataclasses.dataclass
 class Script:
-    """A running script; what it prints, on either stream, goes to a file."""
+    """A running script; both of its output streams go to the file `printed`."""
 
     process: multiprocessing.process.BaseProcess
     printed: pathlib.Path
@@ -92,15 +93,21 @@ class Script:
     def kill(self, number: int) -> None:
         os.kill(self.process.pid, number)
 
-    def end(self) -> tuple[int, str]:
-        """Waits for the end and gives the exit code (negative: the signal that killed it) and all that was printed."""
+    def wait(self) -> tuple[int, str]:
+        """Wait for the end; return the exit code (negative: the signal that killed it) and the output."""
         self.process.join(300)
         assert self.process.exitcode is not None, f"does not end: {self.printed.read_text()}"
         return self.process.exitcode, self.printed.read_text()
 
+    def end(self, *, code: int = 0) -> str:
+        """Wait for the end with this exit code; return the output."""
+        exit_code, printed = self.wait()
+        assert exit_code == code, printed
+        return printed
+
 
 class Scripts:
-    """Starts scripts that share one folder of prepared data and one of compiled programs."""
+    """Starts scripts that share a folder of prepared data and a cache of compiled programs."""
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
@@ -117,20 +124,22 @@ class Scripts:
         process.start()
         return Script(process, printed)
 
-    def run(self, script: str, *arguments: str) -> tuple[int, str]:
-        return self.start(script, *arguments).end()
+    def run(self, script: str, *arguments: str, code: int = 0) -> str:
+        """Run a script to its end with this exit code; return its output."""
+        return self.start(script, *arguments).end(code=code)
 
     def train(self, workdir: pathlib.Path, *more: str) -> Script:
-        """Starts the tiny experiment on shapes."""
+        """Start training the tiny Faster R-CNN on shapes."""
         data = f"--config.dataset.data_dir={self.folder / 'data'}"
         return self.start("train.py", f"--workdir={workdir}", data, *TINY_SHAPES, *more)
 
-    def photos(self) -> tuple[str, str]:
-        """Flags for draw_photos' folder, which has its proposals already: a search's workers take seconds to start.
+    def photo_flags(self) -> tuple[str, str]:
+        """Return the flags of draw_photos' folder and its data folder.
 
-        The first images of train and val have none.
+        Proposals are saved there, since the workers of a search take seconds to start. The first images of train and
+        val have no proposals.
         """
-        from jaxdet.config.parse import parse  # only few tests need what these import
+        from jaxdet.config.parse import parse  # few tests need what these import
         from jaxdet.inputs import open_part, proposals_file
 
         devkit, data = self.folder / "photos", self.folder / "data"
@@ -152,30 +161,26 @@ class Scripts:
         return f"--config.dataset.devkit={devkit}", f"--config.dataset.data_dir={data}"
 
 
-def draw_photos(devkit: pathlib.Path) -> None:
-    """Nine photos of 64 x 64 pixels with a red square and a blue bar, in VOC layout; test alone has a green ghost."""
-    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
-        (devkit / folder).mkdir(parents=True)
+def draw_photos(folder: pathlib.Path) -> None:
+    """Draw nine images of 64 x 64 pixels with a red square and a blue bar in VOC layout; only test has green ghosts."""
+    files = Devkit(folder)
     rng = np.random.default_rng(0)
-    for split, names in {"train": range(5), "val": range(5, 7), "test": range(7, 9)}.items():
-        (devkit / "ImageSets/Main" / f"{split}.txt").write_text("".join(f"{split}{i}\n" for i in names))
-        for i in names:
-            pixels, objects = rng.integers(90, 120, (64, 64, 3), np.uint8), ""
+    for split, numbers in {"train": range(5), "val": range(5, 7), "test": range(7, 9)}.items():
+        files.split(split, *(f"{split}{i}" for i in numbers))
+        for i in numbers:
+            pixels, objects = rng.integers(90, 120, (64, 64, 3), np.uint8), []
             for channel, (name, width, height) in enumerate([("square", 24, 24), ("ghost", 12, 12), ("bar", 40, 14)]):
                 if name == "ghost" and split != "test":
                     continue
                 x, y = rng.integers(0, 64 - width), 20 * channel + rng.integers(0, 64 - height - 20 * channel + 1)
                 pixels[y : y + height, x : x + width] = np.eye(3, dtype=np.uint8)[channel] * 250
-                corners = {"xmin": x + 1, "ymin": y + 1, "xmax": x + width, "ymax": y + height}
-                box = "".join(f"<{side}>{value}</{side}>" for side, value in corners.items())
-                objects += f"<object><name>{name}</name><bndbox>{box}</bndbox></object>"
-            Image.fromarray(pixels).save(devkit / "JPEGImages" / f"{split}{i}.png")
-            size = "<size><width>64</width><height>64</height></size>"
-            (devkit / "Annotations" / f"{split}{i}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+                objects.append((name, x + 1, y + 1, x + width, y + height))
+            files.image(f"{split}{i}", Image.fromarray(pixels), suffix=".png")
+            files.annotation(f"{split}{i}", *objects, size=(64, 64))
 
 
 def run_as_users_do(scripts: Scripts, workdir: pathlib.Path) -> subprocess.CompletedProcess:
-    """The tiny experiment in a new interpreter, to its end."""
+    """Train the tiny Faster R-CNN to its end in a new interpreter."""
     data = f"--config.dataset.data_dir={scripts.folder / 'data'}"
     return subprocess.run(
         [sys.executable, "train.py", f"--workdir={workdir}", data, *TINY_SHAPES],
@@ -203,22 +208,27 @@ def _run(argv: tuple[str, ...], printed: str, compiled: str) -> None:
     runpy.run_path(argv[0], run_name="__main__")
 
 
-def figures(workdir: pathlib.Path) -> list[dict]:
-    """metrics.jsonl without its times."""
+def read_metrics(workdir: pathlib.Path) -> list[dict]:
+    """Return the lines of metrics.jsonl without their times; none before it exists."""
     path = workdir / "metrics.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return [{name: value for name, value in line.items() if name != "time"} for line in lines]
 
 
-def saving(workdir: pathlib.Path) -> bool:
-    """Whether a checkpoint is being written right now."""
+def is_saving(workdir: pathlib.Path) -> bool:
+    """Return whether a checkpoint is being written."""
     folder = workdir / "checkpoints"
     return folder.exists() and any(not (path / "manifest.json").exists() for path in folder.iterdir())
 
 
 def assert_same_run(workdir: pathlib.Path, other: pathlib.Path) -> None:
-    got, want = flatten(restore_params(workdir)), flatten(restore_params(other))
-    assert got.keys() == want.keys()
-    for path, leaf in want.items():
-        np.testing.assert_array_equal(got[path], leaf)
-    assert figures(workdir) == figures(other)
+    """Assert that two runs ended with equal parameters and metrics."""
+    assert_same_params(workdir, other)
+    assert read_metrics(workdir) == read_metrics(other)
+
+
+def assert_same_params(workdir: pathlib.Path, other: pathlib.Path) -> None:
+    actual, expected = flatten(restore_params(workdir)), flatten(restore_params(other))
+    assert actual.keys() == expected.keys()
+    for path, leaf in expected.items():
+        np.testing.assert_array_equal(actual[path], leaf)

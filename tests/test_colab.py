@@ -1,4 +1,4 @@
-"""colab.ipynb, every code cell from top to bottom, on the tiny experiment."""
+"""colab.ipynb on the tiny experiment, every code cell from top to bottom."""
 
 import builtins
 import json
@@ -10,7 +10,7 @@ from multiprocessing import forkserver
 import pytest
 
 from jaxdet.training.restore import restore_params
-from tests.scripts import ROOT, TINY_NET, TINY_SHAPES, Scripts, figures
+from tests.scripts import ROOT, TINY_NET, TINY_SHAPES, Scripts, read_metrics
 
 NOTEBOOK = json.loads((ROOT / "colab.ipynb").read_text(encoding="utf-8"))
 CELLS = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
@@ -27,7 +27,7 @@ class Forked:
         with self._script.printed.open() as file:
             running = True
             while running:
-                running = self._script.process.is_alive()  # asked first: what a process leaves is read once more
+                running = self._script.process.is_alive()  # asked before reading, so that the last lines are read
                 yield from file
                 time.sleep(0.01)
 
@@ -35,12 +35,12 @@ class Forked:
         self._script.process.kill()
 
     def wait(self):
-        return self._script.end()[0]
+        return self._script.wait()[0]
 
 
 @pytest.fixture
 def shown(scripts, tmp_path, monkeypatch):
-    """Sizes of the pictures shown. Scripts are forked, other programs started as ever; runs/ goes to tmp_path."""
+    """Return the list of the sizes of displayed images. Scripts are forked; runs/ is in tmp_path."""
     popen, pictures = subprocess.Popen, []
 
     def start(command, **options):
@@ -53,12 +53,12 @@ def shown(scripts, tmp_path, monkeypatch):
 
     monkeypatch.setattr(subprocess, "Popen", start)
     monkeypatch.setattr(builtins, "display", display, raising=False)
-    forkserver.ensure_running()  # before the folder changes: it finds jaxdet in the one it was started in
+    forkserver.ensure_running()  # before the folder changes: it imports jaxdet from where it starts
     monkeypatch.chdir(tmp_path)
     return pictures
 
 
-def test_it_runs_from_top_to_bottom(scripts, shown, tmp_path, capsys):
+def test_the_notebook_runs_from_top_to_bottom(scripts, shown, tmp_path, capsys):
     both = f"--config.dataset.data_dir={scripts.folder / 'data'}", "--config.training.eval_every=0"
     own = "--config.anchors.scales=(1.5,2.5,4.5)", "--config.training.steps=4"
     tiny = {
@@ -78,16 +78,16 @@ def test_it_runs_from_top_to_bottom(scripts, shown, tmp_path, capsys):
     assert "joint: resuming from the checkpoint of step" in resumed
     assert "Average precision" in resumed
     runs = tmp_path / "runs/colab"
-    assert figures(runs / "shapes")[-1]["step"] == 24
+    assert read_metrics(runs / "shapes")[-1]["step"] == 24
     assert "the weights to start from: left out" in resumed
     assert restore_params(runs / "own")["cls_score"]["bias"].shape == (3,)  # block, disc and the background
     listed = json.loads((runs / "detections/detections.json").read_text())
     assert [pathlib.Path(path).stem for path in listed] == ["20", "21", "22"]
-    assert len(shown) == 5  # all test pictures on a sheet, the example, three new photos
+    assert len(shown) == 5  # the sheet of test images, the example, three new photos
     assert shown[1] == (256, 192)
 
 
-def test_it_is_a_notebook_without_results_and_magics():
+def test_the_notebook_has_no_outputs_and_no_magics():
     assert (NOTEBOOK["nbformat"], NOTEBOOK["nbformat_minor"]) == (4, 5)
     assert len({cell["id"] for cell in NOTEBOOK["cells"]}) == len(NOTEBOOK["cells"])
     for cell in CELLS:
@@ -95,7 +95,7 @@ def test_it_is_a_notebook_without_results_and_magics():
         assert not any(line.lstrip().startswith(("!", "%")) for line in cell["source"])
 
 
-def test_only_colab_installs():
+def test_only_the_colab_cell_installs():
     source = {cell["id"]: "".join(cell["source"]) for cell in CELLS}
     installing = [name for name, text in source.items() if "pip" in text or "clone" in text]
     assert installing == [cell["id"] for cell in CELLS if "colab-only" in cell["metadata"].get("tags", ())]

@@ -1,4 +1,4 @@
-"""Names of result files; whole evaluations run in test_end_to_end.py."""
+"""Names of result files. Whole evaluations run in test_end_to_end.py."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from jaxdet.evaluate import _comp4_name
         (faster_devkit, "validation", "validation"),
     ],
 )
-def test_result_files_have_the_splits_name_of_the_official_devkit(module, split, name):
+def test_result_files_are_named_as_by_the_official_devkit(module, split, name):
     config = module.get_config()
     config.splits.train = split
     assert _comp4_name(parse(config.to_dict()), "train") == name

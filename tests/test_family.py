@@ -1,4 +1,4 @@
-"""Fast R-CNN through the scripts, on photos of which some have no proposals; mistakes that a family brings."""
+"""Fast R-CNN through the scripts, on images of which some have no proposals; its proposals and compressed layers."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ from jaxdet.systems import param_shapes
 from jaxdet.train import train
 from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
-from tests.scripts import SEARCH, TINY_PHOTOS, TINY_SEARCH, figures
+from tests.scripts import SEARCH, TINY_PHOTOS, TINY_SEARCH, read_metrics
 
 FAST = (
     "--config=configs/fast_devkit.py",
@@ -33,23 +33,20 @@ FAST = (
 
 @pytest.fixture(scope="module")
 def trained_fast(scripts, tmp_path_factory):
-    """Fast R-CNN's workdir and what train.py printed."""
+    """Return Fast R-CNN's workdir and what train.py printed."""
     workdir = tmp_path_factory.mktemp("fast")
-    code, printed = scripts.run("train.py", f"--workdir={workdir}", *FAST, *scripts.photos())
-    assert code == 0, printed
-    return workdir, printed
+    return workdir, scripts.run("train.py", f"--workdir={workdir}", *FAST, *scripts.photo_flags())
 
 
 @pytest.fixture(scope="module")
 def evaluated_fast(scripts, trained_fast):
-    """What evaluate.py printed, and the figures and results that it left."""
-    code, printed = scripts.run("evaluate.py", f"--workdir={trained_fast[0]}")
-    assert code == 0, printed
-    return printed, *results(trained_fast[0])
+    """Return what evaluate.py printed, metrics.json, and the rows of the result files."""
+    printed = scripts.run("evaluate.py", f"--workdir={trained_fast[0]}")
+    return printed, *read_results(trained_fast[0])
 
 
-def results(workdir):
-    """metrics.json, and the rows [detections,5] of each class's result file, score first, in the test images' order."""
+def read_results(workdir):
+    """Return metrics.json, and per class the rows [detections,5] of its result file: score, box."""
     folder = workdir / "evaluation" / "test"
     files = {path.stem.rpartition("_")[2]: path.read_text().splitlines() for path in folder.glob("comp4*")}
     rows = {name: np.array([line.split()[1:] for line in lines], float) for name, lines in files.items()}
@@ -58,9 +55,9 @@ def results(workdir):
 
 @pytest.fixture
 def photos_config(scripts):
-    """The config that FAST and the photos give."""
+    """Return the config of the flags FAST and photo_flags."""
     config = fast_devkit.get_config()
-    config.dataset.update(dict(flag.removeprefix("--config.dataset.").split("=") for flag in scripts.photos()))
+    config.dataset.update(dict(flag.removeprefix("--config.dataset.").split("=") for flag in scripts.photo_flags()))
     config.proposals.update({**SEARCH, "workers": 1})
     return config
 
@@ -69,47 +66,46 @@ def experiment_of(config):
     return parse(config.to_dict())
 
 
-def test_fast_rcnn_trains_and_normalises_by_class(trained_fast, photos_config):
+def test_fast_rcnn_trains_and_normalises_box_targets_by_class(trained_fast, photos_config):
     workdir, printed = trained_fast
-    assert [line["step"] for line in figures(workdir) if line["split"] == "train"] == [1, 2, 3]
-    assert [line["step"] for line in figures(workdir) if line["split"] == "val"] == [2, 3]
+    assert [line["step"] for line in read_metrics(workdir) if line["split"] == "train"] == [1, 2, 3]
+    assert [line["step"] for line in read_metrics(workdir) if line["split"] == "val"] == [2, 3]
     assert re.search(r"^fast_rcnn 3/3  validation: val_loss \S+  val_map \S+$", printed, re.MULTILINE)
     assert f"done; next: python evaluate.py --workdir={workdir}" in printed
     deltas = restore_params(workdir)["bbox_targets"]
     experiment = experiment_of(photos_config)
     table = open_part(experiment, "train").with_proposals().proposals
-    assert len(table[0]) == 0 < len(table[1])  # an image without any was trained on
+    assert len(table[0]) == 0 < len(table[1])  # one training image has no proposals
     assert json.loads((workdir / "experiment.json").read_text())["class_names"] == ["bar", "ghost", "square"]
-    for label in (0, 2):  # the background, and the class that training has no example of
+    for label in (0, 2):  # the background, and the class without training examples
         np.testing.assert_array_equal(deltas["mean"][label], 0)
         np.testing.assert_array_equal(deltas["std"][label], 1)
     for label in (1, 3):
         assert (deltas["std"][label] != 1).any()
 
 
-def test_fast_rcnn_is_evaluated_with_the_recall_of_its_proposals(evaluated_fast, photos_config):
+def test_evaluation_reports_the_recall_of_proposals(evaluated_fast, photos_config):
     printed, metrics, rows = evaluated_fast
     split = open_part(experiment_of(photos_config), "test").with_proposals()
     dataset, table = split.dataset, split.proposals
     assert metrics["proposals"]["mean_proposals"] == len(table.boxes) / len(dataset) > 0
     assert 0 < metrics["proposals"]["recall_0.7"] <= metrics["proposals"]["recall_0.5"] <= 1
     assert re.search(r"^Proposals: recall_0.5 [\d.]+  recall_0.7 [\d.]+  mean_proposals [\d.]+$", printed, re.MULTILINE)
-    assert {name: len(found) for name, found in rows.items()} == {
-        name: figures["detections"] for name, figures in metrics["classes"].items()
+    assert {name: len(class_rows) for name, class_rows in rows.items()} == {
+        name: class_metrics["detections"] for name, class_metrics in metrics["classes"].items()
     }
     assert sum(map(len, rows.values())) > 0
 
 
-def test_compressed_to_full_rank_it_detects_the_same(scripts, trained_fast, evaluated_fast):
+def test_layers_compressed_to_full_rank_detect_the_same(scripts, trained_fast, evaluated_fast):
     _, _, before = evaluated_fast
-    code, printed = scripts.run("evaluate.py", f"--workdir={trained_fast[0]}", "--config.evaluation.svd_ranks=16,16")
-    assert code == 0, printed
-    _, after = results(trained_fast[0])
+    scripts.run("evaluate.py", f"--workdir={trained_fast[0]}", "--config.evaluation.svd_ranks=16,16")
+    _, after = read_results(trained_fast[0])
     for name, rows in before.items():
         np.testing.assert_allclose(after[name], rows, atol=0.11)  # boxes are written with one digit
 
 
-def test_fully_connected_layers_are_compressed_when_they_are_read(trained_fast):
+def test_restoring_compresses_fully_connected_layers(trained_fast):
     config, class_names = experiment_json.read(trained_fast[0])
     config["evaluation"]["svd_ranks"] = (4, 0)
     detector, params = restore(trained_fast[0], parse(config), class_names)
@@ -125,7 +121,7 @@ def test_a_rank_that_is_too_large_is_refused(trained_fast):
         restore(trained_fast[0], parse(config), class_names)
 
 
-def test_proposals_of_other_parameters_have_their_own_file_and_are_refused_elsewhere(photos_config):
+def test_each_set_of_search_parameters_has_its_own_file(photos_config):
     split = open_part(experiment_of(photos_config), "train")
     path = proposals_file(split.search, split.data_dir, split.dataset)
     assert path.exists()
@@ -143,7 +139,7 @@ def test_proposals_of_other_parameters_have_their_own_file_and_are_refused_elsew
     assert f"{other} is of other data or parameters: max_boxes must be 7, got 8; delete it" in str(refused.value)
 
 
-def test_search_and_r_cnn_need_one_process(photos_config, monkeypatch, tmp_path):
+def test_several_processes_cannot_search_or_train_rcnn(photos_config, monkeypatch, tmp_path):
     split = open_part(experiment_of(photos_config), "train")
     config = rcnn_devkit.get_config()
     config.dataset = photos_config.dataset

@@ -1,4 +1,4 @@
-"""The train step and detection lower for platforms that are not here: to the StableHLO that XLA compiles there."""
+"""The train step and detection lower to StableHLO for every platform, present or not."""
 
 import functools
 import importlib
@@ -33,9 +33,9 @@ BATCH = Batch(
 )
 
 
-@functools.cache  # so that each function is traced once and lowered three times
+@functools.cache  # each function is traced once and lowered three times
 def train_step_and_detection(name, compute_dtype):
-    """The two jitted functions of a config on a narrow net, each with the shapes of its arguments."""
+    """Return the two jitted functions of a config on a narrow net, each with the shapes of its arguments."""
     config = importlib.import_module(f"configs.{name}").get_config()
     config.net.update({"width": 1 / 16, "head_features": 16, "compute_dtype": compute_dtype})
     config.net.update({"preprocessing": "caffe", "pool_rounding": "ceil"})
@@ -43,13 +43,13 @@ def train_step_and_detection(name, compute_dtype):
     detector = build_detector(experiment, ("cat", "dog"))
     tx, _ = make_optimizer(**keywords(experiment.optim), steps=10)
 
-    def fresh(key):
+    def init(key):
         frozen = tuple(config.training.frozen)
         return state.create(detector.init(key), tx, key, trainable=lambda path: not path.startswith(frozen))
 
     step = make_train_step(detector.loss, tx, data_mesh(), accumulate=config.training.accumulate)
     key = jax.random.key(0)
-    trained, params = jax.eval_shape(fresh, key), jax.eval_shape(detector.init, key)
+    trained, params = jax.eval_shape(init, key), jax.eval_shape(detector.init, key)
     return (step, (trained, BATCH)), (jax.jit(detector.predict), (params, BATCH))
 
 
@@ -65,7 +65,7 @@ def test_the_train_step_and_detection_lower(name, compute_dtype, platform):
             lowered = export.export(function, platforms=[platform])(*arguments)
             assert lowered.platforms == (platform,)
             convolved = re.findall(r"stablehlo\.convolution\(.* -> tensor<[\dx]+x(\w+)>", lowered.mlir_module())
-            # The RPN's last layers give float32 logits and deltas in either case.
+            # The RPN's logits and deltas are float32 in either case.
             assert set(convolved) == ({"bf16", "f32"} if compute_dtype == "bfloat16" else {"f32"})
             results = jax.eval_shape(function, *arguments)
             assert [(out.shape, out.dtype) for out in lowered.out_avals] == [

@@ -1,3 +1,5 @@
+"""Detections on a user's photos: listing, drawing and writing, with a detector that knows one answer."""
+
 import json
 
 import numpy as np
@@ -12,7 +14,7 @@ CLASSES = ("disc", "étoile")
 
 
 class Detector:
-    """Detects one certain étoile over the right half of the upright image and one uncertain disc."""
+    """Detects a likely étoile over the right half of the upright image and an unlikely disc."""
 
     class_names = CLASSES
 
@@ -48,7 +50,7 @@ def test_missing_paths_are_named(tmp_path):
         predict.find_images([str(tmp_path)])
 
 
-def test_a_stopped_run_leaves_no_earlier_list(tmp_path):
+def test_an_interrupted_run_removes_the_list_of_an_earlier_one(tmp_path):
     class Stopped(Detector):
         def __call__(self, image, threshold):
             if image.shape[0] == 8:
@@ -82,7 +84,7 @@ def test_detections_are_drawn_and_listed(tmp_path, caplog):
     assert f"skipped: image {files[2]}: cannot be read" in caplog.text
 
 
-def test_unreadable_photos_alone_are_an_error(tmp_path):
+def test_only_unreadable_photos_are_an_error(tmp_path):
     (tmp_path / "broken.jpg").touch()
     with pytest.raises(InputError, match="none of 1 could be read"):
         predict.annotate([tmp_path / "broken.jpg"], Detector(), tmp_path, threshold=0.5)

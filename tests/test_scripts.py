@@ -1,4 +1,4 @@
-"""A user's mistakes on the command line: exit code 2 and a sentence that says what, got and cure, no traceback."""
+"""A user's mistakes on the command line: exit code 2 and one sentence that says what, got and cure, no traceback."""
 
 import json
 
@@ -8,6 +8,7 @@ from PIL import Image
 from configs import faster_shapes
 from jaxdet.config.translate import FORMAT
 from jaxdet.io.lock import locked
+from tests.devkit import Devkit
 from tests.scripts import ROOT, TINY_SHAPES
 
 DEVKIT, VOC = "--config=configs/faster_devkit.py", "--config=configs/faster_voc.py"
@@ -15,11 +16,10 @@ DEVKIT, VOC = "--config=configs/faster_devkit.py", "--config=configs/faster_voc.
 
 @pytest.fixture
 def refused(scripts):
-    """Runs a script that must refuse; gives the lines it printed."""
+    """Return the function that runs a script, expects exit code 2 and returns the lines it printed."""
 
     def run(*command):
-        code, printed = scripts.run(*command)
-        assert code == 2, printed
+        printed = scripts.run(*command, code=2)
         assert "Traceback" not in printed
         lines = printed.splitlines()
         assert lines[-1].startswith("error: ")
@@ -29,7 +29,7 @@ def refused(scripts):
 
 
 @pytest.mark.parametrize("module", ["numpy", "jax.numpy"])
-def test_too_little_memory(refused, tmp_path, module):
+def test_running_out_of_memory_is_one_line(refused, tmp_path, module):
     script = "import {0}\nfrom jaxdet.cli.app import run\n\nrun(lambda *_: {0}.ones((1 << 45,)) + 1)\n"
     (tmp_path / "greedy.py").write_text(script.format(module))
     (line,) = refused(str(tmp_path / "greedy.py"))
@@ -39,7 +39,7 @@ def test_too_little_memory(refused, tmp_path, module):
 
 @pytest.fixture
 def run_folder(tmp_path):
-    """A folder that looks like a workdir, to those who get no further."""
+    """Return a folder with an experiment.json and no checkpoints."""
     config = faster_shapes.get_config().to_dict()
     (tmp_path / "experiment.json").write_text(json.dumps({"format": FORMAT, "config": config, "class_names": ["disc"]}))
     return tmp_path
@@ -88,7 +88,7 @@ def run_folder(tmp_path):
         ("predict.py photo.jpg", "--workdir is missing; give the folder that train.py wrote"),
     ],
 )
-def test_flags(refused, command, error):
+def test_wrong_flags_are_refused(refused, command, error):
     (line,) = refused(*command.split())
     assert error in line
 
@@ -107,7 +107,7 @@ def test_flags(refused, command, error):
         ),
     ],
 )
-def test_config_files_with_a_mistake(refused, tmp_path, text, error):
+def test_mistakes_in_config_files_are_named(refused, tmp_path, text, error):
     file = tmp_path / "mine.py"
     file.write_text(text)
     (line,) = refused("train.py", f"--config={file}", f"--workdir={tmp_path / 'run'}")
@@ -115,7 +115,7 @@ def test_config_files_with_a_mistake(refused, tmp_path, text, error):
     assert str(file) in line or "config training" in line
 
 
-def test_a_devkit_that_is_not_there(refused, tmp_path):
+def test_a_missing_devkit_is_named(refused, tmp_path):
     run = f"--workdir={tmp_path / 'run'}"
     assert (
         "devkit: none is named; give a folder in VOC layout: --config.dataset.devkit=path"
@@ -125,11 +125,10 @@ def test_a_devkit_that_is_not_there(refused, tmp_path):
     assert f"devkit: there is no folder {tmp_path / 'VOC2012'}; set it" in refused("train.py", DEVKIT, run, missing)[-1]
 
 
-def test_a_split_that_is_not_there(refused, tmp_path):
-    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
-        (tmp_path / "VOC" / folder).mkdir(parents=True)
+def test_a_missing_split_is_named(refused, tmp_path):
+    files = Devkit(tmp_path / "VOC")
     for split in ("train", "val"):
-        (tmp_path / f"VOC/ImageSets/Main/{split}.txt").write_text("photo\n")
+        files.split(split, "photo")
     devkit = f"--config.dataset.devkit={tmp_path / 'VOC'}"
     run = "train.py", DEVKIT, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}", devkit
     (line,) = refused(*run, "--config.splits.test=trian")
@@ -139,7 +138,7 @@ def test_a_split_that_is_not_there(refused, tmp_path):
     assert "splits.train is empty; name a split" in line
 
 
-def test_archives_and_weights_that_cannot_be_downloaded(refused, tmp_path):
+def test_archives_and_weights_that_cannot_be_obtained_are_named(refused, tmp_path):
     run = "train.py", VOC, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}"
     (line,) = refused(*run, "--config.dataset.mirror=http://127.0.0.1:9/")
     assert "VOC 2007: cannot download VOCtrainval_06-Nov-2007.tar (http://127.0.0.1:9/" in line
@@ -151,7 +150,7 @@ def test_archives_and_weights_that_cannot_be_downloaded(refused, tmp_path):
     assert "pretrained weights must be one of torchvision, caffe, keras, got 'cafe'; did you mean 'caffe'?" in line
 
 
-def test_folders_that_cannot_be_written(refused, tmp_path):
+def test_folders_that_cannot_be_written_are_named(refused, tmp_path):
     (tmp_path / "file").touch()
     (line,) = refused("train.py", f"--workdir={tmp_path / 'file' / 'run'}")
     assert f"workdir {tmp_path / 'file' / 'run'} must be writable, got Not a directory; give another" in line
@@ -161,14 +160,14 @@ def test_folders_that_cannot_be_written(refused, tmp_path):
     assert "set data_dir to a folder you can write to" in line
 
 
-def test_a_workdir_in_use(refused, tmp_path):
+def test_a_workdir_in_use_is_refused(refused, tmp_path):
     with locked(tmp_path):
         (line,) = refused("train.py", f"--workdir={tmp_path}")
     assert "must be free, got one in use by host" in line
     assert ", pid " in line
 
 
-def test_a_mistake_claims_no_workdir(refused, scripts, tmp_path):
+def test_a_mistake_leaves_the_workdir_empty(refused, scripts, tmp_path):
     run = ("train.py", f"--workdir={tmp_path}", f"--config.dataset.data_dir={scripts.folder / 'data'}", *TINY_SHAPES)
     assert "optim.name must be one of sgd, adamw, got 'adm'" in refused(*run, "--config.optim.name=adm")[-1]
     assert "optim.learning_rate must be above 0, got -1.0" in refused(*run, "--config.optim.learning_rate=-1")[-1]
@@ -179,7 +178,7 @@ def test_a_mistake_claims_no_workdir(refused, scripts, tmp_path):
 
 
 @pytest.mark.parametrize("script", ["evaluate.py", "predict.py"])
-def test_a_folder_that_is_no_workdir(refused, tmp_path, script):
+def test_a_folder_that_is_no_workdir_is_refused(refused, tmp_path, script):
     files = [str(ROOT / "docs/shapes.jpg")] if script == "predict.py" else []
     (line,) = refused(script, f"--workdir={tmp_path}", *files)
     assert f"--workdir: {tmp_path} has no experiment.json; give a folder that train.py wrote." in line
@@ -187,7 +186,7 @@ def test_a_folder_that_is_no_workdir(refused, tmp_path, script):
     assert f"--workdir: there is no folder {tmp_path / 'nowhere'}; give one that train.py wrote." in line
 
 
-def test_photos_that_are_not_there(refused, run_folder):
+def test_missing_photos_are_named(refused, run_folder):
     predict = "predict.py", f"--workdir={run_folder}"
     assert "photos: none given; name files or folders, as in" in refused(*predict)[-1]
     assert "photos: there is no file or folder nowhere.jpg; name photos" in refused(*predict, "nowhere.jpg")[-1]
@@ -195,7 +194,7 @@ def test_photos_that_are_not_there(refused, run_folder):
     assert "photos: no photo in" in refused(*predict, str(run_folder / "empty"))[-1]
 
 
-def test_a_workdir_without_checkpoints(refused, run_folder):
+def test_a_workdir_without_checkpoints_is_refused(refused, run_folder):
     Image.new("RGB", (8, 8)).save(run_folder / "photo.png")
     lines = refused("predict.py", f"--workdir={run_folder}", str(run_folder / "photo.png"))
     assert f"must hold checkpoints, got none in {run_folder}; train there to the end" in lines[-1]

@@ -11,7 +11,7 @@ def command(scripts, tmp_path):
     """Runs the console command in a process of its own; returns its exit code and what it printed."""
     script = tmp_path / "jaxdet"
     script.write_text("import sys\nfrom jaxdet.cli.main import main\n\nsys.exit(main())\n")
-    return lambda *arguments: scripts.run(str(script), *arguments)
+    return lambda *arguments: scripts.start(str(script), *arguments).wait()
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,7 @@ def test_help_of_a_command(command, scripts, name):
     assert code == 1  # absl's exit code
     assert printed.startswith(main.COMMANDS[name].__doc__)
     assert "--workdir: " in printed
-    code, by_script = scripts.run(f"{name}.py", "--help")
-    assert code == 1
+    by_script = scripts.run(f"{name}.py", "--help", code=1)
     assert f"python {name}.py --" in by_script
     flags_of = [text.partition("\nflags:\n")[2].split("\n", 2)[2] for text in (printed, by_script)]
     assert flags_of[0] == flags_of[1]  # but for the line with the name of the script

@@ -7,7 +7,7 @@ from jaxdet.config import experiment_json
 CLASSES = ("disc", "ring")
 
 
-def test_config_and_classes_come_back_as_they_were(tmp_path):
+def test_config_and_classes_are_read_as_written(tmp_path):
     config = faster_shapes.get_config().to_dict()
     experiment_json.claim(tmp_path, config, CLASSES, "images")
     read, class_names = experiment_json.read(tmp_path)
@@ -31,7 +31,7 @@ def test_the_same_experiment_resumes_and_another_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("left", ["stages/1_rpn/checkpoints/4", "stages/2_features/key.json"])
-def test_a_stage_of_its_own_reserves_the_workdir(tmp_path, left):
+def test_the_checkpoint_of_a_stage_claims_the_workdir(tmp_path, left):
     config = {"seed": 0}
     (tmp_path / left).mkdir(parents=True)
     with pytest.raises(InputError, match="has no experiment.json"):
@@ -44,13 +44,13 @@ def test_a_stage_of_its_own_reserves_the_workdir(tmp_path, left):
         experiment_json.claim(tmp_path, {"seed": 1}, CLASSES, "images")
 
 
-def test_a_workdir_without_checkpoints_is_free(tmp_path):
+def test_a_workdir_without_checkpoints_can_be_claimed_again(tmp_path):
     experiment_json.claim(tmp_path, {"seed": 0}, CLASSES, "images")
     experiment_json.claim(tmp_path, {"seed": 1}, CLASSES, "images")
     assert experiment_json.read(tmp_path)[0]["seed"] == 1
 
 
-def test_no_workdir_and_a_broken_one(tmp_path):
+def test_a_missing_and_a_broken_workdir_are_named(tmp_path):
     with pytest.raises(InputError, match="there is no folder .*nowhere; give one that train.py wrote"):
         experiment_json.read(tmp_path / "nowhere")
     with pytest.raises(InputError, match="has no experiment.json; give a folder that train.py wrote"):

@@ -1,4 +1,4 @@
-"""A section is the keyword arguments of the function it is for."""
+"""The fields of a config section are the keyword arguments of its function."""
 
 import dataclasses
 import inspect
@@ -46,7 +46,7 @@ from jaxdet.training.optimizer import make_optimizer
         (fields.Optim, make_optimizer, {"steps"}, set()),
     ],
 )
-def test_a_section_is_the_keywords_of_its_function(section, function, not_in_the_config, not_for_the_function):
+def test_fields_are_the_keyword_arguments_of_the_function(section, function, not_in_the_config, not_for_the_function):
     parameters = inspect.signature(function).parameters.values()
     keywords = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
     names = {field.name for field in dataclasses.fields(section)}

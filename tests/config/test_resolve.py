@@ -1,4 +1,4 @@
-"""The initial weights decide the preprocessing and how pooling rounds."""
+"""The initial weights determine preprocessing and pool_rounding."""
 
 import pathlib
 
@@ -28,20 +28,20 @@ def resolved(config, workdir):
         ("keras", ("keras", "floor")),
     ],
 )
-def test_the_input_travels_with_the_pretrained_weights(tmp_path, pretrained, expected):
+def test_pretrained_weights_determine_the_input(tmp_path, pretrained, expected):
     config = faster_voc.get_config()
-    assert resolved(config, tmp_path) == ("caffe", "ceil")  # the paper's own
+    assert resolved(config, tmp_path) == ("caffe", "ceil")  # the paper's
     config.training.pretrained = pretrained
     assert resolved(config, tmp_path) == expected
 
 
-def test_from_scratch_the_config_may_choose(tmp_path):
+def test_without_weights_the_config_determines_the_input(tmp_path):
     config = faster_devkit.get_config()
     config.net.preprocessing = "caffe"
     assert resolved(config, tmp_path) == ("caffe", "ceil")
 
 
-def test_the_input_travels_with_another_run_and_with_its_checkpoint(tmp_path):
+def test_another_run_or_checkpoint_determines_the_input(tmp_path):
     other = faster_devkit.get_config()
     other.net.update({"preprocessing": "keras", "pool_rounding": "floor"})
     experiment_json.claim(tmp_path, other.to_dict(), ("a",), "images")
@@ -75,7 +75,7 @@ def test_contradictions_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["", "https://example.org/vgg16.pth"])
-def test_published_weights_want_the_papers_width(tmp_path, file):
+def test_published_weights_need_the_width_of_the_paper(tmp_path, file):
     config = faster_devkit.get_config()
     config.training.update({"pretrained": "torchvision", "pretrained_file": file})
     with pytest.raises(InputError, match="net.width must be 1.0 for the published weights, got 0.25; add --config"):
@@ -85,7 +85,7 @@ def test_published_weights_want_the_papers_width(tmp_path, file):
 
 
 @pytest.mark.parametrize(("backbone", "pretrained"), [("alexnet", "torchvision"), ("zf", "keras")])
-def test_other_backbones_take_caffes_weights_only(tmp_path, backbone, pretrained):
+def test_other_backbones_take_only_caffes_weights(tmp_path, backbone, pretrained):
     config = faster_devkit.get_config()
     config.net.backbone = backbone
     config.training.update({"pretrained": pretrained, "pretrained_file": str(GOLDEN / "weights_caffe.pth")})
@@ -100,7 +100,7 @@ def test_other_backbones_take_caffes_weights_only(tmp_path, backbone, pretrained
     assert resolved(config, tmp_path) == ("caffe", "ceil")
 
 
-def test_a_file_may_be_of_a_narrow_net(tmp_path):
+def test_a_weights_file_may_be_of_a_narrow_net(tmp_path):
     config = faster_devkit.get_config()
     config.training.update({"pretrained": "torchvision", "pretrained_file": str(GOLDEN / "weights_torchvision.pth")})
     assert resolved(config, tmp_path) == ("torchvision", "floor")

@@ -1,4 +1,4 @@
-"""Workdirs of format 1, which had the section `model`, are read as if written today."""
+"""Workdirs of format 1, which had the section `model`, are translated to the present format."""
 
 import copy
 import json
@@ -36,7 +36,7 @@ def test_a_format_1_workdir_can_be_parsed(stored, tmp_path):
     assert experiment.net.preprocessing == stored["config"]["net"]["normalisation"]
 
 
-def test_the_learning_rates_stay_the_same():
+def test_learning_rates_of_kernels_stay_the_same():
     stored = json.loads((GOLDEN / FILES[0]).read_text())
     assert stored["config"]["optim"]["rate_by_fan_in"]
     optim = translate(stored, pathlib.Path("x"))["config"]["optim"]
@@ -58,7 +58,7 @@ def test_the_same_experiment_can_resume_in_a_format_1_workdir(tmp_path):
         ("roi_targets", "add_ground_truth", False, "model.roi_targets.add_ground_truth must be True, which is all"),
     ],
 )
-def test_options_that_are_gone_are_refused(section, field, value, error):
+def test_removed_options_are_refused(section, field, value, error):
     stored = json.loads((GOLDEN / FILES[0]).read_text())
     where = stored["config"]["optim"] if section == "optim" else stored["config"]["model"]["roi_targets"]
     where[field] = value
@@ -66,7 +66,7 @@ def test_options_that_are_gone_are_refused(section, field, value, error):
         translate(stored, pathlib.Path("x/experiment.json"))
 
 
-def test_the_present_format_is_left_alone_and_a_later_one_refused(tmp_path):
+def test_the_present_format_is_unchanged_and_a_later_one_refused(tmp_path):
     config = faster_devkit.get_config().to_dict()
     experiment_json.claim(tmp_path, config, ("a",), "images")
     written = json.loads((tmp_path / "experiment.json").read_text())

@@ -1,4 +1,4 @@
-"""4-step training: where layers come from and, through the scripts, what each step trains, passes on and resumes."""
+"""4-step training: the origin of every layer and, through the scripts, training, proposals and resuming per step."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from jaxdet.recipes import alternating
 from jaxdet.systems import build_detector, check_params, param_shapes
 from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
-from tests.scripts import TINY_PHOTOS, assert_same_run, figures
+from tests.scripts import TINY_PHOTOS, assert_same_run, read_metrics
 
 STAGES = ("1_rpn", "2_fast_rcnn", "3_rpn", "4_fast_rcnn")
 ALTERNATING = (
@@ -36,22 +36,20 @@ ALTERNATING = (
 
 @pytest.fixture(scope="module")
 def finished(scripts, tmp_path_factory):
-    """The workdir of a run without interruption and what was printed."""
+    """Return the workdir of an uninterrupted run and what it printed."""
     workdir = tmp_path_factory.mktemp("alternating")
-    code, printed = scripts.run("train.py", f"--workdir={workdir}", *ALTERNATING, *scripts.photos())
-    assert code == 0, printed
-    return workdir, printed
+    return workdir, scripts.run("train.py", f"--workdir={workdir}", *ALTERNATING, *scripts.photo_flags())
 
 
 @pytest.fixture(scope="module")
 def params(finished):
-    """The parameters after each step, and those of the whole detector last."""
+    """Return the parameters after each step and, last, those of the whole detector."""
     folders = [finished[0] / "stages" / name for name in STAGES]
     return [restore_params(folder) for folder in (*folders, finished[0])]
 
 
-# What each step starts from, and what is saved in the end (Faster R-CNN, 3.2; the prototxts of py-faster-rcnn: the RPN
-# of step 2 and the outputs of step 3 are not handed on).
+# Origin of each layer when steps 1 to 4 start, and in the saved detector (Faster R-CNN, 3.2; the prototxts of
+# py-faster-rcnn: the RPN of step 2 and the outputs of step 3 are not passed on).
 IMAGENET = "ImageNet"
 ORIGINS = {
     "conv1": (IMAGENET, IMAGENET, IMAGENET, IMAGENET, IMAGENET),  # frozen here
@@ -65,9 +63,9 @@ ORIGINS = {
 }
 
 
-def test_every_layer_comes_from_where_the_paper_has_it(monkeypatch, tmp_path):
-    """Nothing is trained: text that says where a layer comes from replaces its numbers."""
-    seen = []
+def test_layers_have_the_origins_of_the_paper(monkeypatch, tmp_path):
+    """Nothing is trained: the name of a layer's origin replaces its numbers."""
+    origins = []
 
     def run_stage(stage, split, validation, *, folder, initialise):
         number = stage.number
@@ -75,7 +73,7 @@ def test_every_layer_comes_from_where_the_paper_has_it(monkeypatch, tmp_path):
         if number in (2, 4):
             random["bbox_targets"] = "0 and 1"
         params = {layer: origin.format(number) for layer, origin in initialise(random).items()}
-        seen.append(params)
+        origins.append(params)
         return params | {layer: f"trained in {number}" for layer in params if stage.trainable(f"{layer}/kernel")}
 
     def copy_into(weights, random):
@@ -89,18 +87,18 @@ def test_every_layer_comes_from_where_the_paper_has_it(monkeypatch, tmp_path):
         alternating, "with_measured_statistics", lambda params, *_: params | {"bbox_targets": "measured in {}"}
     )
     monkeypatch.setattr(alternating, "fold_target_statistics", lambda params, delta_std: params)
-    monkeypatch.setattr(alternating, "save_params", lambda workdir, params, step: seen.append(params))
+    monkeypatch.setattr(alternating, "save_params", lambda workdir, params, step: origins.append(params))
     monkeypatch.setattr(alternating, "build_alternating", lambda *_: (detector, detector))
     monkeypatch.setattr(alternating.AlternatingTraining, "_proposals", lambda *_: (None, None))
     config = faster_devkit_alternating.get_config()
     config.training.frozen = ("conv1",)
     split = types.SimpleNamespace(dataset=types.SimpleNamespace(class_names=("a",)))
     alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, split, None).run()
-    assert {layer: tuple(params.get(layer) for params in seen) for layer in ORIGINS} == ORIGINS
+    assert {layer: tuple(params.get(layer) for params in origins) for layer in ORIGINS} == ORIGINS
 
 
 def changed(before, after):
-    """The layers that differ between two sets of parameters."""
+    """Return the layers that differ between two sets of parameters."""
     before, after = flatten(before), flatten(after)
     return {path.split("/")[0] for path in before.keys() & after if not np.array_equal(before[path], after[path])}
 
@@ -111,12 +109,14 @@ def test_each_step_trains_its_part(params):
     heads, rpn = {"fc6", "fc7", "cls_score", "bbox_pred"}, {"rpn_conv", "rpn_cls_score", "rpn_bbox_pred"}
     convolutions = names - heads - rpn
     assert names == set(first) == set(second) - {"bbox_targets"} and convolutions == {f"conv{i}" for i in range(1, 6)}
-    assert changed(first, second) == convolutions | heads | rpn  # 2 starts where 1 did, not where it ended
+    assert (
+        changed(first, second) == convolutions | heads | rpn
+    )  # step 2 starts where step 1 started, not where it ended
     assert changed(second, third) == rpn
     assert changed(third, fourth) == heads
 
 
-def test_the_whole_detector_is_the_fourth_step_with_plain_deltas(params):
+def test_the_whole_detector_is_step_4_with_its_target_statistics_folded(params):
     fourth, whole = params[3:]
     assert changed(fourth, whole) == {"bbox_pred"} and set(whole) == set(fourth) - {"bbox_targets"}
     pooled = np.random.default_rng(0).normal(size=(5, 16))
@@ -127,7 +127,7 @@ def test_the_whole_detector_is_the_fourth_step_with_plain_deltas(params):
     np.testing.assert_allclose(got * faster_devkit_alternating.get_config().head.delta_std, deltas, atol=1e-6)
 
 
-def test_proposals_are_passed_on_in_a_file(finished):
+def test_steps_1_and_3_save_their_proposals(finished):
     for stage in ("1_rpn", "3_rpn"):
         with np.load(finished[0] / "stages" / stage / "proposals_train.npz") as file:
             assert len(file["starts"]) == 5 + 1
@@ -136,22 +136,20 @@ def test_proposals_are_passed_on_in_a_file(finished):
             assert json.loads(str(file["key"]))["method"] == "rpn"
 
 
-def test_detection_is_validated_and_proposals_are_not(finished):
+def test_only_the_fast_rcnn_steps_are_validated(finished):
     for name in STAGES:
-        steps = [line["step"] for line in figures(finished[0] / "stages" / name) if line["split"] == "val"]
+        steps = [line["step"] for line in read_metrics(finished[0] / "stages" / name) if line["split"] == "val"]
         assert steps == ([4] if name.endswith("fast_rcnn") else [])
 
 
-def test_the_result_can_be_evaluated_and_used_on_a_photo(scripts, finished, tmp_path):
-    code, printed = scripts.run("evaluate.py", f"--workdir={finished[0]}")
-    assert code == 0, printed
+def test_the_whole_detector_can_be_evaluated_and_used_on_a_photo(scripts, finished, tmp_path):
+    printed = scripts.run("evaluate.py", f"--workdir={finished[0]}")
     assert re.search(r"^ mean +[\d.]+", printed, re.MULTILINE)
     metrics = json.loads((finished[0] / "evaluation/test/metrics.json").read_text())
     assert sum(row["detections"] for row in metrics["classes"].values()) > 0
     photo = scripts.folder / "photos/JPEGImages/train0.png"
     flags = f"--workdir={finished[0]}", f"--output={tmp_path}", "--threshold=0.05"
-    code, printed = scripts.run("predict.py", *flags, str(photo))
-    assert code == 0, printed
+    scripts.run("predict.py", *flags, str(photo))
     (detections,) = json.loads((tmp_path / "detections.json").read_text()).values()
     assert detections
 
@@ -160,15 +158,17 @@ def test_progress_and_metrics_name_the_stage(finished):
     workdir, printed = finished
     assert re.findall(r"^(\w+): compiled for images of 64x64", printed, re.MULTILINE) == list(STAGES)
     for name, steps in zip(STAGES, (2, 4, 2, 4), strict=True):
-        assert [line["step"] for line in figures(workdir / "stages" / name) if line["split"] == "train"][-1] == steps
+        assert [line["step"] for line in read_metrics(workdir / "stages" / name) if line["split"] == "train"][
+            -1
+        ] == steps
 
 
-def test_a_kill_in_the_second_step_resumes_there_with_the_same_result(scripts, finished, tmp_path):
-    command = "train.py", f"--workdir={tmp_path}", *ALTERNATING, *scripts.photos()
+def test_a_run_killed_in_step_2_resumes_there_and_ends_the_same(scripts, finished, tmp_path):
+    command = "train.py", f"--workdir={tmp_path}", *ALTERNATING, *scripts.photo_flags()
     run = scripts.start(*command)
     run.wait_until(lambda: any(tmp_path.glob("stages/2_fast_rcnn/checkpoints/*/manifest.json")))
     run.kill(signal.SIGKILL)
-    assert run.end()[0] == -signal.SIGKILL
+    run.end(code=-signal.SIGKILL)
     assert not (tmp_path / "checkpoints").exists()
 
     other, class_names = experiment_json.read(tmp_path)
@@ -177,8 +177,7 @@ def test_a_kill_in_the_second_step_resumes_there_with_the_same_result(scripts, f
     with pytest.raises(InputError, match="holds another experiment: config.seed is 0 there and 1 here; give another"):
         experiment_json.claim(tmp_path, other, class_names, images)
 
-    code, printed = scripts.run(*command)
-    assert code == 0, printed
+    printed = scripts.run(*command)
     assert "1_rpn: finished before, at step 2" in printed
     assert "2_fast_rcnn: resuming from the checkpoint of step" in printed
     assert "proposals of 1_rpn" not in printed and "proposals of 3_rpn for 5 images" in printed
@@ -190,5 +189,5 @@ def test_a_kill_in_the_second_step_resumes_there_with_the_same_result(scripts, f
 def test_the_whole_detector_has_the_parameters_of_joint_training(finished, params):
     config, class_names = experiment_json.read(finished[0])
     joint = build_detector(parse(config), class_names)
-    check_params(params[-1], joint, "the result")  # what evaluate.py and predict.py ask for
+    check_params(params[-1], joint, "the result")  # what evaluate.py and predict.py check
     assert flatten(params[-1]).keys() == flatten(param_shapes(joint)).keys()

@@ -15,7 +15,7 @@ LAYERS = ("conv1", "rpn_conv", "rpn_cls_score", "fc6", "fc7", "cls_score")
 
 @pytest.fixture
 def trained_layers(monkeypatch, tmp_path):
-    """frozen -> the layers that would train in each step; nothing is trained."""
+    """Return the function: frozen -> the trainable layers of each step. Nothing is trained."""
     detector = types.SimpleNamespace(init=lambda key: {layer: {"kernel": jnp.zeros(1)} for layer in LAYERS})
     split = types.SimpleNamespace(dataset=types.SimpleNamespace(class_names=("a",)))
     monkeypatch.setattr(alternating, "build_alternating", lambda *_: (detector, detector))

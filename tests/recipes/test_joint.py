@@ -23,15 +23,15 @@ def experiment(config):
     return parse(config.to_dict())
 
 
-def test_weights_that_do_not_fit_are_reported_before_the_search(tmp_path):
+def test_weights_that_do_not_fit_are_refused_before_the_search(tmp_path):
     fast = experiment(fast_devkit.get_config())
     with pytest.raises(InputError, match="the weights to start from must fit the net, got 0 of 15 kernels that do"):
         JointTraining(fast, tmp_path, split(fast), None)
-    (tmp_path / "checkpoints" / "4").mkdir(parents=True)  # this run resumes, whatever became of the weights
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)  # a run that resumes does not need the weights
     JointTraining(fast, tmp_path, split(fast), None)
 
 
-def test_a_detector_without_search_reads_its_weights_when_it_trains(tmp_path):
+def test_a_detector_without_search_reads_weights_only_when_it_trains(tmp_path):
     faster = experiment(faster_devkit.get_config())
     JointTraining(faster, tmp_path, split(faster), None)
 
@@ -45,7 +45,7 @@ def test_a_detector_without_search_reads_its_weights_when_it_trains(tmp_path):
         ("net.backbone", "vgg", "net.backbone must be one of alexnet, vgg16, zf, got 'vgg'; did you mean 'vgg16'"),
     ],
 )
-def test_mistakes_are_found_before_training(tmp_path, field, value, error):
+def test_mistakes_are_refused_before_training(tmp_path, field, value, error):
     config = faster_devkit.get_config()
     config.net.update({"preprocessing": "torchvision", "pool_rounding": "floor"})
     config.update_from_flattened_dict({field: value})

@@ -14,7 +14,7 @@ from jaxdet.recipes import rpn_proposals as module
 from jaxdet.recipes.rpn_proposals import rpn_proposals
 from jaxdet.types import Detections, Record
 
-SIZES = [(32, 32), (16, 32), (32, 16), (32, 32), (32, 16), (32, 32), (32, 16)]  # of two buckets, in turns
+SIZES = [(32, 32), (16, 32), (32, 16), (32, 32), (32, 16), (32, 32), (32, 16)]  # of two buckets
 PARAMS = {"rpn_conv": {"kernel": np.full((2, 2), 0.5, np.float32)}}
 
 
@@ -22,7 +22,7 @@ LIMITS = {"pre_nms_top_n": 100, "post_nms_top_n": 3, "nms_iou": 0.7}
 
 
 def predict(params, batch):
-    """Image i, of the shade i, gets i % 4 boxes that tell it and its width; so does every row that only fills up."""
+    """Predict i % 4 boxes for image i (of shade i) that encode i and its width; also for rows that fill a batch."""
     i = batch.image[:, 0, 0, 0].astype(jnp.float32)
     width, total = batch.image_size[:, 1] / batch.scale, jnp.full_like(i, params["rpn_conv"]["kernel"].sum())
     rank = jnp.arange(3, dtype=jnp.float32)
@@ -40,7 +40,7 @@ STAGE = types.SimpleNamespace(detector=Detector(init=None, loss=None, predict=pr
 
 
 class Photos:
-    """Seven images, each of its own shade; reading image `broken` fails, as at a kill."""
+    """Seven images, image i of shade i; reading image `broken` raises, like a kill."""
 
     fingerprint, image_sizes, class_names = "ab12", np.array(SIZES, np.int32), ("a",)
     names, object_counts = [str(i) for i in range(len(SIZES))], np.zeros(len(SIZES), np.int32)
@@ -93,7 +93,7 @@ def test_every_image_has_its_proposals_in_the_order_of_the_split(path, caplog):
     assert key["limits"] == LIMITS
 
 
-def test_a_kill_resumes_in_its_chunk(path, monkeypatch):
+def test_an_interrupted_pass_resumes_in_its_chunk(path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         propose(PARAMS, Photos(broken=5), path)
     assert (parts_folder(path) / "counts").stat().st_size == 4 * 8 and not path.exists()

@@ -5,7 +5,7 @@ import pytest
 
 from jaxdet.training.recorder import TrainingError
 from jaxdet.training.restore import restore_params
-from tests.scripts import assert_same_run, figures, saving
+from tests.scripts import assert_same_run, is_saving, read_metrics
 from tests.training import toy
 
 
@@ -21,7 +21,7 @@ def test_a_run_writes_its_metrics_and_checkpoints(uninterrupted, tmp_path, capsy
     assert int(state.step) == 20
     np.testing.assert_array_equal(state.trainable["fc/kernel"], restore_params(tmp_path)["fc"]["kernel"])
     assert_same_run(tmp_path, uninterrupted)
-    lines = figures(tmp_path)
+    lines = read_metrics(tmp_path)
     assert [line["step"] for line in lines if line["split"] == "train"] == [3, 6, 9, 12, 15, 18, 20]
     assert [line["step"] for line in lines if line["split"] == "val"] == [5, 10, 15, 20]
     assert {"loss", "box", "grad_norm", "learning_rate"} < lines[0].keys()
@@ -42,21 +42,20 @@ def test_a_run_killed_several_times_equals_one_never_interrupted(scripts, tmp_pa
     command = "tests/training/toy.py", str(tmp_path), "--pause=0.05"
     # Not the fixture: these processes compile without optimisation, which rounds differently.
     uninterrupted = tmp_path_factory.mktemp("uninterrupted_script")
-    assert scripts.run(command[0], str(uninterrupted))[0] == 0
+    scripts.run(command[0], str(uninterrupted))
 
     def stopped(number, moment):
         script = scripts.start(*command)
         script.wait_until(lambda: (tmp_path / "metrics.jsonl").exists() and moment())
         script.kill(number)
-        return script.end()
+        return script.wait()
 
-    stopped(signal.SIGKILL, lambda: saving(tmp_path))
-    code, printed = stopped(signal.SIGTERM, lambda: len(figures(tmp_path)) >= 2)
+    stopped(signal.SIGKILL, lambda: is_saving(tmp_path))
+    code, printed = stopped(signal.SIGTERM, lambda: len(read_metrics(tmp_path)) >= 2)
     assert code == 128 + signal.SIGTERM
     assert "stopped by SIGTERM, step" in printed
-    stopped(signal.SIGKILL, lambda: len(figures(tmp_path)) >= 5)
-    code, printed = scripts.run(*command)
-    assert code == 0, printed
+    stopped(signal.SIGKILL, lambda: len(read_metrics(tmp_path)) >= 5)
+    printed = scripts.run(*command)
     assert "resuming from the checkpoint of step" in printed
     assert_same_run(tmp_path, uninterrupted)
 
@@ -85,7 +84,7 @@ def test_an_interrupted_validation_is_repeated_after_the_restart(uninterrupted, 
     with pytest.raises(SystemExit) as stopped:
         toy.train(tmp_path, evaluate=interrupted_evaluation)
     assert stopped.value.code == 128 + signal.SIGTERM
-    assert [line["split"] for line in figures(tmp_path)] == ["train"]
+    assert [line["split"] for line in read_metrics(tmp_path)] == ["train"]
     toy.train(tmp_path)
     assert_same_run(tmp_path, uninterrupted)
 
