@@ -1,10 +1,9 @@
-"""A .pth file of another project becomes a workdir.
+"""Conversion of a .pth file of another project to a workdir.
 
-tests/golden/sf_detector_*.npz hold such a file's tensors; weights_detector.pth is a whole one (make_weights.py).
+tests/golden/sf_detector_*.npz hold the tensors of such a file; weights_detector.pth is one (make_weights.py).
 """
 
 import json
-import pathlib
 
 import jax
 import numpy as np
@@ -21,11 +20,10 @@ from jaxdet.data.datasets import shape_drawing
 from jaxdet.data.datasets.voc import CLASS_NAMES
 from jaxdet.training.restore import restore_params
 from jaxdet.weights import torch
+from tests.golden.files import GOLDEN, load
 from tests.golden.make_weights import image
 from tests.scripts import TINY_SHAPES
-from tests.weights.test_simple_faster_rcnn_golden import load
 
-GOLDEN = pathlib.Path(__file__).parent / "golden"
 AS_TORCHVISION = (
     "--config.input.long_side=128",
     "--config.anchors.convention=torchvision",
@@ -38,16 +36,16 @@ AS_TORCHVISION = (
 
 @pytest.fixture(scope="module")
 def tensors():
-    return load("sf_detector_backbone") | load("sf_detector_heads")
+    return load("sf_detector_backbone", "sf_detector_heads")
 
 
 @pytest.fixture
 def holding(monkeypatch):
-    """Sets what the next file read will hold."""
+    """Return the function that sets the content of the next file read."""
     return lambda contents: monkeypatch.setattr(convert, "read_torch_file", lambda path: contents)
 
 
-def test_simple_faster_rcnns_checkpoint(holding, tensors, tmp_path):
+def test_a_checkpoint_of_simple_faster_rcnn_becomes_a_workdir(holding, tensors, tmp_path):
     holding({"model": tensors, "config": {"caffe_pretrain": False, "min_size": 600}, "other_info": None})
     convert.convert(simple_faster_rcnn.get_config(), "voc.pth", str(tmp_path / "run"), None)
     config, class_names = experiment_json.read(tmp_path / "run")
@@ -68,17 +66,17 @@ def test_simple_faster_rcnns_checkpoint(holding, tensors, tmp_path):
         convert.convert(simple_faster_rcnn.get_config(), "voc.pth", str(tmp_path / "run"), None)
 
 
-def test_mistakes(holding, tensors, tmp_path):
+def test_files_and_flags_that_cannot_be_converted_are_refused(holding, tensors, tmp_path):
     def refused(message, contents, classes=None, file="voc.pth", folder=str(tmp_path / "run")):
         holding(contents)
         with pytest.raises(InputError, match=message):
             convert.convert(simple_faster_rcnn.get_config(), file, folder, classes)
         assert not (tmp_path / "run").exists()
 
-    known = {"config": {"caffe_pretrain": True}}
+    caffe = {"config": {"caffe_pretrain": True}}
     refused("--file and --workdir must both be given", {}, file=None)
     refused("--file and --workdir must both be given", {}, folder=None)
-    refused("--classes must name the 20 classes of voc.pth, got 2", {"model": tensors} | known, ["cat", "dog"])
+    refused("--classes must name the 20 classes of voc.pth, got 2", {"model": tensors} | caffe, ["cat", "dog"])
     refused("net.preprocessing must be given, for the file does not say", {"model": tensors, "config": None})
     refused("voc.pth: the weights must be of VGG16, .* got a ResNet", {"layer1.0.conv1.weight": np.zeros(1)})
     refused("net.preprocessing must be given, for the file does not say", {"model": tensors})
@@ -86,7 +84,7 @@ def test_mistakes(holding, tensors, tmp_path):
     refused("--file must hold a whole detector, got voc.pth with vgg16; see training.pretrained_file", backbone)
 
 
-def test_a_flag_that_contradicts_the_file(holding, tensors, tmp_path):
+def test_a_flag_that_contradicts_the_file_is_refused(holding, tensors, tmp_path):
     holding({"model": tensors, "config": {"caffe_pretrain": True}})
     config = simple_faster_rcnn.get_config()
     config.net.preprocessing = "torchvision"
@@ -97,9 +95,9 @@ def test_a_flag_that_contradicts_the_file(holding, tensors, tmp_path):
     assert experiment_json.read(tmp_path)[0]["net"]["preprocessing"] == "caffe_rgb_mean"
 
 
-def test_a_file_that_torch_wrote_through_the_scripts_detects_as_torchvision_does(scripts, tmp_path):
+def test_a_converted_torchvision_detector_detects_as_torchvision_does(scripts, tmp_path):
     run, photo, output = tmp_path / "run", tmp_path / "photo.png", tmp_path / "detections"
-    code, printed = scripts.run(
+    printed = scripts.run(
         "convert.py",
         "--config=configs/faster_shapes.py",
         f"--file={GOLDEN / 'weights_detector.pth'}",
@@ -109,14 +107,12 @@ def test_a_file_that_torch_wrote_through_the_scripts_detects_as_torchvision_does
         *TINY_SHAPES,
         *AS_TORCHVISION,
     )
-    assert code == 0, printed
     net = experiment_json.read(run)[0]["net"]
     assert (net["preprocessing"], net["pool_rounding"], net["width"]) == ("torchvision", "floor", 1 / 32)
     assert f"next: python evaluate.py --workdir={run}, or predict.py --workdir={run} photo.jpg" in printed
 
     Image.fromarray(image(96, 128)).save(photo)
-    code, printed = scripts.run("predict.py", f"--workdir={run}", str(photo), f"--output={output}", "--threshold=0.05")
-    assert code == 0, printed
+    scripts.run("predict.py", f"--workdir={run}", str(photo), f"--output={output}", "--threshold=0.05")
     (detections,) = json.loads((output / "detections.json").read_text()).values()
     with np.load(GOLDEN / "weights_detector.npz") as golden:
         assert [detection["class"] for detection in detections] == [
@@ -125,8 +121,7 @@ def test_a_file_that_torch_wrote_through_the_scripts_detects_as_torchvision_does
         np.testing.assert_allclose([detection["score"] for detection in detections], golden["scores"], atol=1e-4)
         np.testing.assert_allclose([detection["box"] for detection in detections], golden["boxes"], atol=0.02)
 
-    code, printed = scripts.run("evaluate.py", f"--workdir={run}")
-    assert code == 0, printed
+    scripts.run("evaluate.py", f"--workdir={run}")
     assert json.loads((run / "evaluation/test/metrics.json").read_text())["classes"].keys() == set(
         shape_drawing.CLASS_NAMES
     )

@@ -5,9 +5,7 @@ tests/golden/detector*.npz hold the parameters and figures of torchvision 0.29's
 proposal was sampled.
 """
 
-import dataclasses
 import functools
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -16,23 +14,18 @@ import pytest
 
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.models.rpn import region_proposal_network
-from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.types import Batch
 from jaxdet.weights.layers import VGG16_LAYERS
 from jaxdet.weights.torch import torchvision_faster_rcnn
+from tests.golden.files import load, narrow_vgg16
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 EVERY_ANCHOR = 10 * 14 * 9
 
 
 @functools.cache
 def golden():
-    figures = {}
-    for name in ("detector", "detector_backbone", "detector_heads"):
-        with np.load(GOLDEN / f"{name}.npz") as file:
-            figures |= dict(file)
-    return figures
+    return load("detector", "detector_backbone", "detector_heads")
 
 
 def params():
@@ -42,16 +35,7 @@ def params():
 
 @functools.cache
 def net():
-    made = region_net(
-        backbone="vgg16",
-        num_classes=20,
-        num_anchors=9,
-        width=1 / 8,
-        head_features=64,
-        dropout=0.0,
-        pool_rounding="floor",
-    )
-    return dataclasses.replace(made, preprocess=lambda image: image)
+    return narrow_vgg16()
 
 
 @functools.cache

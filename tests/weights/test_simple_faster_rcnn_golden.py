@@ -6,9 +6,7 @@ unrounded anchors of scales 2 4 8, proposals 6000 / 0.7 / 300 of side 16 at leas
 limit on the number of detections.
 """
 
-import dataclasses
 import functools
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -16,22 +14,16 @@ import numpy as np
 
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.models.rpn import region_proposal_network
-from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from jaxdet.ops.propose import propose
 from jaxdet.ops.roi_pool import roi_max_pool
 from jaxdet.types import Batch
 from jaxdet.weights.torch import identify, simple_faster_rcnn
+from tests.golden.files import load, narrow_vgg16
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 HEIGHT, WIDTH = 200, 296
 ANCHORS = base_anchors(scales=(2, 4, 8), convention="simple_faster_rcnn")
 PROPOSALS = {"pre_nms_top_n": 6000, "post_nms_top_n": 300, "nms_iou": 0.7}
-
-
-def load(name):
-    with np.load(GOLDEN / f"{name}.npz") as file:
-        return dict(file)
 
 
 @functools.cache
@@ -41,23 +33,14 @@ def golden():
 
 @functools.cache
 def params():
-    state = load("sf_detector_backbone") | load("sf_detector_heads")
+    state = load("sf_detector_backbone", "sf_detector_heads")
     assert identify(state) == "simple_faster_rcnn"
     return jax.tree.map(jnp.asarray, simple_faster_rcnn(state))
 
 
 @functools.cache
 def net():
-    original = region_net(
-        backbone="vgg16",
-        num_classes=20,
-        num_anchors=9,
-        width=1 / 8,
-        head_features=64,
-        dropout=0.0,
-        pool_rounding="floor",
-    )
-    return dataclasses.replace(original, preprocess=lambda image: image)
+    return narrow_vgg16()
 
 
 def batch():
