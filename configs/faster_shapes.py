@@ -1,6 +1,7 @@
 """Faster R-CNN on generated images of shapes, from scratch on a CPU: the quick start.
 
-A quarter of VGG16's channels at 192 x 192 pixels. RESULT
+A quarter of VGG16's channels at 192 x 192 pixels. mAP@0.5 (VOC10) was 0.883 on the 200 test images and 0.881 on the 100
+validation images with seed 0 (`make demo`), 0.902 and 0.910 with seed 1. docs/results.md has the time.
 
     python train.py --config=configs/faster_shapes.py
     python evaluate.py --workdir=runs/faster_shapes
