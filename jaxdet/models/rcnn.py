@@ -1,7 +1,7 @@
 """R-CNN (Girshick, Donahue, Darrell & Malik 2014): every proposal is warped to a square and classified on its own.
 
-The net is fine-tuned by `loss`. The linear stage that follows (one SVM a class, one box regressor a class) is fitted on
-the host to what `rcnn_features` gives; its results are arrays in params, so `predict` is as pure as the others'.
+`loss` fine-tunes the net. Then one SVM and one box regressor per class are fitted on the host to the outputs of
+`rcnn_features`; they end as arrays in params, so `predict` is as pure as that of the other systems.
 """
 
 import dataclasses
@@ -15,14 +15,16 @@ from jax import lax
 from jaxdet.checks import InputError, at_least, bind, one_of
 from jaxdet.models.detector import Detector, image_mean, per_image_keys
 from jaxdet.nets.crop_net import CropNet
-from jaxdet.ops import targets
+from jaxdet.ops import targets as op_targets
 from jaxdet.ops.detect import detect
 from jaxdet.ops.warp import warp
-from jaxdet.types import Batch, Proposals
+from jaxdet.types import Batch, Detections, Metrics, Params, Proposals
 
 SCORINGS = ("svm", "softmax")
-MAX_BEFORE_NMS = 100  # boxes of a class and image
+MAX_BEFORE_NMS = 100  # boxes per class and image
 EXACT = lax.Precision.HIGHEST  # accelerators round float32 products; the SVMs and regressors were fitted without
+
+Read = Callable[[jax.Array, jax.Array], Any]  # (pool5 f32[R,h,w,C], fc7 f32[R,F]) -> pytree of arrays [R,...]
 
 
 def rcnn(
@@ -34,109 +36,136 @@ def rcnn(
     chunk: int = 64,
     scoring: str = "svm",
 ) -> Detector:
-    """R-CNN over the network of its crops.
+    """Return R-CNN over the network of its crops.
 
-    `loss` is the fine-tuning (2.3, appendix B): a softmax over K+1 classes on warped proposals and ground truth boxes,
-    a quarter of them positive, each mirrored with probability 0.5. The paper draws 32 positives and 96 negatives from
-    the whole data set, with replacement; here each image gives its own, without: 16 images of 2 + 6 make the same 128.
+    `loss` is the fine-tuning (2.3, appendix B): a softmax over K+1 classes on warped proposals and ground-truth boxes,
+    a quarter of them positive, each mirrored with probability 0.5. The paper samples 32 positives and 96 negatives from
+    the whole data set, with replacement. Here they are sampled per image, without replacement: 16 images of 2 + 6 make
+    the same 128.
 
-    `predict` keeps, of each class, the 100 best proposals of an image (ties with the hundredth too), moves them by
-    params["bbox_ridge"] where there is one (appendix C), then suppresses. The images need their proposals in the batch.
+    `predict` takes the 100 best proposals per class and image (and ties with the hundredth), moves them by
+    params["bbox_ridge"] if present (appendix C), then suppresses. The batch must hold proposals.
 
     Args:
-      roi_targets: keyword arguments of the op, whose deltas are not used.
+      net: the network of the crops.
+      roi_targets: keyword arguments of ops roi_targets; its deltas are not used.
       detections: keyword arguments of ops detect.
       context: see ops warp.
-      chunk: proposals of each image that go through the net at a time; memory grows with images x chunk.
-      scoring: 'svm' needs params["svm"]; 'softmax' takes the fine-tuned classifier, as the paper compares (appendix B).
+      chunk: proposals per image that pass the net at a time; memory grows with images x chunk.
+      scoring: 'svm' needs params["svm"]; 'softmax' uses the fine-tuned classifier, as the paper compares (appendix B).
 
-    Raises InputError for an argument that an op does not know and for a context or chunk that leaves nothing; so does
-    `predict` where the SVMs are missing, and both functions where the batch has no slots for proposals.
+    Raises:
+      InputError: an argument that an op does not take, or a context or chunk that leaves nothing. `predict` raises it
+        where the SVMs are missing, `loss` and `predict` where the batch has no slots for proposals.
     """
     one_of("head.scoring", scoring, SCORINGS)
     at_least("head.chunk", chunk, 1, "64 is usual")
     if not 0 <= 2 * context < net.input_size:
         most = (net.input_size - 1) // 2
         raise InputError(f"head.context must be in 0..{most} pixels for this net, got {context}; 16 is the paper's.")
-    assign_rois = bind(targets.roi_targets, roi_targets, section="head.roi_targets", delta_std=(1.0, 1.0, 1.0, 1.0))
+    unit_std = (1.0, 1.0, 1.0, 1.0)
+    assign_rois = bind(op_targets.roi_targets, roi_targets, section="head.roi_targets", delta_std=unit_std)
     detect_boxes = bind(detect, detections, section="head.detections")
 
-    def loss(params, batch, key):
+    def loss(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
         _check_proposals(batch)
         mirror_keys, roi_keys, dropout_keys = jnp.moveaxis(per_image_keys(key, batch), 1, 0)
 
-        def crops_of(roi_key, mirror_key, image, image_size, boxes, valid, gt_boxes, gt_labels, gt_valid):
+        # Sample RoIs, and warp them.
+        def sample_crops(roi_key, mirror_key, image, image_size, boxes, valid, gt_boxes, gt_labels, gt_valid):
             proposals = Proposals(boxes=boxes, scores=jnp.zeros(boxes.shape[:1]), valid=valid)
             rois = assign_rois(roi_key, proposals, gt_boxes, gt_labels, gt_valid)
             crops = warp(image, image_size, rois.boxes, size=net.input_size, context=context)
             mirrored = jax.random.bernoulli(mirror_key, 0.5, rois.label.shape)
             return jnp.where(mirrored[:, None, None, None], crops[:, :, ::-1], crops), rois
 
-        crops, rois = jax.vmap(crops_of)(
+        crops, rois = jax.vmap(sample_crops)(
             roi_keys, mirror_keys, net.preprocess(batch.image), batch.image_size,
             batch.proposals, batch.proposals_valid, batch.gt_boxes, batch.gt_labels, batch.gt_valid,
         )  # fmt: skip
+
+        # Classify.
         pool5 = _unflatten(net.conv(params, _flatten(crops)), like=crops)
         fc7 = jax.vmap(net.fc7, in_axes=(None, 0, 0))(params, pool5, dropout_keys)
         log_probability = jax.nn.log_softmax(net.classify(params, fc7))  # [B,R,K+1]
+
+        # Mean over the valid RoIs of each image.
         errors = -jnp.take_along_axis(log_probability, rois.label[..., None], axis=-1)[..., 0]
         errors = jnp.sum(jnp.where(rois.valid, errors, 0.0), axis=1)
         class_loss = image_mean(errors / jnp.maximum(jnp.sum(rois.valid, axis=1, dtype=jnp.float32), 1.0), batch)
         return class_loss, {"class_loss": class_loss}
 
-    def predict(params, batch):
+    def predict(params: Params, batch: Batch) -> Detections:
         _check_proposals(batch)
         if scoring == "svm" and "svm" not in params:
             raise InputError("R-CNN's params must hold 'svm', got none; fit the SVMs first, or take scoring='softmax'.")
 
-        def read(pool5, fc7):
+        def score(pool5, fc7):
             scores = _scores(net, params, fc7, scoring)
             return scores, _deltas(params, pool5, scores)
 
         valid = batch.proposals_valid & batch.image_valid[:, None]
         sizes = {"context": context, "chunk": chunk}
-        scores, deltas = _over_crops(net, params, batch, batch.proposals, valid, read, **sizes)
-        scores = jax.vmap(_best_of_class)(scores, valid)
-        found = jax.vmap(detect_boxes)(scores, deltas, batch.proposals, valid, batch.image_size)
-        return dataclasses.replace(found, boxes=found.boxes / batch.scale[:, None, None])
+        scores, deltas = _over_crops(net, params, batch, batch.proposals, valid, score, **sizes)
+        scores = jax.vmap(_best_per_class)(scores, valid)
+        detected = jax.vmap(detect_boxes)(scores, deltas, batch.proposals, valid, batch.image_size)
+        return dataclasses.replace(detected, boxes=detected.boxes / batch.scale[:, None, None])
 
     return Detector(init=net.init, loss=loss, predict=predict)
 
 
-def rcnn_features(net: CropNet, *, context: int = 16, chunk: int = 64) -> Callable:
-    """What the linear stage is fitted to: `features(params, batch, boxes f32[B,R,4], valid bool[B,R])`, pure.
+def rcnn_features(
+    net: CropNet, *, context: int = 16, chunk: int = 64
+) -> Callable[[Params, Batch, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    """Return the pure function (params, batch, boxes f32[B,R,4], valid bool[B,R]) -> (pool5, fc7) for the linear stage.
 
-    The boxes are in resized pixels, as batch.proposals; they may be any, ground truth too. Returns pool5 f32[B,R,h,w,C]
-    and fc7 f32[B,R,F], without dropout, 0 where a box is invalid. `context` and `chunk` are those of `rcnn`.
+    The boxes, in resized pixels as batch.proposals, may be proposals or ground truth. pool5 f32[B,R,h,w,C] and fc7
+    f32[B,R,F] are without dropout, 0 where a box is invalid. `context` and `chunk` are those of `rcnn`.
     """
 
-    def features(params, batch, boxes, valid):
-        return _over_crops(net, params, batch, boxes, valid, lambda *read: read, context=context, chunk=chunk)
+    def features(params: Params, batch: Batch, boxes: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def read(pool5, fc7):
+            return pool5, fc7
+
+        return _over_crops(net, params, batch, boxes, valid, read, context=context, chunk=chunk)
 
     return features
 
 
-def _over_crops(net, params, batch, boxes, valid, read, *, context, chunk):
-    """read(pool5, fc7) of boxes f32[B,R,4], a chunk of each image at a time: arrays [B,R,...], 0 where invalid."""
+def _over_crops(
+    net: CropNet,
+    params: Params,
+    batch: Batch,
+    boxes: jax.Array,
+    valid: jax.Array,
+    read: Read,
+    *,
+    context: int,
+    chunk: int,
+) -> Any:
+    """Return read(pool5, fc7) of boxes f32[B,R,4] as arrays [B,R,...], 0 where invalid, computed chunk by chunk."""
     images, count = valid.shape
     chunk = min(chunk, count)
     missing = -count % chunk
 
     def in_chunks(x):
+        """[B,R,...] -> [chunks,B,chunk,...]"""
         x = jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2))
         return jnp.swapaxes(x.reshape(images, -1, chunk, *x.shape[2:]), 0, 1)
 
-    normalised = net.preprocess(batch.image)
+    preprocessed = net.preprocess(batch.image)
 
     def run(boxes):
-        crops = jax.vmap(lambda *a: warp(*a, size=net.input_size, context=context))(normalised, batch.image_size, boxes)
+        crops = jax.vmap(lambda *a: warp(*a, size=net.input_size, context=context))(
+            preprocessed, batch.image_size, boxes
+        )
         pool5 = net.conv(params, _flatten(crops))
         return jax.tree.map(lambda x: _unflatten(x, like=crops), read(pool5, net.fc7(params, pool5, None)))
 
-    def run_chunk(one):
-        boxes, valid = one
+    def run_chunk(boxes_and_valid):
+        boxes, valid = boxes_and_valid
         empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(run, boxes))
-        # Proposals come first and padding last, so whole chunks are often empty; they cost nothing.
+        # Valid boxes come first, so whole chunks of padding are frequent; they cost nothing.
         out = lax.cond(jnp.any(valid), run, lambda _: empty, boxes)
         return jax.tree.map(lambda x: jnp.where(valid.reshape(*valid.shape, *(1,) * (x.ndim - 2)), x, 0.0), out)
 
@@ -144,24 +173,26 @@ def _over_crops(net, params, batch, boxes, valid, read, *, context, chunk):
     return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(images, -1, *x.shape[3:])[:, :count], out)
 
 
-def _flatten(x):
+def _flatten(x: jax.Array) -> jax.Array:
+    """[B,R,...] -> [B*R,...]"""
     return x.reshape(-1, *x.shape[2:])
 
 
-def _unflatten(x, *, like):
+def _unflatten(x: jax.Array, *, like: jax.Array) -> jax.Array:
+    """[B*R,...] -> [B,R,...], with the B and R of `like`"""
     return x.reshape(*like.shape[:2], *x.shape[1:])
 
 
-def _scores(net, params, fc7, scoring):
-    """f32[R,K+1] of crops with fc7 f32[R,F]; the background's column, first, is not read by ops detect."""
+def _scores(net: CropNet, params: Params, fc7: jax.Array, scoring: str) -> jax.Array:
+    """Return f32[R,K+1] for crops with fc7 f32[R,F]; ops detect does not read the first column, the background's."""
     if scoring == "softmax":
         return jax.nn.softmax(net.classify(params, fc7))
     scores = jnp.matmul(fc7, params["svm"]["kernel"], precision=EXACT) + params["svm"]["bias"][None, :]
     return jnp.pad(scores, ((0, 0), (1, 0)))
 
 
-def _deltas(params, pool5, scores):
-    """f32[R,K+1,4] for scores [R,K+1]: what the regressors say of crops with pool5 [R,h,w,C]; 0 without regressors."""
+def _deltas(params: Params, pool5: jax.Array, scores: jax.Array) -> jax.Array:
+    """Return the regressors' f32[R,K+1,4] for crops with pool5 [R,h,w,C] and scores [R,K+1]; 0 without regressors."""
     if "bbox_ridge" not in params:
         return jnp.zeros((*scores.shape, 4))
     flat = pool5.reshape(pool5.shape[0], -1)
@@ -170,8 +201,8 @@ def _deltas(params, pool5, scores):
     return jnp.pad(deltas, ((0, 0), (1, 0), (0, 0)))
 
 
-def _best_of_class(scores, valid):
-    """scores f32[P,K+1] with -inf for all but the best of each class among the valid proposals."""
+def _best_per_class(scores: jax.Array, valid: jax.Array) -> jax.Array:
+    """Return scores f32[P,K+1] with -inf for all but the best of each class among the valid proposals."""
     scores = jnp.where(valid[:, None], scores, -jnp.inf)
     best, _ = lax.top_k(scores.T, min(MAX_BEFORE_NMS, scores.shape[0]))
     return jnp.where(scores >= best[:, -1][None, :], scores, -jnp.inf)

@@ -16,7 +16,7 @@ class AlexNet(nn.Module):
     """Image f32[B,H,W,3] and size i32[B,2] -> conv5 [B,h,w,256*width] and its size: stride 16, 600x1000 -> 39x64.
 
     `width` multiplies every channel count (1.0 is the paper's). `padded` is Fast R-CNN's form, with zeros around conv1
-    and the poolings; without it it is the classifier's, which makes 13x13 cells of R-CNN's 227x227 pixels.
+    and the poolings; False is the classifier's form, which makes 13x13 cells of R-CNN's 227x227 pixels.
     """
 
     kernel_init: KernelInit
@@ -32,7 +32,7 @@ class AlexNet(nn.Module):
     def channels(self) -> int:
         return self._features(256)
 
-    def _features(self, channels):
+    def _features(self, channels: int) -> int:
         return 2 * round(channels * self.width / 2)  # for two groups
 
     @nn.compact

@@ -1,4 +1,4 @@
-"""The region proposal network's head (Faster R-CNN, 3.1) and the layers behind RoI pooling (Fast R-CNN, 2.1)."""
+"""The region proposal network's head (Faster R-CNN, 3.1) and the layers after RoI pooling (Fast R-CNN, 2.1)."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from jaxdet.nets.layers.fast_conv import conv_general_dilated
 class RpnHead(nn.Module):
     """Features [B,h,w,C] -> logits f32[B,h*w*A,2] (background, object) and deltas f32[B,h*w*A,4].
 
-    A 3x3 convolution, then two sibling 1x1 convolutions, all drawn from N(0, 0.01) (3.1.3). The order of the anchors is
-    that of grid_anchors: (row, column, anchor).
+    A 3x3 convolution, then two sibling 1x1 convolutions, all initialised from N(0, 0.01) (3.1.3). The order of the
+    anchors is that of grid_anchors: (row, column, anchor).
     """
 
     num_anchors: int
@@ -41,8 +41,8 @@ class RpnHead(nn.Module):
 class HiddenLayers(nn.Module):
     """fc6 and fc7 with ReLU and dropout: pooled features [B,R,s,s,C] -> [B,R,features].
 
-    `dropout_keys` [B], one per image so that a mask never depends on the batch; None at test time. `svd_ranks` are of
-    fc6 and fc7 as svd.compress made them, each two layers with that many values between; 0 is the whole layer.
+    `dropout_keys` [B] are one per image, so that a mask never depends on the batch; None at test time. `svd_ranks` are
+    those of fc6 and fc7, each split by svd.compress into two layers with that many values between; 0 is a whole layer.
     """
 
     kernel_init: Initializer
@@ -60,15 +60,15 @@ class HiddenLayers(nn.Module):
                 name = f"{name}_u"
             x = nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=self.kernel_init, name=name)(x))
             if dropout_keys is not None and self.dropout > 0:
-                dropout_keys, now = jnp.moveaxis(jax.vmap(jax.random.split)(dropout_keys), 1, 0)
-                x = _dropout(now, x, rate=self.dropout)
+                dropout_keys, layer_keys = jnp.moveaxis(jax.vmap(jax.random.split)(dropout_keys), 1, 0)
+                x = _dropout(layer_keys, x, rate=self.dropout)
         return x
 
 
 class BoxHead(nn.Module):
-    """What fc7 says of each RoI: [B,R,F] -> class logits f32[B,R,K+1] and class-specific deltas f32[B,R,K+1,4].
+    """fc7 [B,R,F] -> class logits f32[B,R,K+1] and class-specific deltas f32[B,R,K+1,4].
 
-    Two sibling layers drawn from N(0, 0.01) and N(0, 0.001) (Fast R-CNN, 2.3).
+    Two sibling layers initialised from N(0, 0.01) and N(0, 0.001) (Fast R-CNN, 2.3).
     """
 
     num_classes: int
@@ -82,6 +82,6 @@ class BoxHead(nn.Module):
 
 
 def _dropout(keys: jax.Array, x: jax.Array, *, rate: float) -> jax.Array:
-    """Zeroes each value with probability `rate` and scales the others by 1 / (1 - rate)."""
+    """Set each value to zero with probability `rate` and scale the others by 1 / (1 - rate)."""
     keep = jax.vmap(lambda key, image: jax.random.bernoulli(key, 1.0 - rate, image.shape))(keys, x)
     return jnp.where(keep, x / (1.0 - rate), jnp.zeros((), x.dtype))

@@ -5,18 +5,18 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxdet.checks import InputError
-
-Params = dict[str, dict[str, np.ndarray]]
+from jaxdet.types import Params
 
 
 def compress(params: Params, ranks: Mapping[str, int]) -> Params:
-    """Replaces each layer of `ranks` by two whose product is its nearest kernel of that rank.
+    """Return the parameters with each layer of `ranks` replaced by two, whose product is its nearest of that rank.
 
-    fc6 {kernel [in,out], bias [out]} becomes fc6_v {kernel [in,t]}, with the singular values, and fc6_u {kernel
-    [t,out], bias [out]}: region_net(svd_ranks=...) runs them. The paper has 1024 for fc6 and 256 for fc7. On the host.
+    fc6 {kernel [in,out], bias [out]} becomes fc6_v {kernel [in,t]}, which includes the singular values, and fc6_u
+    {kernel [t,out], bias [out]}; region_net(svd_ranks=...) runs them. The paper has t = 1024 for fc6 and 256 for fc7.
+    Computed on the host.
 
     Raises:
-      InputError: a layer that is not there, or a rank beyond its kernel's sides.
+      InputError: a layer that does not exist, or a rank beyond its kernel's sides.
     """
     compressed = dict(params)
     for name, rank in ranks.items():

@@ -1,6 +1,6 @@
 """VGG16's thirteen convolutions (Simonyan & Zisserman 2014, configuration D), up to conv5_3: stride 16.
 
-Only four poolings: the fifth is what RoI pooling replaces (Fast R-CNN, 2.2).
+Only four poolings: RoI pooling replaces the fifth (Fast R-CNN, 2.2).
 """
 
 from typing import Any
@@ -19,8 +19,8 @@ BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convolu
 class VGG16(nn.Module):
     """Image f32[B,H,W,3] (H, W multiples of 16) and size i32[B,2] -> features [B,H/16,W/16,512*width] and their size.
 
-    `width` multiplies every channel count (1.0 is the paper's). Everything outside each image is zero, before, between
-    and after the layers, as if the image stood alone.
+    `width` multiplies every channel count (1.0 is the paper's). All cells outside an image are zero, before, between
+    and after the layers, as if each image were alone.
     """
 
     kernel_init: KernelInit

@@ -1,4 +1,4 @@
-"""ZF-Net's five convolutions (Zeiler & Fergus 2014) as Faster R-CNN's authors have them: LRN within the channel."""
+"""ZF-Net's five convolutions (Zeiler & Fergus 2014) as in Faster R-CNN's code: LRN within each channel."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Writes backbones.npz beside it with the real torch (2.13), in an environment of its own: python make_backbones.py
+"""Write backbones.npz with torch 2.13, in a separate environment: python make_backbones.py
 
-The nets are AlexNet and ZF-Net with 1/16 of their channels and the numbers of `state`; the figures are conv5 of
-`image(61, 90)`, pool5 of the classifier's form for `image(227, 227)`, an LRN and a convolution in groups with their
+The nets are AlexNet and ZF-Net with 1/16 of their channels and the parameters of `state`. The results are conv5 of
+`image(61, 90)`, pool5 of the classifier's form for `image(227, 227)`, and an LRN and a convolution in groups with their
 gradients.
 """
 
@@ -16,18 +16,18 @@ GROUPS = {"alexnet": (1, 2, 1, 2, 2), "zf": (1, 1, 1, 1, 1)}
 
 
 def texture(*shape, seed):
-    """f32 in -0.5..0.5 that look random and need no generator."""
+    """Return f32 values in -0.5..0.5 that look random and need no generator."""
     i = np.arange(np.prod(shape), dtype=np.int64) + 1009 * seed
     return ((i * i * 7919 % 65521) / 65521 - 0.5).astype(np.float32).reshape(shape)
 
 
 def image(height, width):
-    """f32[height,width,3] as large as an image minus its mean."""
+    """Return f32[height,width,3] of the magnitude of an image minus its mean."""
     return 200 * texture(height, width, 3, seed=1)
 
 
 def state(net):
-    """conv1 to conv5 under Caffe's names, kernels [out, in / groups, side, side]."""
+    """Return conv1 to conv5 by Caffe's names, kernels [out, in / groups, side, side]."""
     arrays = {}
     for i, (inputs, outputs) in enumerate(zip((3, *CHANNELS), CHANNELS, strict=False)):
         shape = (outputs, inputs // GROUPS[net][i], SIDES[net][i], SIDES[net][i])
@@ -69,7 +69,7 @@ def main():
     def hwc(x):
         return x.detach()[0].permute(1, 2, 0).numpy()
 
-    figures = {
+    results = {
         "alexnet/conv5": hwc(alexnet(nchw(image(61, 90)), padded=True)),
         "alexnet/pool5": hwc(alexnet(nchw(image(227, 227)), padded=False)),
         "zf/conv5": hwc(zf(nchw(image(61, 90)))),
@@ -77,14 +77,14 @@ def main():
     x = nchw(100 * texture(4, 5, 8, seed=30)).requires_grad_()
     y = F.local_response_norm(x, 5, alpha=1e-4, beta=0.75)
     (y * y).sum().backward()
-    figures |= {"lrn": hwc(y), "lrn/gradient": hwc(x.grad)}
+    results |= {"lrn": hwc(y), "lrn/gradient": hwc(x.grad)}
     x, kernel = nchw(texture(6, 7, 8, seed=31)).requires_grad_(), torch.tensor(texture(6, 4, 3, 3, seed=32))
     kernel.requires_grad_()
     y = F.conv2d(x, kernel, padding=1, groups=2)
     (y * y).sum().backward()
-    figures |= {"groups": hwc(y), "groups/input_gradient": hwc(x.grad)}
-    figures["groups/kernel_gradient"] = kernel.grad.permute(2, 3, 1, 0).numpy()
-    np.savez_compressed(HERE / "backbones.npz", **figures)
+    results |= {"groups": hwc(y), "groups/input_gradient": hwc(x.grad)}
+    results["groups/kernel_gradient"] = kernel.grad.permute(2, 3, 1, 0).numpy()
+    np.savez_compressed(HERE / "backbones.npz", **results)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Writes the weights_* files beside it, with the real libraries, each in an environment of its own.
+"""Write the weights_* files with the original libraries, each in a separate environment.
 
     python make_weights.py torch   torch 2.13, torchvision 0.28: weights_torchvision.pth, weights_caffe.pth (the format
                                    before torch 1.6 and jcjohnson's names), weights_tensors*.pth, weights_torch.npz
     python make_weights.py detector   the same: weights_detector.pth and its detections, weights_detector.npz
     python make_weights.py keras   keras 3.15 with jax: weights_keras_*.h5, weights_keras.npz
 
-The nets are VGG16 with 1/32 of its channels and fully connected layers of 8; the figures are conv5_3 and fc7 of
+The nets are VGG16 with 1/32 of its channels and fully connected layers of 8; the results are conv5_3 and fc7 of
 `image()`, preprocessed as each library does. The detector is torchvision's FasterRCNN around such a net, with four
 classes; its detections are those of `image(96, 128)`, which it neither resizes nor pads.
 """
@@ -23,7 +23,7 @@ HIDDEN = 8
 
 
 def image(height=224, width=224):
-    """u8[height,width,3] RGB, a texture that needs no file."""
+    """Return u8[height,width,3] RGB, a texture that needs no file."""
     return (np.arange(height * width * 3, dtype=np.int64) * 7919 % 251).astype(np.uint8).reshape(height, width, 3)
 
 
@@ -50,14 +50,14 @@ def torch_files():
     state = collections.OrderedDict(state)
     torch.save(state, HERE / "weights_caffe.pth", _use_new_zipfile_serialization=False)
 
-    figures = {}
+    results = {}
 
     def run(name, x):
         with torch.no_grad():
             features = net.features[:-1](x)
             hidden = net.classifier[:5](torch.flatten(net.avgpool(net.features[-1](features)), 1))
-        figures[f"{name}/conv5_3"] = features[0].permute(1, 2, 0).numpy()
-        figures[f"{name}/fc7"] = hidden[0].numpy()
+        results[f"{name}/conv5_3"] = features[0].permute(1, 2, 0).numpy()
+        results[f"{name}/fc7"] = hidden[0].numpy()
 
     rgb = torch.tensor(image()).permute(2, 0, 1)[None] / 255
     run("torchvision", normalize(rgb, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
@@ -77,8 +77,8 @@ def torch_files():
     for name, new in (("weights_tensors.pth", True), ("weights_tensors_legacy.pth", False)):
         torch.save(contents, HERE / name, _use_new_zipfile_serialization=new)
     for name, x in tensors.items():
-        figures[f"tensors/{name}"] = (x.float() if name == "bfloat16" else x.detach()).numpy()
-    np.savez_compressed(HERE / "weights_torch.npz", **figures)
+        results[f"tensors/{name}"] = (x.float() if name == "bfloat16" else x.detach()).numpy()
+    np.savez_compressed(HERE / "weights_torch.npz", **results)
 
 
 def detector_files():
@@ -105,8 +105,8 @@ def detector_files():
         last.weight.data /= 10  # boxes that stay near their anchors
     torch.save(net.state_dict(), HERE / "weights_detector.pth")
     with torch.no_grad():
-        (found,) = net([torch.tensor(image(96, 128)).permute(2, 0, 1) / 255])
-    np.savez_compressed(HERE / "weights_detector.npz", **{name: x.numpy() for name, x in found.items()})
+        (detections,) = net([torch.tensor(image(96, 128)).permute(2, 0, 1) / 255])
+    np.savez_compressed(HERE / "weights_detector.npz", **{name: x.numpy() for name, x in detections.items()})
 
 
 def keras_files():
@@ -140,8 +140,8 @@ def keras_files():
     bare.save(HERE / "weights_keras_notop.h5")  # the whole model without its top, by Keras's own writer
     whole.save_weights(HERE / "weights_keras_3.weights.h5")
     seen = keras.Model(inputs, [conv5_3, fc7])(preprocess_input(image()[None].astype(np.float32)))
-    figures = {name: np.asarray(x[0]) for name, x in zip(("conv5_3", "fc7"), seen, strict=True)}
-    np.savez_compressed(HERE / "weights_keras.npz", **figures)
+    results = {name: np.asarray(x[0]) for name, x in zip(("conv5_3", "fc7"), seen, strict=True)}
+    np.savez_compressed(HERE / "weights_keras.npz", **results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A RegionNet that compiles in a moment, for tests of what surrounds it: one layer of 16x16 patches, linear heads."""
+"""A RegionNet that compiles in a moment, for tests of the models: one layer of 16x16 patches, linear heads."""
 
 import jax
 import jax.numpy as jnp

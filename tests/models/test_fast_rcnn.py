@@ -1,4 +1,4 @@
-"""Fast R-CNN on given proposals: padding, normalisation, and that it is the second half of Faster R-CNN."""
+"""Fast R-CNN: padding, target statistics, and equality with the second half of Faster R-CNN."""
 
 import dataclasses
 import functools
@@ -24,8 +24,6 @@ LIMITS = {"train_proposals": PROPOSALS, "test_proposals": PROPOSALS, "min_size":
 ANCHORS = base_anchors(scales=(1.5, 3))
 MEAN = np.float32(np.random.default_rng(5).normal(0, 0.05, (4, 4)))
 STD = np.float32(np.random.default_rng(6).uniform(0.05, 0.3, (4, 4)))
-
-
 NET = small_net()
 
 
@@ -49,12 +47,13 @@ def params():
     return with_target_statistics(detector().init(jax.random.key(0)), MEAN, STD)
 
 
-def one(seed=3, size=(61, 100), bucket=(64, 112), *, slots=12, count=9):
+def image_batch(seed=3, size=(61, 100), bucket=(64, 112), *, slots=12, count=9):
+    """Return a batch of one random image with `count` proposals in `slots`; invalid slots and pixels are not zero."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 255, (*size, 3), np.uint8)
     gt = np.float32([[8, 6, 50, 40], [40, 20, 95, 58]])
     near = gt[rng.integers(0, 2, count)] + rng.uniform(-7, 7, (count, 4)).astype(np.float32)
-    proposals, valid = np.full((slots, 4), 5, np.float32), np.arange(slots) < count  # invalid ones are not zero
+    proposals, valid = np.full((slots, 4), 5, np.float32), np.arange(slots) < count
     proposals[:count] = np.clip(near, 0, np.float32(size[::-1] * 2))
     canvas = np.random.default_rng(99).integers(0, 255, (*bucket, 3), np.uint8)
     canvas[: size[0], : size[1]] = image
@@ -72,23 +71,23 @@ def one(seed=3, size=(61, 100), bucket=(64, 112), *, slots=12, count=9):
     )
 
 
-def test_an_image_gives_the_same_alone_and_with_more_room_for_pixels_and_proposals():
+def test_losses_and_detections_do_not_depend_on_the_padding_of_pixels_and_proposals():
     key = jax.random.key(7)
-    roomy = one(bucket=(96, 144), slots=20)
-    alone, larger = (compiled("loss")(params(), batch, key)[1] for batch in (one(), roomy))
+    padded = image_batch(bucket=(96, 144), slots=20)
+    alone, larger = (compiled("loss")(params(), batch, key)[1] for batch in (image_batch(), padded))
     for name, value in alone.items():
         np.testing.assert_allclose(larger[name], value, rtol=1e-4, err_msg=name)
     assert float(alone["box_loss"]) > 0
-    found, same = (compiled("predict")(params(), batch) for batch in (one(), roomy))
-    assert found.valid.any()
-    np.testing.assert_array_equal(found.labels, same.labels)
-    np.testing.assert_allclose(found.boxes, same.boxes, atol=1e-3)
-    np.testing.assert_allclose(found.scores, same.scores, atol=1e-5)
+    detections, same = (compiled("predict")(params(), batch) for batch in (image_batch(), padded))
+    assert detections.valid.any()
+    np.testing.assert_array_equal(detections.labels, same.labels)
+    np.testing.assert_allclose(detections.boxes, same.boxes, atol=1e-3)
+    np.testing.assert_allclose(detections.scores, same.scores, atol=1e-5)
 
 
 @pytest.mark.parametrize("change", ["no proposals", "no objects", "neither"])
-def test_without_proposals_or_objects_everything_is_finite(change):
-    batch = one()
+def test_without_proposals_or_objects_losses_and_gradients_are_finite(change):
+    batch = image_batch()
     if change != "no objects":
         batch = dataclasses.replace(batch, proposals_valid=np.zeros_like(batch.proposals_valid))
     if change != "no proposals":
@@ -99,14 +98,16 @@ def test_without_proposals_or_objects_everything_is_finite(change):
         assert not compiled("predict")(params(), batch).valid.any()
 
 
-def test_the_head_learns_deltas_normalised_by_class():
-    """With a head that says the normalised deltas are zero, the box loss is that of the targets themselves."""
+def test_targets_are_normalised_per_class():
+    """A head that always predicts zero has the box loss of the targets themselves."""
     flat = jax.tree.map(jnp.zeros_like, params()["bbox_pred"])
     constant = params() | {"bbox_pred": flat}
 
     def box_loss(mean, std):
         return float(
-            compiled("loss")(with_target_statistics(constant, mean, std), one(), jax.random.key(7))[1]["box_loss"]
+            compiled("loss")(with_target_statistics(constant, mean, std), image_batch(), jax.random.key(7))[1][
+                "box_loss"
+            ]
         )
 
     wide = box_loss(np.zeros((4, 4), np.float32), np.full((4, 4), 10, np.float32))
@@ -116,10 +117,10 @@ def test_the_head_learns_deltas_normalised_by_class():
     assert box_loss(others, np.full((4, 4), 10, np.float32)) == pytest.approx(wide, rel=1e-6)
 
 
-def test_the_box_loss_is_of_the_targets_less_the_mean_of_their_class_over_its_std():
-    """Few enough RoIs that all are sampled: two proposals, the two objects, and one of background."""
+def test_box_loss_of_normalised_targets_computed_by_hand():
+    """All RoIs are sampled: two proposals on objects, the two objects, and one proposal on the background."""
     constant = params() | {"bbox_pred": jax.tree.map(jnp.zeros_like, params()["bbox_pred"])}
-    batch = one(count=3)
+    batch = image_batch(count=3)
     near, objects = np.float32([[11, 4, 55, 44], [34, 22, 92, 54]]), batch.gt_boxes[0]
     batch.proposals[0, :3] = *near, [60, 0, 75, 8]
     got = compiled("loss")(constant, batch, jax.random.key(7))[1]["box_loss"]
@@ -132,34 +133,33 @@ def test_the_box_loss_is_of_the_targets_less_the_mean_of_their_class_over_its_st
     np.testing.assert_allclose(got, errors.sum() / 5, rtol=1e-5)
 
 
-def test_folded_into_bbox_pred_it_is_the_second_half_of_faster_rcnn():
-    """The same proposals and head give the same detections, once the normalisation is that of faster_rcnn."""
+def test_with_folded_statistics_it_equals_the_second_half_of_faster_rcnn():
+    """The same proposals and head give the same detections once the statistics are folded into bbox_pred."""
     delta_std = (0.1, 0.1, 0.2, 0.2)
     rpn = region_proposal_network(NET, ANCHORS, targets={}, **LIMITS)
     whole = faster_rcnn(NET, rpn, **SECTIONS, delta_std=delta_std)
     folded = fold_target_statistics(params(), delta_std)
     assert folded.keys() == whole.init(jax.random.key(0)).keys()
     alone = rpn_detector(NET, rpn)
-    batch = one()
+    batch = image_batch()
     proposals = jax.jit(alone.predict)(folded, batch)
     assert proposals.valid.sum() > 3
     assert (np.diff(np.asarray(proposals.scores[0])[np.asarray(proposals.valid[0])]) <= 0).all()
-    handed_over = dataclasses.replace(
+    with_proposals = dataclasses.replace(
         batch, proposals=proposals.boxes * batch.scale[:, None, None], proposals_valid=proposals.valid
     )
-    found = compiled("predict")(params(), handed_over)
+    detections = compiled("predict")(params(), with_proposals)
     expected = jax.jit(whole.predict)(folded, batch)
     assert expected.valid.any()
-    np.testing.assert_array_equal(found.labels, expected.labels)
-    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-2)
-    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    np.testing.assert_array_equal(detections.labels, expected.labels)
+    np.testing.assert_allclose(detections.boxes, expected.boxes, atol=1e-2)
+    np.testing.assert_allclose(detections.scores, expected.scores, atol=1e-5)
 
 
-def test_the_rpn_alone_has_the_losses_it_has_in_joint_training():
+def test_rpn_alone_has_the_losses_of_joint_training():
     rpn = region_proposal_network(NET, ANCHORS, targets={"batch_size": 32}, **LIMITS)
     whole, alone = faster_rcnn(NET, rpn, **SECTIONS), rpn_detector(NET, rpn)
-    both = (jax.jit(d.loss)(params(), one(), jax.random.key(3))[1] for d in (alone, whole))
-    got, expected = both
+    got, expected = (jax.jit(d.loss)(params(), image_batch(), jax.random.key(3))[1] for d in (alone, whole))
     assert got.keys() == {"objectness_loss", "rpn_box_loss"}
     for name, value in got.items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=name)

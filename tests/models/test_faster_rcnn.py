@@ -1,4 +1,4 @@
-"""Laws of the whole model: padding and batch change nothing, images without objects are fine, errors name the field."""
+"""Faster R-CNN as a whole: padding and batch change nothing, images without objects train, errors name the field."""
 
 import dataclasses
 import functools
@@ -44,7 +44,7 @@ def net(**changes):
 
 @functools.cache
 def compiled(function, net, roi_pooling="max_pool", **changes):
-    """A detector's loss, its gradient or predict, compiled once a shape for all tests."""
+    """Return a detector's loss, its gradient or predict, compiled once per shape for all tests."""
     rpn = region_proposal_network(net, ANCHORS, **RPN)
     detector = faster_rcnn(net, rpn, **HEAD, roi_pooling=roi_pooling, **changes)
     functions = {
@@ -57,7 +57,7 @@ def compiled(function, net, roi_pooling="max_pool", **changes):
 
 @functools.cache
 def params(net):
-    # Larger last layers than N(0, 0.001) gives, so that scores and boxes differ between RoIs.
+    # Output layers of larger std than 0.001, so that scores and boxes differ between RoIs.
     fresh = jax.jit(net.init)(jax.random.key(0))
     for i, name in enumerate(("rpn_cls_score", "rpn_bbox_pred", "cls_score", "bbox_pred")):
         key = jax.random.fold_in(jax.random.key(1), i)
@@ -65,8 +65,8 @@ def params(net):
     return fresh
 
 
-def one(seed, size, bucket, *, objects=2, slots=4):
-    """A batch of one random image of `size` in a bucket; the pixels outside are not zero but random, too."""
+def image_batch(seed, size, bucket, *, objects=2, slots=4):
+    """Return a batch of one random image of `size` in a bucket; the pixels outside it are random too."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 255, (*size, 3), np.uint8)
     corner = rng.uniform(0, 0.5, (objects, 2)) * size[::-1]
@@ -100,22 +100,22 @@ ALONE, IN_A_LARGER_BUCKET = (64, 112), (96, 144)
 
 
 @pytest.mark.parametrize("roi_pooling", ["max_pool", "align"])
-def test_an_image_has_the_same_loss_alone_in_a_larger_bucket_and_in_a_batch(roi_pooling):
+def test_losses_do_not_depend_on_bucket_and_batch(roi_pooling):
     loss, weights, key = compiled("loss", NET, roi_pooling), params(NET), jax.random.key(7)
-    _, alone = loss(weights, one(3, (61, 100), ALONE), key)
-    _, larger = loss(weights, one(3, (61, 100), IN_A_LARGER_BUCKET), key)
-    _, other = loss(weights, one(4, (90, 140), IN_A_LARGER_BUCKET), key)
-    both = stack(one(3, (61, 100), IN_A_LARGER_BUCKET), one(4, (90, 140), IN_A_LARGER_BUCKET))
+    _, alone = loss(weights, image_batch(3, (61, 100), ALONE), key)
+    _, larger = loss(weights, image_batch(3, (61, 100), IN_A_LARGER_BUCKET), key)
+    _, other = loss(weights, image_batch(4, (90, 140), IN_A_LARGER_BUCKET), key)
+    both = stack(image_batch(3, (61, 100), IN_A_LARGER_BUCKET), image_batch(4, (90, 140), IN_A_LARGER_BUCKET))
     _, together = loss(weights, both, key)
     for name in alone:
         np.testing.assert_allclose(larger[name], alone[name], rtol=1e-4, atol=1e-6, err_msg=name)
         np.testing.assert_allclose(together[name], (alone[name] + other[name]) / 2, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_vgg16_has_the_same_loss_and_gradient_in_a_larger_bucket():
+def test_losses_and_gradients_of_vgg16_do_not_depend_on_the_bucket():
     loss, weights, key = compiled("gradient", net()), params(net()), jax.random.key(7)
-    (_, alone), gradient = loss(weights, one(3, (61, 100), ALONE), key)
-    (_, larger), same_gradient = loss(weights, one(3, (61, 100), IN_A_LARGER_BUCKET), key)
+    (_, alone), gradient = loss(weights, image_batch(3, (61, 100), ALONE), key)
+    (_, larger), same_gradient = loss(weights, image_batch(3, (61, 100), IN_A_LARGER_BUCKET), key)
     for name in alone:
         np.testing.assert_allclose(larger[name], alone[name], rtol=1e-4, atol=1e-6, err_msg=name)
     scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
@@ -127,11 +127,11 @@ NETS = [("vgg16", "max_pool"), ("small", "max_pool"), ("small", "align")]
 
 
 @pytest.mark.parametrize(("backbone", "roi_pooling"), NETS)
-def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batch(backbone, roi_pooling):
-    made = net() if backbone == "vgg16" else NET
-    predict, weights = compiled("predict", made, roi_pooling), params(made)
-    alone = row(predict(weights, one(3, (61, 100), ALONE)), 0)
-    both = stack(one(4, (90, 140), IN_A_LARGER_BUCKET), one(3, (61, 100), IN_A_LARGER_BUCKET))
+def test_detections_do_not_depend_on_bucket_and_batch(backbone, roi_pooling):
+    tested_net = net() if backbone == "vgg16" else NET
+    predict, weights = compiled("predict", tested_net, roi_pooling), params(tested_net)
+    alone = row(predict(weights, image_batch(3, (61, 100), ALONE)), 0)
+    both = stack(image_batch(4, (90, 140), IN_A_LARGER_BUCKET), image_batch(3, (61, 100), IN_A_LARGER_BUCKET))
     together = row(predict(weights, both), 1)
     assert alone.valid.sum() > 5
     np.testing.assert_array_equal(together.valid, alone.valid)
@@ -140,7 +140,7 @@ def test_an_image_has_the_same_detections_alone_in_a_larger_bucket_and_in_a_batc
     np.testing.assert_allclose(together.scores, alone.scores, atol=1e-5)
 
 
-def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
+def test_samples_do_not_depend_on_the_bucket():
     weights = params(NET)
 
     @jax.jit
@@ -151,19 +151,19 @@ def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
         valid = anchor_valid(features.shape[1:3], size[0], 6)
         image_size, gt = batch.image_size[0], (batch.gt_boxes[0], batch.gt_valid[0])
         inner = valid & inside(anchors, image_size)
-        chosen = rpn_targets(jax.random.key(1), anchors, inner, *gt, batch_size=32)
-        found = propose(
+        anchor_targets = rpn_targets(jax.random.key(1), anchors, inner, *gt, batch_size=32)
+        proposals = propose(
             logits[0, :, 1] - logits[0, :, 0], deltas[0], anchors, valid, image_size, jnp.float32(6),
             **RPN["train_proposals"],
         )  # fmt: skip
-        rois = roi_targets(jax.random.key(2), found, gt[0], batch.gt_labels[0], gt[1], batch_size=8)
-        return chosen.label, valid, rois
+        rois = roi_targets(jax.random.key(2), proposals, gt[0], batch.gt_labels[0], gt[1], batch_size=8)
+        return anchor_targets.label, valid, rois
 
-    def of_the_image(bucket):
-        label, valid, rois = samples(one(3, (61, 100), bucket))
+    def samples_in(bucket):
+        label, valid, rois = samples(image_batch(3, (61, 100), bucket))
         return np.asarray(label)[np.asarray(valid)], rois
 
-    (label, rois), (same_label, same_rois) = of_the_image(ALONE), of_the_image(IN_A_LARGER_BUCKET)
+    (label, rois), (same_label, same_rois) = samples_in(ALONE), samples_in(IN_A_LARGER_BUCKET)
     assert (label >= 0).sum() > 16 and rois.valid.sum() == 8
     np.testing.assert_array_equal(same_label, label)
     np.testing.assert_array_equal(same_rois.label, rois.label)
@@ -171,7 +171,7 @@ def test_an_image_has_the_same_samples_alone_and_in_a_larger_bucket():
 
 
 def test_bfloat16_activations_give_nearly_the_same_losses_and_float32_gradients():
-    batch, key = one(3, (61, 100), ALONE), jax.random.key(0)
+    batch, key = image_batch(3, (61, 100), ALONE), jax.random.key(0)
     (_, exact), _ = compiled("gradient", net())(params(net()), batch, key)
     (_, rough), gradient = compiled("gradient", net(compute_dtype="bfloat16"))(params(net()), batch, key)
     np.testing.assert_allclose(rough["objectness_loss"], exact["objectness_loss"], rtol=0.05)
@@ -179,21 +179,22 @@ def test_bfloat16_activations_give_nearly_the_same_losses_and_float32_gradients(
         assert leaf.dtype == jnp.float32 and np.isfinite(leaf).all()
 
 
-def test_boxes_come_in_pixels_of_the_original_image():
-    found = row(compiled("predict", NET)(params(NET), one(3, (61, 100), ALONE)), 0)
-    assert found.boxes[:, 2].max() <= 100 / 1.5 + 1e-4 and found.boxes[:, 3].max() <= 61 / 1.5 + 1e-4
+def test_boxes_are_in_pixels_of_the_original_image():
+    detections = row(compiled("predict", NET)(params(NET), image_batch(3, (61, 100), ALONE)), 0)
+    right, bottom = detections.boxes[:, 2:].max(axis=0)
+    assert right <= 100 / 1.5 + 1e-4 and bottom <= 61 / 1.5 + 1e-4
 
 
-def test_an_image_without_objects_trains_and_has_no_box_loss():
-    empty = one(5, (60, 100), ALONE, objects=0)
+def test_image_without_objects_trains_without_box_loss():
+    empty = image_batch(5, (60, 100), ALONE, objects=0)
     (total, metrics), gradient = compiled("gradient", net())(params(net()), empty, jax.random.key(0))
     assert np.isfinite(total) and metrics["objectness_loss"] > 0 and metrics["class_loss"] > 0
     assert metrics["rpn_box_loss"] == 0 and metrics["box_loss"] == 0
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
-def test_filler_rows_count_for_nothing():
-    real, filler = one(3, (61, 100), ALONE), one(4, (50, 90), ALONE)
+def test_invalid_images_change_nothing_and_have_no_detections():
+    real, filler = image_batch(3, (61, 100), ALONE), image_batch(4, (50, 90), ALONE)
     filler = dataclasses.replace(filler, image_valid=np.array([False]))
     loss, predict = compiled("loss", NET), compiled("predict", NET)
     alone, _ = loss(params(NET), real, jax.random.key(0))
@@ -202,9 +203,9 @@ def test_filler_rows_count_for_nothing():
     assert not predict(params(NET), stack(real, filler)).valid[1].any()
 
 
-def test_samples_change_with_the_step_and_the_image_only():
+def test_samples_depend_only_on_step_and_image():
     loss = compiled("loss", NET)
-    batch = one(3, (61, 100), ALONE)
+    batch = image_batch(3, (61, 100), ALONE)
     first, _ = loss(params(NET), batch, jax.random.key(0))
     again, _ = loss(params(NET), batch, jax.random.key(0))
     other_step, _ = loss(params(NET), batch, jax.random.key(1))
@@ -212,14 +213,14 @@ def test_samples_change_with_the_step_and_the_image_only():
     assert first == again and first != other_step and first != other_image
 
 
-def test_the_deltas_scale_acts():
-    batch = one(3, (61, 100), ALONE)
+def test_delta_std_scales_the_boxes():
+    batch = image_batch(3, (61, 100), ALONE)
     plain = compiled("predict", NET)(params(NET), batch)
     changed = compiled("predict", NET, delta_std=(0.2, 0.2, 0.4, 0.4))(params(NET), batch)
     assert not np.allclose(plain.boxes, changed.boxes)
 
 
-def test_a_misspelt_section_is_refused():
+def test_unknown_options_are_errors():
     rpn = region_proposal_network(NET, ANCHORS, **RPN)
     wrong = HEAD | {"detections": HEAD["detections"] | {"nms_iuo": 0.3}}
     with pytest.raises(InputError, match="config head.detections: no field 'nms_iuo'; did you mean 'nms_iou'"):

@@ -1,7 +1,7 @@
-"""Every stage, loss and gradient of Faster R-CNN against torchvision's.
+"""Every stage, loss and gradient of Faster R-CNN against torchvision.
 
-tests/golden/detector*.npz hold the parameters and figures of torchvision 0.29's FasterRCNN with a narrow VGG16
-(channels divided by 8), RoIAlign, anchors 32/64/128 x 0.5/1/2, on one normalised image; in training every anchor and
+tests/golden/detector*.npz hold the parameters and results of torchvision 0.29's FasterRCNN with a narrow VGG16
+(channels divided by 8), RoIAlign, anchors 32/64/128 x 0.5/1/2, on one preprocessed image; in training every anchor and
 proposal was sampled.
 """
 
@@ -79,7 +79,7 @@ def batch():
     )
 
 
-def test_features_and_rpn():
+def test_features_and_rpn_outputs_equal_torchvision():
     features, size = net().features(params(), batch().image, batch().image_size)
     np.testing.assert_array_equal(size, [[10, 14]])
     np.testing.assert_allclose(features[0], golden()["eval/features"], rtol=1e-4, atol=1e-5)
@@ -89,29 +89,41 @@ def test_features_and_rpn():
     np.testing.assert_allclose(deltas.reshape(10, 14, 9, 4), golden()["eval/rpn_deltas"], rtol=1e-4, atol=1e-5)
 
 
-def test_detections_one_to_one():
-    found = jax.tree.map(np.asarray, jax.jit(detector().predict)(params(), batch()))
+def test_detections_equal_torchvision_one_to_one():
+    detections = jax.tree.map(np.asarray, jax.jit(detector().predict)(params(), batch()))
     boxes, labels, scores = (golden()[f"eval/detections/{name}"] for name in ("boxes", "labels", "scores"))
-    valid = found.valid[0]
+    valid = detections.valid[0]
     assert valid.sum() == len(boxes)
-    left = list(range(valid.sum()))
+    unmatched = list(range(valid.sum()))
     for box, label, score in zip(boxes, labels, scores, strict=True):
         same = [
             i
-            for i in left
-            if found.labels[0, i] == label
-            and abs(found.scores[0, i] - score) < 1e-4
-            and np.abs(found.boxes[0, i] - box).max() < 1e-2
+            for i in unmatched
+            if detections.labels[0, i] == label
+            and abs(detections.scores[0, i] - score) < 1e-4
+            and np.abs(detections.boxes[0, i] - box).max() < 1e-2
         ]
         assert same, (box, label, score)
-        left.remove(same[0])
+        unmatched.remove(same[0])
+
+
+def params_with_torchs_rounding():
+    """Return the parameters with one bias 2e-6 lower.
+
+    A pre-activation of channel 9 of conv2_2 is 3.6e-7 in float64, less than float32's rounding error. Its sign decides
+    whether a gradient flows, and changes gradient norms by up to 1.2e-3. In torchvision's run it was not positive; here
+    that would depend on the machine's order of summation. No other pre-activation so near 0 matters.
+    """
+    changed = dict(params())
+    conv2_2 = changed["conv2_2"]
+    changed["conv2_2"] = conv2_2 | {"bias": conv2_2["bias"].at[9].add(-2e-6)}
+    return changed
 
 
 @functools.cache
-def loss_and_gradients():
-    (_, metrics), gradients = jax.jit(jax.value_and_grad(detector().loss, has_aux=True))(
-        params(), batch(), jax.random.key(0)
-    )
+def losses_and_gradients():
+    gradient = jax.jit(jax.value_and_grad(detector().loss, has_aux=True))
+    (_, metrics), gradients = gradient(params_with_torchs_rounding(), batch(), jax.random.key(0))
     return metrics, gradients
 
 
@@ -124,8 +136,8 @@ def loss_and_gradients():
         ("box_loss", "loss_box_reg"),
     ],
 )
-def test_loss(ours, theirs):
-    np.testing.assert_allclose(loss_and_gradients()[0][ours], golden()[f"train/{theirs}"], rtol=1e-4)
+def test_losses_equal_torchvision(ours, theirs):
+    np.testing.assert_allclose(losses_and_gradients()[0][ours], golden()[f"train/{theirs}"], rtol=1e-4)
 
 
 LAYERS = {f"backbone.{index}": name for name, (_, index) in VGG16_LAYERS.items()} | {
@@ -139,25 +151,18 @@ LAYERS = {f"backbone.{index}": name for name, (_, index) in VGG16_LAYERS.items()
 }
 
 
-# Two of conv2_2's pre-activations on this image are 4e-7 and 5e-7 in float64, less than float32's rounding of them.
-# They are positive here as in float64; there one came out at or below zero, and no gradient flowed. Everything above
-# agrees to 1e-5, everything with that unit off to 3e-4, but these two biases are 1.1e-3 and 1.2e-3 apart.
-ROUNDED_TO_ZERO_THERE = {("backbone.5", "bias"): 1.5e-3, ("backbone.7", "bias"): 1.5e-3}
-
-
 @pytest.mark.parametrize("leaf", ["weight", "bias"])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_gradient_norm(layer, leaf):
-    gradient = loss_and_gradients()[1][LAYERS[layer]]["kernel" if leaf == "weight" else "bias"]
-    if layer == "rpn.head.cls_logits":  # theirs has only the object's logit
+def test_gradient_norms_equal_torchvision(layer, leaf):
+    gradient = losses_and_gradients()[1][LAYERS[layer]]["kernel" if leaf == "weight" else "bias"]
+    if layer == "rpn.head.cls_logits":  # torchvision has only the object's logit
         gradient = gradient.reshape(*gradient.shape[:-1], 9, 2)[..., 1]
-    tolerance = ROUNDED_TO_ZERO_THERE.get((layer, leaf), 1e-3)
-    np.testing.assert_allclose(jnp.linalg.norm(gradient), golden()[f"train/grad_norm/{layer}.{leaf}"], rtol=tolerance)
+    np.testing.assert_allclose(jnp.linalg.norm(gradient), golden()[f"train/grad_norm/{layer}.{leaf}"], rtol=1e-4)
 
 
-def test_whole_gradients():
-    gradients = loss_and_gradients()[1]
-    want = golden()["train/grad/backbone.0.weight"].transpose(2, 3, 1, 0)  # below the unit explained above
-    np.testing.assert_allclose(gradients["conv1_1"]["kernel"], want, rtol=1e-3, atol=2e-3 * np.abs(want).max())
+def test_gradients_of_the_first_and_last_layer_equal_torchvision():
+    gradients = losses_and_gradients()[1]
+    want = golden()["train/grad/backbone.0.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_allclose(gradients["conv1_1"]["kernel"], want, rtol=1e-3, atol=1e-4 * np.abs(want).max())
     want = golden()["train/grad/roi_heads.box_predictor.cls_score.weight"].T
     np.testing.assert_allclose(gradients["cls_score"]["kernel"], want, rtol=1e-3, atol=1e-4 * np.abs(want).max())

@@ -1,8 +1,8 @@
-"""Each option of the model does what its definition says, in figures worked out by hand.
+"""Each option changes the losses or boxes as defined, by values computed by hand.
 
-The net is a toy that answers what its parameters say: 4 x 6 cells of 16 pixels, one anchor of 32 x 32 pixels a cell.
-The one object lies exactly on the anchor of row 1, column 2. Eight anchors lie inside the image; three of them touch
-the object and are ignored (IoU 1/3), so that five are sampled.
+The net is a toy whose outputs are its parameters: 4 x 6 cells of 16 pixels, one anchor of 32 x 32 pixels per cell. The
+one object lies exactly on the anchor of row 1, column 2. Eight anchors lie inside the image; three of them touch the
+object and are ignored (IoU 1/3), so five are sampled.
 """
 
 import functools
@@ -35,7 +35,7 @@ def _rpn(params, features):
 
 
 def _head(params, pooled, dropout_keys):
-    """The logit of the one class is the mean of what was pooled."""
+    """Return the mean of the pooled features as the logit of the one class."""
     mean = pooled.mean((2, 3, 4))
     return jnp.stack([jnp.zeros_like(mean), mean], axis=-1), jnp.broadcast_to(params["deltas"], (*mean.shape, 2, 4))
 
@@ -51,8 +51,8 @@ TOY = RegionNet(
 )
 
 
-class Photo:
-    """A data set of one photo with one object, which is marked difficult."""
+class OneImage:
+    """A data set of one image with one object, which is marked difficult."""
 
     image_sizes = np.int32([[16 * ROWS, 16 * COLUMNS]])
     object_counts = np.int32([0])
@@ -62,13 +62,13 @@ class Photo:
 
     def __getitem__(self, i):
         image = np.zeros((16 * ROWS, 16 * COLUMNS, 3), np.uint8)
-        return Record("photo", np.float32([OBJECT]), np.int32([1]), np.array([True]), image)
+        return Record("image", np.float32([OBJECT]), np.int32([1]), np.array([True]), image)
 
 
 def batch(*, use_difficult=True):
     sides = {"short_side": 16 * ROWS, "long_side": 16 * COLUMNS}
     options = InputOptions(flip=False, max_gt=1, workers=1, use_difficult=use_difficult, **sides)
-    batches = train_batches(Photo(), options, start_step=0, batch_size=1, seed=0)
+    batches = train_batches(OneImage(), options, start_step=0, batch_size=1, seed=0)
     first = next(batches)
     batches.close()
     return first
@@ -80,7 +80,7 @@ HEAD_NUMBERS = {"sigma": 1.0, "max_log_scale": 1.0}
 
 @functools.cache
 def compiled(function, *, rpn_names=(), head_names=()):
-    """The model's loss or predict, whose numbers are arguments: compiling takes most of the time."""
+    """Return the model's loss or predict with its numbers as arguments, to compile as few programs as possible."""
 
     def run(rpn_numbers, head_numbers, *arguments):
         anchors = base_anchors(scales=(2,), ratios=(1,))
@@ -91,8 +91,8 @@ def compiled(function, *, rpn_names=(), head_names=()):
     return jax.jit(run)
 
 
-def losses(given=None, *, rpn=None, head=None):
-    """The losses with other options of the RPN or the head; those that are names or flags are compiled anew."""
+def losses(image_batch=None, *, rpn=None, head=None):
+    """Return the losses with changed options of the RPN or the head; names and flags need another program."""
 
     def split(numbers, changes):
         changes = changes or {}
@@ -101,11 +101,11 @@ def losses(given=None, *, rpn=None, head=None):
 
     (rpn_numbers, rpn_names), (head_numbers, head_names) = split(RPN_NUMBERS, rpn), split(HEAD_NUMBERS, head)
     loss = compiled("loss", rpn_names=rpn_names, head_names=head_names)
-    _, metrics = loss(rpn_numbers, head_numbers, PARAMS, given or batch(), jax.random.key(0))
+    _, metrics = loss(rpn_numbers, head_numbers, PARAMS, image_batch or batch(), jax.random.key(0))
     return {name: float(value) for name, value in metrics.items()}
 
 
-# |error| 1 in dw and dh of one anchor of five; 0.5 in all four of one RoI (the object, the ground truth) of sixteen.
+# |error| is 1 in dw and dh of one anchor of five, and 0.5 in all four deltas of one RoI of sixteen, the object.
 PLAIN = {"rpn_box_loss": 2 * (1 - 1 / 18) / 5, "box_loss": 4 * 0.5 * 0.5**2 / 16, "objectness_loss": np.log(2)}
 
 
@@ -116,11 +116,11 @@ PLAIN = {"rpn_box_loss": 2 * (1 - 1 / 18) / 5, "box_loss": 4 * 0.5 * 0.5**2 / 16
         ({"box_weight": 10.0}, {}, {"rpn_box_loss": 10 * PLAIN["rpn_box_loss"]}),
         ({"sigma": 1.0}, {}, {"rpn_box_loss": 2 * 0.5 / 5}),
         ({}, {"sigma": 3.0}, {"box_loss": 4 * (0.5 - 1 / 18) / 16}),
-        # No proposal is left, only the object: max pooling sees 2 2 3 3 4 4 4 in its seven columns.
+        # No proposal is left, only the object: the seven columns of max pooling are 2 2 3 3 4 4 4.
         ({"min_size": 12.0}, {}, {"box_loss": 16 * PLAIN["box_loss"], "class_loss": np.log1p(np.exp(-22 / 7))}),
         # All 24 anchors, of which four are ignored.
         ({"cross_boundary_anchors": True}, {}, {"rpn_box_loss": PLAIN["rpn_box_loss"] * 5 / 20}),
-        # Two at once, which change different losses. RoIAlign's mean is the value at its middle, 2.5 cells.
+        # Two options that change different losses. RoIAlign's mean is the value at the middle, 2.5 cells.
         (
             {"box_normaliser": "locations", "min_size": 12.0},
             {"roi_pooling": "align"},
@@ -138,17 +138,17 @@ def test_an_option_changes_the_losses_as_defined(rpn, head, expected):
     assert {name: got[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
-def test_objects_marked_difficult_are_learned_from_only_where_asked():
+def test_use_difficult_trains_on_objects_marked_difficult():
     without = losses(batch(use_difficult=False))
     assert without["rpn_box_loss"] == without["box_loss"] == 0
     assert losses(batch(use_difficult=True))["box_loss"] == pytest.approx(PLAIN["box_loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize(("limit", "side"), [(1.0, 32 * np.exp(0.3 + 0.2)), (0.1, 32 * np.exp(0.1 + 0.1))])
-def test_the_log_scale_is_limited_in_proposals_and_in_detections(limit, side):
+def test_max_log_scale_limits_proposals_and_detections(limit, side):
     params = PARAMS | {"rpn_deltas": np.float32([0, 0, 0.3, 0.3]), "deltas": np.float32([0, 0, 1, 1])}
     limits = {"max_log_scale": limit}
     detections = compiled("predict")(RPN_NUMBERS | limits, HEAD_NUMBERS | limits, params, batch())
     boxes = np.asarray(detections.boxes)[np.asarray(detections.valid)]
     sides = boxes[:, 2:] - boxes[:, :2]
-    assert len(boxes) and sides.max() == pytest.approx(side, rel=1e-5)  # of those that the border does not cut
+    assert len(boxes) and sides.max() == pytest.approx(side, rel=1e-5)  # the largest is not clipped

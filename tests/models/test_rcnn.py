@@ -1,4 +1,4 @@
-"""R-CNN over a net of three matrices: its detections against a plain loop, and the laws of padding, batch and chunk."""
+"""R-CNN over a net of three matrices: detections against a plain loop; padding, batch and chunk change nothing."""
 
 import dataclasses
 import functools
@@ -28,7 +28,7 @@ def init(key):
         "conv1": {"kernel": jax.random.normal(keys[0], (48, CHANNELS)) * 0.2},
         "fc7": {"kernel": jax.random.normal(keys[1], (9 * CHANNELS, FEATURES)) * 0.4},
         "cls_score": {"kernel": jax.random.normal(keys[2], (FEATURES, CLASSES + 1))},
-        "keep": jnp.float32(0.9),  # part of the features that dropout keeps
+        "keep": jnp.float32(0.9),  # share of the features that dropout keeps
     }
 
 
@@ -56,8 +56,8 @@ NET = types.SimpleNamespace(
 
 @functools.cache
 def compiled(function):
-    made = rcnn(NET, **SECTIONS, context=1, chunk=4)
-    functions = {"loss": jax.value_and_grad(made.loss, has_aux=True), "predict": made.predict}
+    detector = rcnn(NET, **SECTIONS, context=1, chunk=4)
+    functions = {"loss": jax.value_and_grad(detector.loss, has_aux=True), "predict": detector.predict}
     return jax.jit(functions[function])
 
 
@@ -65,7 +65,7 @@ PARAMS = init(jax.random.key(0))
 
 
 def with_linear_stage(scale=0.05):
-    """Params with SVMs, and with regressors that move boxes differently for every class."""
+    """Return params with SVMs, and with regressors that move boxes differently for every class."""
     rng = np.random.default_rng(5)
     kernel = rng.normal(0, scale, (CLASSES, 9 * CHANNELS, 4)).astype(np.float32)
     svm = {"kernel": rng.normal(0, 1, (FEATURES, CLASSES)).astype(np.float32), "bias": np.float32([1.3, 0.9])}
@@ -73,8 +73,8 @@ def with_linear_stage(scale=0.05):
     return PARAMS | {"svm": svm, "bbox_ridge": ridge}
 
 
-def one(seed, size, bucket, *, objects=2, proposals=9, slots=12):
-    """A batch of one random image in a bucket; what is invalid holds garbage, pixels and proposals."""
+def image_batch(seed, size, bucket, *, objects=2, proposals=9, slots=12):
+    """Return a batch of one random image in a bucket; pixels outside it and invalid proposals hold garbage."""
     rng = np.random.default_rng(seed)
     canvas = np.random.default_rng(99).integers(0, 255, (*bucket, 3), np.uint8)
     canvas[: size[0], : size[1]] = rng.integers(0, 255, (*size, 3), np.uint8)
@@ -84,7 +84,7 @@ def one(seed, size, bucket, *, objects=2, proposals=9, slots=12):
         return np.concatenate([corner, corner + rng.uniform(0.2, 0.5, (count, 2)) * size[::-1]], axis=1)
 
     gt = boxes(objects)
-    found = np.concatenate([np.repeat(gt, 2, axis=0) + 1, boxes(proposals - 2 * objects)])
+    valid_boxes = np.concatenate([np.repeat(gt, 2, axis=0) + 1, boxes(proposals - 2 * objects)])
     garbage = np.random.default_rng(98).uniform(0, 30, (slots - proposals, 4))
     return Batch(
         image=canvas[None],
@@ -95,7 +95,7 @@ def one(seed, size, bucket, *, objects=2, proposals=9, slots=12):
         gt_boxes=np.float32([np.pad(gt, ((0, 4 - objects), (0, 0)))]),
         gt_labels=np.int32([np.pad(1 + np.arange(objects) % CLASSES, (0, 4 - objects))]),
         gt_valid=np.array([np.arange(4) < objects]),
-        proposals=np.concatenate([found, garbage]).astype(np.float32)[None],
+        proposals=np.concatenate([valid_boxes, garbage]).astype(np.float32)[None],
         proposals_valid=np.array([np.arange(slots) < proposals]),
     )
 
@@ -111,19 +111,19 @@ def row(tree, i):
 ALONE, LARGER = (40, 52), (48, 64)
 
 
-def test_an_image_has_the_same_loss_alone_and_in_a_larger_bucket_and_batch():
+def test_loss_does_not_depend_on_bucket_and_batch():
     loss, key = compiled("loss"), jax.random.key(7)
-    alone = [loss(PARAMS, one(3, (37, 50), ALONE), key), loss(PARAMS, one(4, (40, 44), ALONE), key)]
-    filler = dataclasses.replace(one(5, (20, 20), LARGER, slots=17), image_valid=np.array([False]))
-    both = stack(one(3, (37, 50), LARGER, slots=17), one(4, (40, 44), LARGER, slots=17), filler)
+    alone = [loss(PARAMS, image_batch(3, (37, 50), ALONE), key), loss(PARAMS, image_batch(4, (40, 44), ALONE), key)]
+    filler = dataclasses.replace(image_batch(5, (20, 20), LARGER, slots=17), image_valid=np.array([False]))
+    both = stack(image_batch(3, (37, 50), LARGER, slots=17), image_batch(4, (40, 44), LARGER, slots=17), filler)
     expected = jax.tree.map(lambda a, b: (a + b) / 2, *alone)
     for ours, theirs in zip(jax.tree.leaves(loss(PARAMS, both, key)), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     assert abs(alone[0][0][0] - alone[1][0][0]) > 1e-3
 
 
-def test_samples_change_with_the_step_and_the_image_only():
-    loss, batch = compiled("loss"), one(3, (37, 50), ALONE)
+def test_samples_depend_only_on_step_and_image():
+    loss, batch = compiled("loss"), image_batch(3, (37, 50), ALONE)
     (first, _), _ = loss(PARAMS, batch, jax.random.key(0))
     (again, _), _ = loss(PARAMS, batch, jax.random.key(0))
     (other_step, _), _ = loss(PARAMS, batch, jax.random.key(1))
@@ -131,8 +131,8 @@ def test_samples_change_with_the_step_and_the_image_only():
     assert first == again and first != other_step and first != other_image
 
 
-def test_an_image_without_anything_to_sample_has_no_loss():
-    empty = one(3, (37, 50), ALONE)
+def test_image_without_proposals_and_objects_has_no_loss():
+    empty = image_batch(3, (37, 50), ALONE)
     nothing = {"proposals_valid": np.zeros((1, 12), bool), "gt_valid": np.zeros((1, 4), bool)}
     (total, _), gradient = compiled("loss")(PARAMS, dataclasses.replace(empty, **nothing), jax.random.key(0))
     assert total == 0
@@ -140,11 +140,11 @@ def test_an_image_without_anything_to_sample_has_no_loss():
 
 
 def test_half_of_the_crops_are_mirrored():
-    # the net says how dark the left third is: one ground truth box gives two losses, by whether it is mirrored
+    # The net measures the left third of a crop: the one ground-truth box has two losses, mirrored or not.
     left = np.zeros((3, 3, CHANNELS, FEATURES), np.float32)
     left[:, 0] = 1.0
     params = PARAMS | {"fc7": {"kernel": left.reshape(-1, FEATURES)}, "keep": jnp.float32(1)}
-    batch = dataclasses.replace(one(3, (37, 50), ALONE, objects=1), proposals_valid=np.zeros((1, 12), bool))
+    batch = dataclasses.replace(image_batch(3, (37, 50), ALONE, objects=1), proposals_valid=np.zeros((1, 12), bool))
     losses = [float(compiled("loss")(params, batch, jax.random.key(i))[0][0]) for i in range(30)]
     values, counts = np.unique(np.round(losses, 4), return_counts=True)
     assert len(values) == 2 and counts.min() >= 8
@@ -152,7 +152,7 @@ def test_half_of_the_crops_are_mirrored():
 
 @functools.cache
 def compiled_net():
-    """(pool5, fc7) of the crops of a batch of one image, by the net and the op alone."""
+    """Return (pool5, fc7) of the crops of a batch of one image, from the net and ops warp alone."""
 
     def run(batch):
         crops = warp(NET.preprocess(batch.image[0]), batch.image_size[0], batch.proposals[0], size=SIDE, context=1)
@@ -163,9 +163,9 @@ def compiled_net():
 
 
 def plain_detections(params, batch, most=100):
-    """Every proposal on its own, the classes one by one, greedy suppression: (label, score, box) by falling score.
+    """Return (label, score, box) by descending score: proposal by proposal, class by class, greedy suppression.
 
-    Without SVMs the scores are the fine-tuned softmax's, without regressors the boxes stay.
+    Without SVMs the scores are those of the fine-tuned softmax, without regressors the boxes are not moved.
     """
     valid = batch.proposals_valid[0]
     boxes = batch.proposals[0][valid]
@@ -176,7 +176,7 @@ def plain_detections(params, batch, most=100):
         odds = np.exp(features @ np.asarray(params["cls_score"]["kernel"]))
         scores = (odds / odds.sum(axis=1, keepdims=True))[:, 1:]
     height, width = batch.image_size[0]
-    found = []
+    detections = []
     for k in range(CLASSES):
         deltas = np.zeros((len(boxes), 4))
         if "bbox_ridge" in params:
@@ -186,13 +186,13 @@ def plain_detections(params, batch, most=100):
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + deltas[:, :2] * side
         half = side * np.exp(deltas[:, 2:]) / 2
         moved = np.clip(np.concatenate([centre - half, centre + half], axis=1), 0, [width, height, width, height])
-        kept = []
-        least = np.sort(scores[:, k])[-most:][0]  # whoever ties with the last one goes in, too
+        selected = []
+        least = np.sort(scores[:, k])[-most:][0]  # ties with the last one too
         for i in np.argsort(-scores[:, k], kind="stable"):
-            if scores[i, k] >= least and scores[i, k] > 0.05 and all(iou(moved[i], moved[j]) <= 0.3 for j in kept):
-                kept.append(i)
-        found += [(k + 1, scores[i, k], moved[i] / batch.scale[0]) for i in kept]
-    return sorted(found, key=lambda f: -f[1])
+            if scores[i, k] >= least and scores[i, k] > 0.05 and all(iou(moved[i], moved[j]) <= 0.3 for j in selected):
+                selected.append(i)
+        detections += [(k + 1, scores[i, k], moved[i] / batch.scale[0]) for i in selected]
+    return sorted(detections, key=lambda detection: -detection[1])
 
 
 def iou(a, b):
@@ -201,46 +201,46 @@ def iou(a, b):
     return common / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - common)
 
 
-def assert_detects_as_a_plain_loop(predict, params, most=100):
+def assert_detections_equal_a_plain_loop(predict, params, most=100):
     images = [(4, (40, 44)), (3, (37, 50))]
-    detections = predict(params, stack(*(one(*image, LARGER, slots=17) for image in images)))
+    detections = predict(params, stack(*(image_batch(*image, LARGER, slots=17) for image in images)))
     for i, image in enumerate(images):
-        expected, found = plain_detections(params, one(*image, ALONE), most), row(detections, i)
+        expected, got = plain_detections(params, image_batch(*image, ALONE), most), row(detections, i)
         assert len(expected) > 3 and {label for label, _, _ in expected} == {1, 2}
-        assert found.valid.sum() == len(expected)
-        np.testing.assert_array_equal(found.labels[found.valid], [label for label, _, _ in expected])
-        np.testing.assert_allclose(found.scores[found.valid], [score for _, score, _ in expected], rtol=1e-4)
-        np.testing.assert_allclose(found.boxes[found.valid], [box for _, _, box in expected], atol=1e-3)
+        assert got.valid.sum() == len(expected)
+        np.testing.assert_array_equal(got.labels[got.valid], [label for label, _, _ in expected])
+        np.testing.assert_allclose(got.scores[got.valid], [score for _, score, _ in expected], rtol=1e-4)
+        np.testing.assert_allclose(got.boxes[got.valid], [box for _, _, box in expected], atol=1e-3)
 
 
-def test_detections_are_those_of_a_plain_loop_in_any_bucket_batch_and_chunk():
-    # of the five chunks the last two are empty
-    assert_detects_as_a_plain_loop(compiled("predict"), with_linear_stage())
+def test_detections_equal_a_plain_loop_in_any_bucket_batch_and_chunk():
+    # The last two of the five chunks are empty.
+    assert_detections_equal_a_plain_loop(compiled("predict"), with_linear_stage())
 
 
-def test_without_a_linear_stage_the_softmax_scores_the_proposals_as_they_are():
+def test_without_linear_stage_the_softmax_scores_the_proposals():
     softmax = rcnn(NET, **SECTIONS, context=1, chunk=4, scoring="softmax")
-    assert_detects_as_a_plain_loop(jax.jit(softmax.predict), PARAMS)
+    assert_detections_equal_a_plain_loop(jax.jit(softmax.predict), PARAMS)
 
 
-def test_only_the_best_of_a_class_are_detected(monkeypatch):
-    batch = one(4, (40, 44), ALONE)
+def test_detections_come_from_the_best_proposals_per_class(monkeypatch):
+    batch = image_batch(4, (40, 44), ALONE)
     few, every = (plain_detections(with_linear_stage(), batch, most) for most in (3, 100))
     assert len(few) < len(every)
     monkeypatch.setattr(models, "MAX_BEFORE_NMS", 3)
     predict = jax.jit(rcnn(NET, **SECTIONS, context=1, chunk=4).predict)
-    assert_detects_as_a_plain_loop(predict, with_linear_stage(), most=3)
+    assert_detections_equal_a_plain_loop(predict, with_linear_stage(), most=3)
 
 
-def test_filler_rows_and_images_without_proposals_detect_nothing():
-    batch = one(3, (37, 50), LARGER, slots=17)
+def test_invalid_images_and_images_without_proposals_have_no_detections():
+    batch = image_batch(3, (37, 50), LARGER, slots=17)
     filler = dataclasses.replace(batch, image_valid=np.array([False]))
     without = dataclasses.replace(batch, proposals_valid=np.zeros((1, 17), bool))
     assert not np.any(compiled("predict")(with_linear_stage(), stack(filler, without)).valid)
 
 
-def test_features_are_those_of_any_chunk_and_zero_where_invalid():
-    batch = one(3, (37, 50), ALONE)
+def test_features_do_not_depend_on_the_chunk_and_are_zero_where_invalid():
+    batch = image_batch(3, (37, 50), ALONE)
     args = (PARAMS, batch, batch.proposals, batch.proposals_valid)
     pool5, features = jax.jit(rcnn_features(NET, context=1, chunk=5))(*args)
     assert pool5.shape == (1, 12, 3, 3, CHANNELS) and features.shape == (1, 12, FEATURES)
@@ -250,21 +250,21 @@ def test_features_are_those_of_any_chunk_and_zero_where_invalid():
     assert not np.any(pool5[0, 9:]) and not np.any(features[0, 9:])
 
 
-def test_only_the_best_hundred_of_a_class_go_into_suppression():
+def test_only_the_best_hundred_per_class_enter_suppression():
     scores = jnp.asarray(np.random.default_rng(0).permutation(150)[:, None] * np.float32([[1, 1, -1]]))
     valid = jnp.arange(150) < 140
-    best = np.asarray(jax.jit(models._best_of_class)(scores, valid))
+    best = np.asarray(jax.jit(models._best_per_class)(scores, valid))
     for column in (1, 2):
         expected = np.sort(np.asarray(scores)[:140, column])[-100:]
         np.testing.assert_array_equal(np.sort(best[np.isfinite(best[:, column]), column]), expected)
 
 
-def test_mistakes_are_named():
+def test_unknown_options_and_missing_inputs_are_errors():
     with pytest.raises(InputError, match="config head.detections: no field 'nms'; did you mean 'nms_iou'"):
         rcnn(NET, roi_targets={}, detections={"nms": 0.3}, context=1)
     with pytest.raises(InputError, match="head.scoring must be one of svm, softmax, got 'svn'; did you mean 'svm'"):
         rcnn(NET, **SECTIONS, context=1, scoring="svn")
-    batch = one(3, (37, 50), ALONE)
+    batch = image_batch(3, (37, 50), ALONE)
     with pytest.raises(InputError, match="params must hold 'svm', got none; fit the SVMs first"):
         rcnn(NET, **SECTIONS, context=1).predict(PARAMS, batch)
     without = dataclasses.replace(batch, proposals=np.zeros((1, 0, 4)), proposals_valid=np.zeros((1, 0), bool))

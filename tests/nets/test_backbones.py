@@ -1,4 +1,4 @@
-"""AlexNet and ZF-Net from Caffe's state dicts give torch's figures (tests/golden/make_backbones.py)."""
+"""AlexNet and ZF-Net against torch with the same parameters (tests/golden/make_backbones.py)."""
 
 import pathlib
 
@@ -16,7 +16,7 @@ SIZES = {"num_classes": 1, "width": 1 / 16, "head_features": 4}
 
 
 def params(net):
-    """HWIO from OIHW; test_torch has the reader of whole files."""
+    """Return HWIO kernels from OIHW; test_torch tests the reader of whole files."""
     arrays = state(net)
     return {
         name: {"kernel": arrays[f"{name}.weight"].transpose(2, 3, 1, 0), "bias": arrays[f"{name}.bias"]}
@@ -24,7 +24,7 @@ def params(net):
     }
 
 
-def assert_equal(got, want):
+def assert_close(got, want):
     assert (want > 0).mean() > 0.2
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5 * want.max())
 
@@ -38,12 +38,12 @@ def test_conv5_equals_torch(backbone):
     with np.load(GOLDEN) as golden:
         want = golden[f"{backbone}/conv5"]
     np.testing.assert_array_equal(size, [want.shape[:2]])
-    assert_equal(got[0, : size[0, 0], : size[0, 1]], want)
+    assert_close(got[0, : size[0, 0], : size[0, 1]], want)
 
 
-def test_pool5_of_a_crop_equals_torch():
+def test_pool5_of_alexnets_crop_equals_torch():
     net = crop_net(backbone="alexnet", **SIZES)
     got = jax.jit(net.conv)(params("alexnet"), image(227, 227)[None])
     with np.load(GOLDEN) as golden:
         assert got.shape == (1, *net.pool5_shape) == (1, *golden["alexnet/pool5"].shape)
-        assert_equal(got[0], golden["alexnet/pool5"])
+        assert_close(got[0], golden["alexnet/pool5"])

@@ -8,11 +8,11 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.nets.crop_net import crop_net
 from jaxdet.nets.region_net import region_net
-from tests.nets.drawn import drawn
+from tests.nets.random_params import random_params
 
 
 @pytest.mark.parametrize(("backbone", "side", "pool5"), [("alexnet", 227, (6, 6, 256)), ("vgg16", 224, (7, 7, 512))])
-def test_the_papers_nets(backbone, side, pool5):
+def test_papers_nets_have_their_shapes_and_share_parameters_with_region_nets(backbone, side, pool5):
     net = crop_net(backbone=backbone, num_classes=20)
     params = jax.eval_shape(net.init, jax.random.key(0))
     whole = jax.eval_shape(region_net(backbone=backbone, num_classes=20, num_anchors=0).init, jax.random.key(0))
@@ -26,9 +26,9 @@ def test_the_papers_nets(backbone, side, pool5):
     assert {x.dtype for x in (got, fc7, logits)} == {jnp.dtype("float32")}
 
 
-def test_dropout_and_dtypes():
+def test_dropout_depends_on_the_key_and_outputs_are_float32():
     net = crop_net(backbone="alexnet", num_classes=2, width=1 / 16, head_features=64, compute_dtype="bfloat16")
-    params = drawn(net.init)
+    params = random_params(net.init)
     fc7 = jax.jit(net.fc7)
     pool5 = np.random.default_rng(1).uniform(size=(3, *net.pool5_shape)).astype(np.float32)
     whole, dropped = (fc7(params, pool5, key) for key in (None, jax.random.key(2)))
@@ -38,6 +38,6 @@ def test_dropout_and_dtypes():
     assert jax.eval_shape(net.classify, params, whole).shape == (3, 3)
 
 
-def test_zf_has_no_classifier_here():
+def test_zf_is_an_error():
     with pytest.raises(InputError, match="one of alexnet, vgg16 for R-CNN, got 'zf'"):
         crop_net(backbone="zf", num_classes=2)

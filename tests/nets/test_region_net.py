@@ -1,4 +1,4 @@
-"""Exact parameter counts and shapes of the paper's net, and the independence of images in a batch."""
+"""Exact parameter counts and shapes of the papers' nets, and independence of the images of a batch."""
 
 import functools
 
@@ -10,11 +10,11 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.nets.backbones import BACKBONES
 from jaxdet.nets.region_net import region_net
-from tests.nets.drawn import drawn
+from tests.nets.random_params import random_params
 from tests.nets.vgg16 import LAYERS
 
 
-def test_the_papers_vgg16_has_its_parameters():
+def test_vgg16_has_the_papers_parameters():
     shapes = jax.eval_shape(region_net(backbone="vgg16", num_classes=20, num_anchors=9).init, jax.random.key(0))
     count = {name: sum(leaf.size for leaf in jax.tree.leaves(layer)) for name, layer in shapes.items()}
     assert sum(count[name] for name in LAYERS) == 14_714_688  # torchvision's vgg16().features
@@ -37,14 +37,14 @@ def test_the_papers_vgg16_has_its_parameters():
 @pytest.mark.parametrize(
     ("backbone", "counts"),
     [
-        # with fc6 to fc8 (4,097,000) Caffe's bvlc_reference_caffenet has 60,965,224
+        # With fc6 to fc8 (4,097,000) Caffe's bvlc_reference_caffenet has 60,965,224.
         ("alexnet", {"conv1": 34_944, "conv2": 307_456, "conv3": 885_120, "conv4": 663_936, "conv5": 442_624}),
         ("zf", {"conv1": 14_208, "conv2": 614_656, "conv3": 885_120, "conv4": 1_327_488, "conv5": 884_992}),
     ],
 )
-def test_alexnet_and_zf_have_their_parameters(backbone, counts):
-    made = region_net(backbone=backbone, num_classes=20, num_anchors=9)
-    shapes = jax.eval_shape(made.init, jax.random.key(0))
+def test_alexnet_and_zf_have_the_papers_parameters(backbone, counts):
+    net = region_net(backbone=backbone, num_classes=20, num_anchors=9)
+    shapes = jax.eval_shape(net.init, jax.random.key(0))
     count = {name: sum(leaf.size for leaf in jax.tree.leaves(layer)) for name, layer in shapes.items()}
     assert count == counts | {
         "rpn_conv": 590_080,
@@ -64,7 +64,7 @@ def narrow(backbone="vgg16", **changes):
 
 @functools.cache
 def params(backbone):
-    return drawn(narrow(backbone).init)
+    return random_params(narrow(backbone).init)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -85,8 +85,8 @@ def test_shapes_and_dtypes(dtype):
 
 @pytest.mark.parametrize("rounding", ["ceil", "floor"])
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_what_lies_outside_an_image_does_not_matter(backbone, rounding):
-    """An image alone (in its own array where the net takes any), in a bucket, and in a larger one full of numbers."""
+def test_pixels_outside_an_image_change_nothing(backbone, rounding):
+    """An image alone (for VGG16, in the smallest bucket) and in a larger bucket full of numbers."""
     net = narrow(backbone, pool_rounding=rounding)
     features = jax.jit(net.features)
     height, width = (48, 64) if backbone == "vgg16" else (37, 50)
@@ -98,19 +98,19 @@ def test_what_lies_outside_an_image_does_not_matter(backbone, rounding):
         return np.pad(image, room, constant_values=outside)[None]
 
     alone, cells = features(params(backbone), bucket(height, width, 0), size)
-    other, again = features(params(backbone), bucket(64, 80, 9), size)
-    np.testing.assert_array_equal(cells, again)
+    padded, padded_cells = features(params(backbone), bucket(64, 80, 9), size)
+    np.testing.assert_array_equal(cells, padded_cells)
     h, w = np.asarray(cells[0])
     assert 2 <= h <= 4 and 3 <= w <= 5 and np.asarray(alone[:, :h, :w]).any((0, 3)).all()
-    np.testing.assert_allclose(alone[:, :h, :w], other[:, :h, :w], rtol=1e-5, atol=1e-4)
-    np.testing.assert_array_equal(other[:, h:], 0)
-    np.testing.assert_array_equal(other[:, :, w:], 0)
+    np.testing.assert_allclose(alone[:, :h, :w], padded[:, :h, :w], rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(padded[:, h:], 0)
+    np.testing.assert_array_equal(padded[:, :, w:], 0)
 
 
 @pytest.mark.parametrize(("rounding", "want"), [("ceil", [39, 64]), ("floor", [38, 63])])
 @pytest.mark.parametrize("backbone", ["alexnet", "zf"])
-def test_cells_of_600_x_1000(backbone, rounding, want):
-    """Caffe's 39x64, one more each way than VGG16's for the zeros around the poolings."""
+def test_number_of_cells_of_600_x_1000_pixels(backbone, rounding, want):
+    """Caffe has 39x64, one more along each side than VGG16, because of the zeros around the poolings."""
     features = narrow(backbone, pool_rounding=rounding).features
     image, size = jax.ShapeDtypeStruct((1, 600, 1000, 3), jnp.float32), jnp.asarray([[600.0, 1000.0]])
     out, _ = jax.eval_shape(features, params(backbone), image, size)
@@ -124,7 +124,7 @@ def test_without_anchors_there_is_no_region_proposal_network():
     assert fresh.keys() == params("vgg16").keys() - {"rpn_conv", "rpn_cls_score", "rpn_bbox_pred"}
 
 
-def test_dropout_depends_on_the_images_key_alone():
+def test_dropout_depends_only_on_the_images_key():
     net = narrow(dropout=0.5)
     head = jax.jit(net.head)
     pooled = np.random.default_rng(0).uniform(size=(3, 4, 7, 7, 32)).astype(np.float32)
@@ -135,7 +135,7 @@ def test_dropout_depends_on_the_images_key_alone():
     assert not np.allclose(head(params("vgg16"), pooled, None)[0], together)
 
 
-def test_unknown_names_are_refused():
+def test_unknown_names_and_too_small_widths_are_errors():
     with pytest.raises(InputError, match="net.preprocessing must be one of .*, got 'cafe'; did you mean 'caffe'"):
         narrow(preprocessing="cafe")
     with pytest.raises(InputError, match="net.init must be one of he_normal, looks_linear, got 'henormal'; did you"):

@@ -1,4 +1,4 @@
-"""The nearest layers of a rank: numpy's error, and the same net where nothing is cut off."""
+"""Compressed layers: the error of numpy's truncated SVD, and the same net at full rank."""
 
 import jax
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.nets.region_net import region_net
 from jaxdet.nets.svd import compress
-from tests.nets.drawn import drawn
+from tests.nets.random_params import random_params
 
 SIZES = {"backbone": "zf", "num_classes": 2, "num_anchors": 0, "width": 1 / 64, "head_features": 12, "dropout": 0.0}
 
@@ -18,7 +18,7 @@ def layer(inputs, outputs):
 
 
 @pytest.mark.parametrize("rank", [1, 5, 12])
-def test_the_error_is_that_of_numpys_truncated_svd(rank):
+def test_error_equals_that_of_numpys_truncated_svd(rank):
     params = {"conv1": {}, "fc6": layer(30, 12)}
     kernel = params["fc6"]["kernel"]
     got = compress(params, {"fc6": rank})
@@ -31,15 +31,15 @@ def test_the_error_is_that_of_numpys_truncated_svd(rank):
     assert "fc6" in params
 
 
-def test_the_net_runs_compressed_parameters():
-    params = drawn(region_net(**SIZES).init)
+def test_net_with_compressed_parameters_equals_matrix_products():
+    params = random_params(region_net(**SIZES).init)
     net = region_net(**SIZES, svd_ranks=(12, 5))
     compressed = compress(params, {"fc6": 12, "fc7": 5})
     shapes = jax.eval_shape(net.init, jax.random.key(0))
     assert jax.tree.map(np.shape, compressed) == jax.tree.map(np.shape, shapes)
     pooled = np.random.default_rng(1).uniform(size=(1, 3, 6, 6, 4)).astype(np.float32)
 
-    def by_hand(layers):
+    def logits_of(layers):
         x = pooled.reshape(3, -1)
         for name in ("fc6", "fc7"):
             x = np.maximum(x @ layers[name] + params[name]["bias"], 0)
@@ -47,9 +47,9 @@ def test_the_net_runs_compressed_parameters():
 
     logits, _ = net.head(compressed, pooled, None)
     layers = {name: compressed[f"{name}_v"]["kernel"] @ compressed[f"{name}_u"]["kernel"] for name in ("fc6", "fc7")}
-    np.testing.assert_allclose(logits[0], by_hand(layers), rtol=1e-4, atol=1e-5)
-    whole = by_hand({name: params[name]["kernel"] for name in layers})
-    assert np.abs(logits[0] - whole).max() > 0.01  # fc7 lost seven of its values
+    np.testing.assert_allclose(logits[0], logits_of(layers), rtol=1e-4, atol=1e-5)
+    whole = logits_of({name: params[name]["kernel"] for name in layers})
+    assert np.abs(logits[0] - whole).max() > 0.01  # without seven of fc7's twelve singular values
 
 
 def test_what_cannot_be_compressed():

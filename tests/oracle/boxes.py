@@ -1,10 +1,10 @@
-"""Boxes in float64, x2 and y2 one larger than in py-faster-rcnn's inclusive pixels: overlap, coding, suppression."""
+"""Boxes in float64, x2 and y2 one larger than in py-faster-rcnn's inclusive pixels: overlap, deltas, suppression."""
 
 import numpy as np
 
 
 def overlaps(box, boxes):
-    """IoU of one box [4] with each of boxes [N,4]."""
+    """Return the IoU of one box [4] with each of boxes [N,4]."""
     width = np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0])
     height = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1])
     shared = np.where((width > 0) & (height > 0), width * height, 0.0)
@@ -14,7 +14,7 @@ def overlaps(box, boxes):
 
 
 def encode(box, anchor):
-    """(dx, dy, dw, dh) of a box from an anchor (Faster R-CNN, eq. 2)."""
+    """Return (dx, dy, dw, dh) from an anchor to a box (Faster R-CNN, eq. 2)."""
     width, height = anchor[2] - anchor[0], anchor[3] - anchor[1]
     return np.array(
         [
@@ -27,7 +27,7 @@ def encode(box, anchor):
 
 
 def decode_and_clip(delta, anchor, image_size):
-    """The box that `encode` would give these deltas, cut to the image (height, width)."""
+    """Return the box with these deltas from the anchor, clipped to the image (height, width)."""
     anchor_width, anchor_height = anchor[2] - anchor[0], anchor[3] - anchor[1]
     x = (anchor[0] + anchor[2]) / 2 + delta[0] * anchor_width
     y = (anchor[1] + anchor[3]) / 2 + delta[1] * anchor_height
@@ -37,11 +37,11 @@ def decode_and_clip(delta, anchor, image_size):
 
 
 def greedy_nms(boxes, threshold):
-    """The indices kept of boxes that stand by descending score: none overlaps a better kept one by more."""
-    kept = []
+    """Return the indices of the boxes, sorted by descending score, that no better selected box overlaps by more."""
+    selected = []
     dropped = np.zeros(len(boxes), bool)
     for i in range(len(boxes)):
         if not dropped[i]:
-            kept.append(i)
+            selected.append(i)
             dropped |= overlaps(boxes[i], boxes) > threshold
-    return kept
+    return selected

@@ -10,7 +10,7 @@ MEAN_BGR = (102.9801, 115.9465, 122.7717)
 
 
 class Image:
-    """One image (RGB) on its way through the oracle; every anchor and every RoI is trained on unless `keep` chooses."""
+    """One image (RGB) in the oracle; it trains on every anchor and RoI unless `keep` selects some."""
 
     def __init__(self, params, image, gt_boxes, gt_labels, *, scales, **proposal_options):
         size = image.shape[:2]
@@ -24,12 +24,12 @@ class Image:
         self.rois, self.roi_label, self.roi_deltas = roi.roi_targets(proposals, gt_boxes, gt_labels)
 
     def keep(self, anchors, rois):
-        """Trains on these anchors and RoIs only (indices)."""
+        """Train only on these anchors and RoIs (indices)."""
         self.anchor_label[~np.isin(np.arange(len(self.anchor_label)), anchors)] = -1
         self.rois, self.roi_label, self.roi_deltas = self.rois[rois], self.roi_label[rois], self.roi_deltas[rois]
 
     def losses_and_gradients(self):
-        """The four losses by name, and the gradient of their sum for every parameter."""
+        """Return the four losses by name, and the gradient of their sum with respect to every parameter."""
         losses = {}
         sampled, positive = np.flatnonzero(self.anchor_label >= 0), np.flatnonzero(self.anchor_label == 1)
         d_logits, d_deltas = np.zeros_like(self.logits), np.zeros_like(self.deltas)

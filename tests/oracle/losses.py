@@ -4,7 +4,7 @@ import numpy as np
 
 
 def cross_entropy(logits, label):
-    """Mean over rows of -log softmax [label], and its gradient [n,k]."""
+    """Return the mean over rows of -log softmax[label], and its gradient [n,k]."""
     rows = np.arange(len(logits))
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     probability = shifted / shifted.sum(axis=1, keepdims=True)
@@ -14,7 +14,7 @@ def cross_entropy(logits, label):
 
 
 def smooth_l1(predicted, target, *, sigma, normaliser):
-    """Sum over all coordinates divided by the normaliser, and its gradient: quadratic below 1 / sigma^2."""
+    """Return the sum over all coordinates divided by the normaliser, and its gradient; quadratic below 1 / sigma^2."""
     error = predicted - target
     near = np.abs(error) < 1 / sigma**2
     loss = np.where(near, 0.5 * sigma**2 * error**2, np.abs(error) - 0.5 / sigma**2)

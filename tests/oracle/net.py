@@ -5,11 +5,11 @@ Parameters and gradients are flat dicts, "conv1_1/kernel" [3,3,C,D] and "conv1_1
 
 import numpy as np
 
-CONVOLUTIONS = (2, 2, 3, 3, 3)  # in each block; a pooling stands between blocks, none after the last
+CONVOLUTIONS = (2, 2, 3, 3, 3)  # per block; poolings between blocks, none after the last
 
 
 def convolve(x, kernel):
-    """'Same' convolution with zeros around the image; a cross-correlation, as every framework's."""
+    """Return the 'same' convolution with zeros around the image; a cross-correlation, as in every framework."""
     height, width = x.shape[:2]
     size = len(kernel)
     padded = np.pad(x, ((size // 2, size // 2), (size // 2, size // 2), (0, 0)))
@@ -17,7 +17,7 @@ def convolve(x, kernel):
 
 
 def convolve_backward(x, kernel, gradient):
-    """(gradient of x, gradient of the kernel)"""
+    """Return (gradient of x, gradient of the kernel)."""
     height, width = x.shape[:2]
     size = len(kernel)
     margin = size // 2
@@ -31,7 +31,7 @@ def convolve_backward(x, kernel, gradient):
 
 
 def max_pool(x):
-    """2x2 cells, stride 2; the last row or column of an odd size is pooled alone (Caffe's ceil). Also the places."""
+    """Return the maxima of 2x2 cells and their places; the last row or column of an odd size is pooled alone (ceil)."""
     height, width, channels = x.shape
     pooled = np.zeros((-(-height // 2), -(-width // 2), channels))
     place = np.zeros((*pooled.shape, 2), int)
@@ -46,30 +46,36 @@ def max_pool(x):
 
 
 def max_pool_backward(shape, place, gradient):
-    """Each window's gradient goes to its maximum; windows do not overlap."""
+    """Return the gradient of x: each window's goes to its maximum; windows do not overlap."""
     x = np.zeros(shape)
     x[place[..., 0], place[..., 1], np.arange(shape[2])] = gradient
     return x
 
 
 class Net:
-    """Runs the layers and remembers their inputs; `gradients` fills up as the backward functions are called."""
+    """The layers with a tape of their inputs.
+
+    `gradients` are summed up by the backward functions; `preactivations` are the inputs of the ReLUs by layer.
+    """
 
     def __init__(self, params):
         self.params = {path: np.asarray(value, np.float64) for path, value in params.items()}
         self.gradients = {path: np.zeros(value.shape) for path, value in self.params.items()}
+        self.preactivations = {}
         self.tape = {}
 
     def linear(self, name, x, *, relu=False):
-        """A convolution, or a fully connected layer where the kernel is a matrix."""
+        """Apply a convolution, or a fully connected layer where the kernel is a matrix."""
         kernel = self.params[f"{name}/kernel"]
         y = (x @ kernel if kernel.ndim == 2 else convolve(x, kernel)) + self.params[f"{name}/bias"]
-        y = np.maximum(y, 0) if relu else y
+        if relu:
+            self.preactivations[name] = y
+            y = np.maximum(y, 0)
         self.tape[name] = x, (y > 0 if relu else True)
         return y
 
     def linear_backward(self, name, gradient):
-        """Takes the gradient of the layer's output, gives that of its input."""
+        """Return the gradient of the layer's input from that of its output."""
         x, passed = self.tape[name]
         kernel, gradient = self.params[f"{name}/kernel"], gradient * passed
         self.gradients[f"{name}/bias"] += gradient.sum(axis=tuple(range(gradient.ndim - 1)))
@@ -99,7 +105,7 @@ class Net:
                 gradient = max_pool_backward(*self.tape[f"pool{block}"], gradient)
 
     def rpn(self, features):
-        """(background, object) logits [N,2] and deltas [N,4] of every anchor."""
+        """Return (background, object) logits [N,2] and deltas [N,4] of every anchor."""
         x = self.linear("rpn_conv", features, relu=True)
         return self.linear("rpn_cls_score", x).reshape(-1, 2), self.linear("rpn_bbox_pred", x).reshape(-1, 4)
 
@@ -110,7 +116,7 @@ class Net:
         return self.linear_backward("rpn_conv", d_x)
 
     def head(self, pooled):
-        """Class logits [R,K+1] and deltas [R,K+1,4] of pooled features [R,7,7,C]; no dropout."""
+        """Return class logits [R,K+1] and deltas [R,K+1,4] of pooled features [R,7,7,C]; no dropout."""
         x = self.linear("fc6", pooled.reshape(len(pooled), -1), relu=True)
         x = self.linear("fc7", x, relu=True)
         return self.linear("cls_score", x), self.linear("bbox_pred", x).reshape(len(x), -1, 4)

@@ -12,7 +12,7 @@ STRIDE = 16
 
 
 def roi_targets(proposals, gt_boxes, gt_labels):
-    """RoIs [P+G,4] (ground truth last), classes [P+G] and normalised deltas [P+G,4], before any sampling."""
+    """Return RoIs [P+G,4] (ground truth last), classes [P+G] and normalised deltas [P+G,4], before any sampling."""
     rois = np.concatenate([proposals, gt_boxes])
     label = np.zeros(len(rois), int)
     deltas = np.zeros((len(rois), 4))
@@ -29,7 +29,7 @@ def _cell(coordinate):
 
 
 def _bins(first, last, size):
-    """(start, end) cells of each bin of a side that covers cells first to last, cut to the map."""
+    """Yield the (start, end) cells, cut to the map, of each bin of a side from cell first to cell last."""
     length = max(last - first + 1, 1)
     for i in range(BINS):
         start, end = first + i * length // BINS, first + -(-(i + 1) * length // BINS)
@@ -37,7 +37,7 @@ def _bins(first, last, size):
 
 
 def roi_max_pool(features, rois):
-    """Pooled [R,7,7,C] of features [h,w,C], and the place of each maximum, i[R,7,7,C,2], -1 for an empty bin."""
+    """Return pooled features [R,7,7,C] and the place of each maximum, i[R,7,7,C,2], -1 for an empty bin."""
     height, width, channels = features.shape
     pooled = np.zeros((len(rois), BINS, BINS, channels))
     place = np.full((*pooled.shape, 2), -1)
@@ -53,7 +53,7 @@ def roi_max_pool(features, rois):
 
 
 def roi_max_pool_backward(shape, place, gradient):
-    """The gradient of the features [h,w,C]: each bin's goes to its maximum."""
+    """Return the gradient of the features [h,w,C]: each bin's goes to its maximum."""
     features = np.zeros(shape)
     filled = np.nonzero(place[..., 0] >= 0)  # (RoI, bin row, bin column, channel) of the bins that are not empty
     np.add.at(features, (place[filled][:, 0], place[filled][:, 1], filled[3]), gradient[filled])

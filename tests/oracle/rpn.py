@@ -1,4 +1,4 @@
-"""Anchors, what the region proposal network learns for them, and its proposals (Faster R-CNN, 3.1, 3.3)."""
+"""Anchors, their targets, and proposals (Faster R-CNN, 3.1, 3.3)."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ STRIDE = 16
 
 
 def anchors_of(rows, columns, scales):
-    """[rows * columns * 3 * scales, 4] by row, column, ratio, scale; py-faster-rcnn rounds the sides of each ratio."""
+    """Return boxes [rows * columns * 3 * scales, 4] by row, column, ratio, scale; sides are rounded at scale 1."""
     anchors = []
     for row in range(rows):
         for column in range(columns):
@@ -23,7 +23,7 @@ def anchors_of(rows, columns, scales):
 
 
 def anchor_targets(anchors, image_size, gt_boxes):
-    """Labels [N] (1, 0, or -1 for neither), deltas [N,4] (0 unless positive), before any sampling."""
+    """Return labels [N] (1, 0, or -1 for neither) and deltas [N,4] (0 unless positive), before any sampling."""
     height, width = image_size
     label = np.full(len(anchors), -1)
     deltas = np.zeros((len(anchors), 4))
@@ -33,7 +33,7 @@ def anchor_targets(anchors, image_size, gt_boxes):
         return label, deltas
     iou = np.stack([np.where(inside, overlaps(gt, anchors), 0.0) for gt in gt_boxes], axis=1)
     label[inside & (iou.max(axis=1) < 0.3)] = 0
-    for column in iou.T:  # the best anchors of each ground truth, all of them, unless none touches it
+    for column in iou.T:  # all best anchors of each ground truth, unless none touches it
         if column.max() > 0:
             label[column == column.max()] = 1
     label[iou.max(axis=1) >= 0.7] = 1
@@ -43,7 +43,7 @@ def anchor_targets(anchors, image_size, gt_boxes):
 
 
 def proposals(logits, deltas, anchors, image_size, *, min_size, pre_nms_top_n, post_nms_top_n, nms_iou):
-    """Boxes [P,4] by descending objectness: decode, clip, drop the small, sort, suppress."""
+    """Return boxes [P,4] by descending objectness: decode, clip, drop small ones, sort, suppress."""
     boxes = np.array([decode_and_clip(d, a, image_size) for d, a in zip(deltas, anchors, strict=True)])
     large = (boxes[:, 2] - boxes[:, 0] >= min_size) & (boxes[:, 3] - boxes[:, 1] >= min_size)
     boxes, score = boxes[large], (logits[:, 1] - logits[:, 0])[large]

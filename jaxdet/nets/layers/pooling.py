@@ -1,4 +1,4 @@
-"""Zeroing outside the image, so that padding never changes a result, and the pooling that keeps track of the size."""
+"""Max pooling that tracks the size of each image, and zeroing of the cells outside it: padding never matters."""
 
 import functools
 
@@ -8,7 +8,7 @@ from jax import lax
 
 
 def zero_outside(x: jax.Array, size: jax.Array) -> jax.Array:
-    """Zeroes the cells of x [B,h,w,C] at or beyond `size` i32[B,2] (height, width)."""
+    """Return x [B,h,w,C] with zeros in the cells at or beyond `size` i32[B,2] (height, width)."""
     inside_y = jnp.arange(x.shape[1])[None, :] < size[:, :1]  # [B,h]
     inside_x = jnp.arange(x.shape[2])[None, :] < size[:, 1:]  # [B,w]
     inside = inside_y[:, :, None, None] & inside_x[:, None, :, None]
@@ -16,24 +16,38 @@ def zero_outside(x: jax.Array, size: jax.Array) -> jax.Array:
 
 
 def max_pool_2x2(x: jax.Array, size: jax.Array, *, rounding: str) -> tuple[jax.Array, jax.Array]:
-    """Max-pools x [B,h,w,C] (h, w even, values >= 0) by 2x2 cells and halves `size` i32[B,2].
+    """Max-pool 2x2 cells with stride 2.
 
-    `rounding` says what becomes of an image's odd last row: 'ceil' pools it alone, as Caffe does (600x1000 -> 38x63
-    after four), 'floor' drops it, as PyTorch does (37x62). Cells outside the image are zero, so after a ReLU they
-    never win.
+    Cells outside an image are zero, so after a ReLU they are never larger than a cell of the image.
+
+    Args:
+      x: [B,h,w,C], h and w even, values >= 0.
+      size: i32[B,2] (height, width) of each image in x.
+      rounding: an image's odd last row or column is pooled alone ('ceil', as Caffe: four poolings make 38x63 cells of
+        600x1000) or dropped ('floor', as PyTorch: 37x62).
+
+    Returns:
+      ([B,h/2,w/2,C], i32[B,2] its size per image).
     """
     batch, height, width, channels = x.shape
-    # Not reduce_window, whose gradient is very slow on CPU; nor strided slices, a seventh slower with their gradient.
+    # Not reduce_window, whose gradient is very slow on CPU, nor strided slices, a seventh slower with their gradient.
     x = x.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))
     size = (size + 1) // 2 if rounding == "ceil" else size // 2
     return zero_outside(x, size), size
 
 
 def max_pool_3x3(x: jax.Array, size: jax.Array, *, padding: int, rounding: str) -> tuple[jax.Array, jax.Array]:
-    """Max-pools x [B,h,w,C] (values >= 0) over overlapping 3x3 cells, every second one, and `size` i32[B,2] with it.
+    """Max-pool overlapping windows of 3x3 cells with stride 2.
 
-    `padding`, 0 or 1, is that of all four sides. `rounding` says what becomes of cells that fill no whole window:
-    'ceil' pools them alone, as Caffe does (150 cells, padded -> 76), 'floor' drops them, as PyTorch does (75).
+    Args:
+      x: [B,h,w,C], values >= 0.
+      size: i32[B,2] (height, width) of each image in x.
+      padding: 0 or 1 cells of zeros on every side.
+      rounding: cells that fill no whole window are pooled alone ('ceil', as Caffe: 76 of 150 padded cells) or dropped
+        ('floor', as PyTorch: 75).
+
+    Returns:
+      ([B,h',w',C], i32[B,2] its size per image).
     """
     spare = 2 * padding - (rounding == "floor")
     for axis in (1, 2):

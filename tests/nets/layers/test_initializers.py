@@ -15,7 +15,7 @@ KEYS = jax.random.split(jax.random.key(0), 13)
 
 
 def deep(x, first, later):
-    """Thirteen layers of 256 features, the last without its ReLU."""
+    """Return the output of thirteen layers of 256 features, the last without its ReLU."""
     x = x @ first(KEYS[0], (x.shape[1], 256), jnp.float32)
     for key in KEYS[1:]:
         x = jax.nn.relu(x) @ later(key, (256, 256), jnp.float32)
@@ -34,7 +34,7 @@ def test_he_normal_has_variance_two_over_fan_in_in_every_layer(shape):
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 64, 48), (1024, 256), (5, 5, 6, 7)])
-def test_neighbouring_inputs_and_outputs_have_opposite_weights(shape):
+def test_looks_linear_pairs_inputs_and_outputs_of_opposite_weights(shape):
     kernel = AFTER_RELU(jax.random.key(0), shape, jnp.float32)
     assert kernel.shape == shape and kernel.dtype == jnp.float32
     np.testing.assert_array_equal(kernel[..., 0::2, :], -kernel[..., 1::2, :])
@@ -44,14 +44,14 @@ def test_neighbouring_inputs_and_outputs_have_opposite_weights(shape):
     assert float(jnp.abs(first[..., 0::2, :] + first[..., 1::2, :]).mean()) > 0
 
 
-def test_an_odd_number_of_channels_leaves_the_last_one_alone():
+def test_odd_last_channel_is_not_paired():
     kernel = AFTER_RELU(jax.random.key(0), (5, 3), jnp.float32)
     np.testing.assert_array_equal(kernel[0:4:2], -kernel[1:4:2])
     assert not np.isin(np.abs(kernel[4]), np.abs(kernel[:4])).any()
 
 
 @pytest.mark.parametrize("binomial", [(1, 2, 1), (1, 4, 6, 4, 1), (1,)])
-def test_weights_have_hes_variance_and_the_taps_those_of_a_binomial_filter(binomial):
+def test_looks_linear_has_hes_variance_and_the_taps_of_a_binomial_filter(binomial):
     side = len(binomial)
     kernel = np.asarray(AFTER_RELU(jax.random.key(0), (side, side, 256, 256), jnp.float32))
     taps = kernel.std(axis=(2, 3))
@@ -59,17 +59,17 @@ def test_weights_have_hes_variance_and_the_taps_those_of_a_binomial_filter(binom
     np.testing.assert_allclose(taps / taps.max(), np.outer(binomial, binomial) / max(binomial) ** 2, rtol=0.04)
 
 
-def test_a_hidden_layer_without_taps_has_hes_variance():
+def test_looks_linear_hidden_layer_has_hes_variance():
     kernel = np.asarray(AFTER_RELU(jax.random.key(0), (512, 512), jnp.bfloat16), np.float32)
     np.testing.assert_allclose(kernel.std(), (2 / 512) ** 0.5, rtol=0.02)
 
 
-def test_thirteen_layers_begin_as_a_linear_map_of_unchanged_power():
+def test_thirteen_layers_start_as_a_linear_map_of_unchanged_power():
     a, b = jax.random.normal(jax.random.key(1), (2, 64, 256))
     looks_linear, plain = kernel_initializers("looks_linear"), kernel_initializers("he_normal")
     both = deep(a + b, *looks_linear)
     np.testing.assert_allclose(both, deep(a, *looks_linear) + deep(b, *looks_linear), atol=1e-4)
-    # twice that of the input, as He's first layer makes it for a ReLU to halve
+    # Twice the power of the input: He's first layer doubles it, for a ReLU to halve.
     assert 0.8 < float(jnp.square(both).mean() / jnp.square(a + b).mean() / 2) < 1.25
     assert float(jnp.abs(deep(a + b, *plain) - deep(a, *plain) - deep(b, *plain)).mean()) > 0.1
 
@@ -100,7 +100,7 @@ def test_the_rpns_layers_and_the_output_layers_are_initialised_as_in_the_papers(
 
 
 @pytest.mark.parametrize("groups", [1, 2])
-def test_convolutions_one_behind_the_other_begin_linear(groups):
+def test_two_convolutions_start_linear(groups):
     def two(x):
         x = conv_general_dilated(x, kernels[0], (1, 1), "SAME", **options)
         return conv_general_dilated(jax.nn.relu(x), kernels[1], (1, 1), "SAME", **options, feature_group_count=groups)
@@ -112,7 +112,7 @@ def test_convolutions_one_behind_the_other_begin_linear(groups):
     np.testing.assert_allclose(two(a + b), two(a) + two(b), atol=1e-4)
 
 
-def test_the_hidden_layers_begin_linear_in_what_they_see_of_the_convolutions():
+def test_hidden_layers_start_linear_in_the_convolutions_output():
     def fc7(x):
         channels = jax.nn.relu(x @ FIRST_LAYER(KEYS[0], (5, 8)))
         pairs = hidden.apply({"params": params}, channels.reshape(1, 2, 3, 3, 8), None)

@@ -1,4 +1,4 @@
-"""LRN equals torch's across channels and plain sums within them (tests/golden/make_backbones.py)."""
+"""LRN across channels against torch (tests/golden/make_backbones.py), within channels against plain sums."""
 
 import pathlib
 
@@ -12,16 +12,16 @@ from tests.golden.make_backbones import texture
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden" / "backbones.npz"
 
 
-def test_across_channels_equals_torch_with_its_gradient():
+def test_lrn_across_channels_and_its_gradient_equal_torch():
     x = jnp.asarray(100 * texture(4, 5, 8, seed=30))[None]
     y, vjp = jax.vjp(lambda x: lrn_across_channels(x, size=5, alpha=1e-4), x)
     with np.load(GOLDEN) as want:
-        assert np.abs(want["lrn"] - x[0]).max() > 1  # it does something
+        assert np.abs(want["lrn"] - x[0]).max() > 1  # not the identity
         np.testing.assert_allclose(y[0], want["lrn"], rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(vjp(2 * y)[0][0], want["lrn/gradient"], rtol=1e-4, atol=1e-4)
 
 
-def test_within_a_channel_is_the_mean_over_the_cells_around():
+def test_lrn_within_channel_equals_the_mean_over_neighbouring_cells():
     x = 100 * texture(1, 4, 6, 3, seed=33)
     squares = np.pad(x.astype(np.float64) ** 2, ((0, 0), (1, 1), (1, 1), (0, 0)))
     mean = sum(squares[:, i : i + 4, j : j + 6] for i in range(3) for j in range(3)) / 9

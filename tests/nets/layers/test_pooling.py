@@ -1,4 +1,4 @@
-"""Sizes under both poolings, and zeros outside."""
+"""Sizes and values of both poolings, and zeros outside the images."""
 
 import functools
 
@@ -18,7 +18,7 @@ def test_zero_outside_keeps_the_top_left_part_of_each_image():
 
 
 @pytest.mark.parametrize(("rounding", "want"), [("ceil", (38, 63)), ("floor", (37, 62))])
-def test_four_poolings_of_600_x_1000(rounding, want):
+def test_size_after_four_poolings_of_600_x_1000(rounding, want):
     x, size = jnp.ones((1, 608, 1008, 1)), jnp.asarray([[600, 1000]])
     for _ in range(4):
         x, size = max_pool_2x2(x, size, rounding=rounding)
@@ -27,7 +27,7 @@ def test_four_poolings_of_600_x_1000(rounding, want):
     assert x.sum() == want[0] * want[1]
 
 
-def test_an_odd_last_row_is_pooled_alone_or_dropped():
+def test_odd_last_row_is_pooled_alone_or_dropped():
     x = zero_outside(jnp.arange(1.0, 17.0).reshape(1, 4, 4, 1), jnp.asarray([[3, 4]]))
     ceil, _ = max_pool_2x2(x, jnp.asarray([[3, 4]]), rounding="ceil")
     floor, _ = max_pool_2x2(x, jnp.asarray([[3, 4]]), rounding="floor")
@@ -38,8 +38,8 @@ def test_an_odd_last_row_is_pooled_alone_or_dropped():
 @pytest.mark.parametrize("rounding", ["ceil", "floor"])
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize(("height", "width"), [(3, 4), (5, 6), (7, 3)])
-def test_overlapping_windows_equal_the_loop(height, width, padding, rounding):
-    """'floor' has the windows that lie whole on the padded image, 'ceil' one more where cells are left."""
+def test_overlapping_windows_equal_a_loop(height, width, padding, rounding):
+    """'floor' has the windows that lie wholly on the padded image, 'ceil' one more where cells remain."""
 
     def starts(length):
         end = length + padding - 3  # where the last whole window would begin
