@@ -1,13 +1,13 @@
-"""Sections of the experiment config: their fields with type, least value and meaning.
+"""Sections of the experiment config: their fields with type, minimum and meaning.
 
-A section is the keyword arguments of the function that its docstring names.
+Most sections are the keyword arguments of the function that their docstring names.
 """
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-Positive = Annotated[int, 1]  # the number is the least value
+Positive = Annotated[int, 1]  # the number is the minimum
 Count = Annotated[int, 0]
 
 
@@ -59,7 +59,7 @@ class Input:
 
     short_side: Annotated[Positive, "images are resized to this short side, in pixels"]
     long_side: Annotated[Positive, "... unless the long side would exceed this"]
-    flip: Annotated[bool, "mirror half of the training images"]
+    flip: Annotated[bool, "mirror each training image with probability 1/2"]
     max_gt: Annotated[Positive, "ground-truth slots per image; the largest objects are used"]
     use_difficult: Annotated[bool, "train on objects marked difficult"]
     workers: Annotated[Positive, "threads that decode and resize"]
@@ -70,7 +70,7 @@ class Net:
     """nets.region_net.region_net, for R-CNN nets.crop_net.crop_net."""
 
     backbone: Annotated[str, "'vgg16', 'zf' or 'alexnet'"]
-    width: Annotated[float, "factor of every channel count of the backbone; 1.0 is the paper's"]
+    width: Annotated[float, "multiplies every channel count of the backbone; 1.0 is the paper's"]
     head_features: Annotated[Positive, "units of fc6 and fc7"]
     dropout: Annotated[float, 0.0, "dropout rate of fc6 and fc7"]
     init: Annotated[str, "initialisation without weights: 'he_normal' or 'looks_linear'"]
@@ -116,7 +116,7 @@ class Rpn:
     targets: RpnTargets
     train_proposals: ProposalLimits
     test_proposals: ProposalLimits
-    min_size: Annotated[float, 0.0, "shorter sides are not proposed, in pixels of the original image"]
+    min_size: Annotated[float, 0.0, "proposals with a shorter side are dropped, in pixels of the original image"]
     sigma: Annotated[float, 0.0, "smooth L1 turns linear at 1 / sigma^2"]
     box_weight: Annotated[float, 0.0, "weight of the box loss"]
     box_normaliser: Annotated[str, "the box loss is divided by the 'sampled' anchors or by all 'locations'"]
@@ -200,10 +200,12 @@ class SharedOptim:
     momentum: Annotated[float, "SGD's momentum; AdamW's beta1"]
     weight_decay: Annotated[float, "weight decay"]
     decay_biases: Annotated[bool, "decay biases too"]
-    bias_learning_rate_factor: Annotated[float, "learning rate of biases, relative"]
-    classifier_learning_rate_factor: Annotated[float, "learning rate of cls_score, relative (R-CNN: 10)"] = 1.0
+    bias_learning_rate_factor: Annotated[float, "learning rate of biases, relative to learning_rate"]
+    classifier_learning_rate_factor: Annotated[
+        float, "learning rate of cls_score, relative to learning_rate (R-CNN: 10)"
+    ] = 1.0
     reference_fan_in: Annotated[
-        Count, "a kernel's learning rate is times sqrt(reference_fan_in / its fan-in); 0: the same for all kernels"
+        Count, "a kernel's learning rate is multiplied by sqrt(reference_fan_in / its fan-in); 0: the same for all"
     ] = 0
 
 
@@ -239,7 +241,9 @@ class Training(SharedTraining):
 class Evaluation:
     batch_size: Annotated[Positive, "images per batch, over all devices and hosts"]
     pictures: Annotated[Count, "images drawn with their detections"]
-    detections_per_class: Annotated[Count, "detections of a class per image, on average over the split; 0: all"]
+    detections_per_class: Annotated[
+        Count, "average number of detections kept per class and image over the split; 0: all"
+    ]
     svd_ranks: Annotated[tuple[int, int], 0, "ranks of the compressed fc6 and fc7; 0 leaves a layer as trained"]
 
 

@@ -28,7 +28,7 @@ class InputOptions:
 
     Attributes:
       short_side, long_side: the resize rule, in pixels; see transforms.resize_scale.
-      flip: mirror half of the training images, chosen again in every epoch.
+      flip: mirror each training image with probability 1/2, sampled again in every epoch.
       max_gt: G, ground-truth slots per image; of more objects the largest are used.
       workers: threads.
       use_difficult: train on difficult objects too, as Fast R-CNN's paper does; py-faster-rcnn leaves them out.
@@ -81,8 +81,8 @@ def train_batches(
       process_index, process_count: which rows of each batch are yielded.
 
     Raises:
-      InputError: batch_size is no multiple of process_count, the sides are out of range, the proposals are of another
-        number of images, or max_proposals does not fit them.
+      InputError: batch_size is not a multiple of process_count, the sides are out of range, the proposals are of
+        another number of images, or max_proposals does not fit them.
       Exception: whatever reading an image raised, at the step that needs the image.
     """
     buckets.check_rows(batch_size, process_count)
