@@ -1,7 +1,8 @@
 """Fast R-CNN on your own photos (a folder in VOC layout), on Selective Search's proposals.
 
-As faster_devkit.py, but with proposals from Selective Search. They are searched once, before training, and saved in
-DATA_DIR/proposals. The search takes 2 to 3 seconds of a core per photo at proposals.width 500, more at larger widths.
+As faster_devkit.py (RoIAlign and AdamW, unlike the paper), but with proposals from Selective Search. They are searched
+once, before training, and saved in DATA_DIR/proposals. The search takes 2 to 3 seconds of a core per photo at
+proposals.width 500, more at larger widths.
 
     python train.py --config=configs/fast_devkit.py --config.dataset.devkit=path/to/folder
 """
@@ -24,7 +25,7 @@ def get_config() -> ConfigDict:
     config.dataset.max_pixels = 50_000_000  # larger images are skipped before they are decoded
     config.splits = ConfigDict({"train": "train", "validation": "val", "test": "test"})
 
-    # Short side to 600 pixels unless the long one then exceeds 1000; half of the images mirrored.
+    # Short side to 600 pixels unless the long one then exceeds 1000; each image mirrored with probability 1/2.
     config.input = ConfigDict()
     config.input.short_side = 600
     config.input.long_side = 1000
@@ -80,7 +81,7 @@ def get_config() -> ConfigDict:
     config.training.frozen = ()
     config.training.pretrained = ""  # ImageNet's VGG16: "caffe", "torchvision" or "keras"; empty: random weights
     config.training.pretrained_file = ""  # that file, or another address to download it from
-    config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another size stay random
+    config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another shape stay random
     config.training.log_every = 20
     config.training.eval_every = 500
     config.training.checkpoint_every = 250

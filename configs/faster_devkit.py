@@ -1,14 +1,15 @@
 """Faster R-CNN on your own photos: a folder in VOC layout (Annotations/, JPEGImages/, ImageSets/Main/<split>.txt).
 
 Trains a quarter of VGG16's channels from random weights, which a CPU can do; `init_from` starts from another run.
+Unlike the paper it uses RoIAlign and AdamW.
 
     python train.py --config=configs/faster_devkit.py --config.dataset.devkit=path/to/folder
 
 docs/own-data.md has a result on 205 photos of blood cells.
 
 The classes are those found in the annotations. For photos much smaller than 600 pixels, lower input.short_side and
-long_side to their size, which is as accurate and faster. For objects of other sizes than 32 to 512 pixels (after
-resizing), change anchors.scales, in units of 16 pixels.
+long_side to the photos' short and long side, which is as accurate and faster. For objects of other sizes than 32 to 512
+pixels (after resizing), change anchors.scales, in units of 16 pixels.
 """
 
 from ml_collections import ConfigDict, config_dict
@@ -29,7 +30,7 @@ def get_config() -> ConfigDict:
     config.dataset.max_pixels = 50_000_000  # larger images are skipped before they are decoded
     config.splits = ConfigDict({"train": "train", "validation": "val", "test": "test"})
 
-    # Short side to 600 pixels unless the long one then exceeds 1000; half of the images mirrored.
+    # Short side to 600 pixels unless the long one then exceeds 1000; each image mirrored with probability 1/2.
     config.input = ConfigDict()
     config.input.short_side = 600
     config.input.long_side = 1000
@@ -103,7 +104,7 @@ def get_config() -> ConfigDict:
     config.training.frozen = ()
     config.training.pretrained = ""  # ImageNet's VGG16: "caffe", "torchvision" or "keras"; empty: random weights
     config.training.pretrained_file = ""  # that file, or another address to download it from
-    config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another size stay random
+    config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another shape stay random
     config.training.log_every = 20
     config.training.eval_every = 500
     config.training.checkpoint_every = 250

@@ -2,7 +2,7 @@
 
 As faster_devkit.py, but in four stages: 10,000 steps in all, the region proposal network and Fast R-CNN in turn. Each
 stage has its folder in WORKDIR/stages; a stopped training resumes in its stage. Set their lengths with stages.rpn.steps
-and stages.fast_rcnn.steps; each counts twice.
+and stages.fast_rcnn.steps; each is used by two stages.
 
     python train.py --config=configs/faster_devkit_alternating.py --config.dataset.devkit=path/to/folder
 """

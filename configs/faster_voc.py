@@ -30,7 +30,7 @@ def get_config() -> ConfigDict:
     config.dataset.devkit = ""  # or an extracted VOCdevkit
     config.splits = ConfigDict({"train": "2007/trainval", "validation": "", "test": "2007/test"})
 
-    # Short side to 600 pixels unless the long one then exceeds 1000; half of the images mirrored.
+    # Short side to 600 pixels unless the long one then exceeds 1000; each image mirrored with probability 1/2.
     config.input = ConfigDict()
     config.input.short_side = 600  # SCALES
     config.input.long_side = 1000  # MAX_SIZE
@@ -112,7 +112,7 @@ def get_config() -> ConfigDict:
     config.training.frozen = ("conv1_", "conv2_")
     config.training.pretrained = "caffe"  # ImageNet's VGG16: "caffe", "torchvision" or "keras"; empty: random weights
     config.training.pretrained_file = ""  # that file, or another address to download it from
-    config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another size stay random
+    config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another shape stay random
     config.training.log_every = 20
     config.training.eval_every = 0  # the paper trains on all of trainval: nothing is left to validate on
     config.training.checkpoint_every = 2_000

@@ -2,8 +2,8 @@
 
 It differs from py-faster-rcnn's (faster_voc.py) in RoIAlign, anchors across the border, the paper's weight of the box
 loss, no dropout, nothing frozen, one image per step, one rate for weights and biases, and a cosine schedule. Where the
-article says nothing, torchvision's own values stand: deltas clipped at log(1000/16), smooth L1 with beta 1/9, boxes of
-any size proposed, detections of one class suppressed above IoU 0.5.
+article says nothing, torchvision's own values are used: deltas clipped at log(1000/16), smooth L1 with beta 1/9, boxes
+of any size proposed, detections of one class suppressed above IoU 0.5.
 
 The article counts about 15,000 to 17,000 images per epoch; VOC2012's detection trainval has 11,540. Its 40 epochs of
 15,000 steps are unchanged here: 600,000 steps, 52 epochs of these images. No score of this config has been

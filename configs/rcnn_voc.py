@@ -5,9 +5,10 @@ and 6 background windows per step, where the paper samples 32 and 96 from the wh
 ten times the rate of the others; biases do not decay. Then come one SVM per class on fc7 with hard negatives, and one
 box regressor per class on pool5. The comments give the names of finetuning/voc_2007_prototxt and rcnn_test.m of rcnn.
 
-Published: 58.5 mAP; 54.2 without box regression (--config.linear.bbox_regression=False), and so with the softmax
-instead of the SVMs 50.9 (evaluate.py --config=configs/rcnn_voc.py --config.head.scoring=softmax). VGG16: 66.0
-(--config.net.backbone=vgg16, whose weights are downloaded). No score of this config has been measured yet.
+Published: 58.5 mAP; 54.2 without box regression (--config.linear.bbox_regression=False); 50.9 without box regression
+and with the softmax instead of the SVMs (evaluate.py --config=configs/rcnn_voc.py
+--config.linear.bbox_regression=False --config.head.scoring=softmax). VGG16: 66.0 (--config.net.backbone=vgg16, whose
+weights are downloaded). No score of this config has been measured yet.
 
 CaffeNet's weights cannot be downloaded in a readable layout: convert Caffe's file to a .pth with the names conv1 to fc7
 and name it in training.pretrained_file. fc7 of 2,000 windows takes 33 MB of disk per image (stages/2_features), 164 GB
