@@ -33,7 +33,8 @@ class Split:
       eval_batch_size: images per evaluation batch, over all devices and hosts.
       search: parameters of Selective Search; None for a detector that makes its own proposals.
       data_dir: folder of prepared data and proposals.
-      proposals: of every image; None until `with_proposals`, or for a detector that makes its own.
+      proposals: of every image; None until `with_proposals`, or for a detector that makes its own. In 4-step training
+        the RPN's table for Fast R-CNN.
     """
 
     dataset: Dataset
@@ -60,7 +61,10 @@ class Split:
         return dataclasses.replace(self, proposals=search_split(self.dataset, path, **keywords(self.search)))
 
     def train_batches(self, *, seed: int, batch_size: int) -> Callable[[int], Generator[Batch, None, None]]:
-        """Return the function: finished steps -> this process's rows of the training batches of all later steps."""
+        """Return a function that maps the number of finished steps to the training batches of all later steps.
+
+        The batches hold this process's rows.
+        """
         return lambda step: pipeline.train_batches(
             self.dataset,
             self.options,
@@ -123,7 +127,8 @@ def image_batch(experiment: Experiment, image: np.ndarray) -> Batch:
 def _open_dataset(experiment: Experiment, part: str) -> Dataset:
     split = getattr(experiment.splits, part)
     if not split:
-        raise InputError(f"splits.{part} is empty; name a split, or set training.eval_every=0 to train without any.")
+        cure = ", or set training.eval_every=0 to train without validation" if part == "validation" else ""
+        raise InputError(f"splits.{part} is empty; name a split{cure}.")
     options = keywords(experiment.dataset, "kind")
     match experiment.dataset:
         case Shapes():
