@@ -4,6 +4,9 @@ Step 1 trains the region proposal network from ImageNet's weights. Step 2 trains
 ImageNet's weights again. Step 3 trains the RPN's own layers on Fast R-CNN's convolutions, which stay fixed. Step 4
 trains Fast R-CNN's own layers on the proposals of step 3. All four have the parameters of the whole detector; each
 changes its part.
+
+As in py-faster-rcnn, step 3 starts the RPN's layers from random values, not from those of step 1, and step 4 starts
+cls_score and bbox_pred from random values, fc6 and fc7 from those of step 2. The paper only says "fine-tune".
 """
 
 import dataclasses
@@ -31,7 +34,7 @@ OUTPUTS = ("cls_score", "bbox_pred")
 
 
 class AlternatingTraining:
-    """Four stages in workdir/stages. Building it finds the mistakes of a config; `run` trains, or resumes."""
+    """Four stages in workdir/stages. The constructor checks the config; `run` trains or resumes."""
 
     def __init__(self, experiment: FasterRcnnAlternating, workdir: Path, split: Split, validation: Split | None):
         self._experiment, self._workdir, self._split, self._validation = experiment, workdir, split, validation
@@ -43,6 +46,7 @@ class AlternatingTraining:
         rpn_paths, fast_paths = (_trainable(detector, experiment.training.frozen) for detector in (rpn, fast))
         rpn_stage = make_stage(rpn_experiment, rpn, rpn_paths - _of(HEAD, rpn_paths), name="rpn")
         fast_stage = make_stage(fast_experiment, fast, fast_paths - _of(RPN, fast_paths), name="fast_rcnn")
+        # Steps 3 and 4 freeze the shared convolutions: only the layers named in `trainable` have gradients.
         self._stages = (
             dataclasses.replace(rpn_stage, name="1_rpn", number=1),
             dataclasses.replace(fast_stage, name="2_fast_rcnn", number=2),

@@ -12,7 +12,7 @@ from jaxdet.types import Params
 
 
 class JointTraining:
-    """One stage in the workdir itself. Building it finds the mistakes of a config; `run` trains."""
+    """One stage in the workdir itself. The constructor checks the config; `run` trains."""
 
     def __init__(self, experiment: FasterRcnn | FastRcnn, workdir: Path, split: Split, validation: Split | None):
         self._workdir, self._split, self._validation = workdir, split, validation

@@ -1,4 +1,4 @@
-"""R-CNN's training (R-CNN, 2.3): fine-tune the net, store its features, fit SVMs and box regressors.
+"""R-CNN's training: fine-tune the net, store its features, fit SVMs (R-CNN, 2.3) and box regressors (appendix C).
 
 Each stage has its folder in workdir/stages/ and resumes there; workdir/checkpoints/ gets the whole detector.
 """
@@ -40,7 +40,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class RcnnTraining:
-    """Four stages in workdir/stages, by one process. Building it finds the mistakes of a config; `run` trains."""
+    """Four stages in workdir/stages, by one process. The constructor checks the config; `run` trains or resumes."""
 
     def __init__(self, experiment: Rcnn, workdir: Path, split: Split, validation: Split | None):
         if jax.process_count() > 1:  # the linear stages run on one host
