@@ -1,4 +1,4 @@
-"""The R-CNN family in JAX/Flax.
+"""R-CNN, Fast R-CNN and Faster R-CNN in JAX and Flax.
 
     import jaxdet
     detector = jaxdet.load_detector("runs/demo")

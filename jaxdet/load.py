@@ -30,7 +30,7 @@ class LoadedDetector:
     Attributes:
       class_names: K names; label k is class_names[k - 1].
       experiment: the config it was trained with.
-      default_threshold: the least score of a detection where none is given: 0.5, and 0 for the margins of R-CNN's SVMs.
+      default_threshold: the minimum score of a detection unless a call gives one: 0.5, or 0 for R-CNN's SVM margins.
     """
 
     def __init__(self, experiment: Experiment, class_names: tuple[str, ...], source: Path, batch_size: int):
@@ -56,13 +56,13 @@ class LoadedDetector:
 
         Args:
           images: u8[H,W,3] RGB, or a list of such; their sizes may differ.
-          threshold: least score of a detection; None for default_threshold.
+          threshold: minimum score of a detection; None for default_threshold.
 
         Returns:
           For each image its detections, best first, boxes in pixels of that image.
 
         Raises:
-          InputError: an image is no u8[H,W,3].
+          InputError: an image is not a u8[H,W,3].
         """
         if isinstance(images, np.ndarray):
             return self([images], threshold)[0]
@@ -104,7 +104,8 @@ def load_detector(
     Args:
       workdir_or_checkpoint: the folder that train.py or convert.py wrote, or one of its checkpoints, as in
         runs/demo/checkpoints/2200.
-      checkpoint: 'best' (by validation mAP; the last where none was validated) or 'last'.
+      checkpoint: 'best' (by validation mAP; the last where none was validated) or 'last'. Ignored if the path is a
+        checkpoint.
       batch_size: images per call of the device; larger is faster on an accelerator when images come in lists.
 
     Raises:

@@ -26,7 +26,7 @@ def predict(
     Args:
       workdir: a workdir, or one of its checkpoints.
       paths: images and folders of images.
-      threshold: least score of a detection; None for 0.5, and 0 for the margins of R-CNN's SVMs.
+      threshold: minimum score of a detection; None for 0.5, or 0 for R-CNN's SVM margins.
       checkpoint: 'best' or 'last'.
 
     Raises:

@@ -1,7 +1,6 @@
-"""The systems of the family, and how each is built from its experiment.
+"""The three systems and the function that builds each.
 
-Each also has a schema (config/parse.py) and a training recipe (train.py): imports go one way, from the config up to
-training, so these stand there.
+Schemas are in config/parse.py, recipes in train.py, because imports go one way.
 """
 
 import dataclasses

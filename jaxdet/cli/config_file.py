@@ -62,7 +62,7 @@ def find_config(name: str) -> str:
 
 
 def stored_config(workdir: str) -> ConfigDict:
-    """Return the config that a workdir was trained with; InputError where it is no workdir."""
+    """Return the config that a workdir was trained with; InputError where the folder is not a workdir."""
     config, _ = experiment_json.read(Path(workdir).expanduser())
     return ConfigDict(config)
 

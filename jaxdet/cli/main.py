@@ -65,7 +65,7 @@ def predict() -> None:
     """Draws detections on images: jaxdet predict --workdir=runs/faster_shapes photo.jpg folder/ --output=detections"""
     workdir = flags.DEFINE_string("workdir", None, "Workdir of a training.")
     output = flags.DEFINE_string("output", "detections", "Folder for the drawn images and detections.json.")
-    threshold = flags.DEFINE_float("threshold", None, "Least score of a detection; if not given 0.5, for SVMs 0.")
+    threshold = flags.DEFINE_float("threshold", None, "Minimum score of a detection; if not given 0.5, for SVMs 0.")
     checkpoint = _define_checkpoint()
 
     def main(_: None, files: list[str]) -> None:

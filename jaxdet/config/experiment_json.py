@@ -45,7 +45,7 @@ def read(workdir: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the config and the class names that a workdir was trained with, in the present format.
 
     Raises:
-      InputError: the folder is no workdir of train.py, or of a version that cannot be translated.
+      InputError: the folder is not a workdir of train.py, or its version cannot be translated.
     """
     if not workdir.is_dir():
         raise InputError(f"--workdir: there is no folder {workdir}; give one that train.py wrote.")

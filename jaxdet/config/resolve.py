@@ -19,7 +19,7 @@ def resolve_config(experiment: AnyExperiment, workdir: Path) -> AnyExperiment:
     """Return the experiment with net.preprocessing and net.pool_rounding filled in where they are empty.
 
     They belong to the weights that training starts from: those of `training.pretrained`, of the run `init_from`, or
-    FROM_SCRATCH. A workdir that has been trained in keeps what it had, whatever became of the weights.
+    FROM_SCRATCH. A workdir that has been trained in keeps its values, even if the weights' file is gone.
 
     Raises:
       InputError: two origins are named, or the config contradicts its weights. Nothing is read, downloaded or prepared

@@ -39,7 +39,7 @@ def translate(stored: dict[str, Any], path: Path) -> dict[str, Any]:
 
     Raises:
       InputError: the file is of a later version, or of format 1 with an option that is gone.
-      KeyError, TypeError, AttributeError: it is no experiment.json.
+      KeyError, TypeError, AttributeError: it is not the content of an experiment.json.
     """
     number = stored.get("format", 1)
     if number == FORMAT:

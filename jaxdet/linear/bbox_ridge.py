@@ -1,4 +1,4 @@
-"""R-CNN's box regressors: one ridge regression per class on pool5 (R-CNN, 2.3 and appendix C)."""
+"""R-CNN's box regressors: one ridge regression per class on pool5 (R-CNN, appendix C)."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence

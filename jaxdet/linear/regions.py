@@ -7,7 +7,7 @@ import numpy as np
 from jaxdet.ops.boxes_np import box_deltas, box_iou
 from jaxdet.types import Annotation
 
-MIN_IOU = 0.6  # with the best ground truth box of any class: the least IoU of a region that box regression trains on
+MIN_IOU = 0.6  # box regression trains on regions of at least this IoU with the best ground truth box of any class
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Faster R-CNN (Ren, He, Girshick & Sun 2015): proposals and detections from one set of convolutional features.
 
-`predict` stands under `loss` with the same numbers at the same steps: 1 features, 2 region proposal network,
+`predict` is below `loss`, with the same numbers at the same steps: 1 features, 2 region proposal network,
 3 anchors, 4 its targets, 5 proposals, 6 RoI targets, 7 RoI pooling, 8 head, 9 losses or detections. The ops see one
 image; the batch axis is added here.
 """

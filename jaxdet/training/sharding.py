@@ -45,7 +45,7 @@ def shard_batch(batch: Batch, mesh: Mesh) -> Batch:
     """Split a host batch over the devices; in a run of several processes each passes its own rows.
 
     Raises:
-      InputError: the global batch size is no multiple of the number of devices.
+      InputError: the global batch size is not a multiple of the number of devices.
     """
     check_batch_size(batch.image_id.shape[0] * jax.process_count(), mesh)
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(batch_sharding(mesh), rows), batch)

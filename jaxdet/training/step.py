@@ -28,7 +28,7 @@ def make_train_step(
     image's id only. Metrics are scalars: those of `loss`, "loss" itself and "grad_norm", the global gradient norm.
 
     Raises (at the first call with a batch of another size):
-      InputError: the batch size is no multiple of accumulate x devices.
+      InputError: the batch size is not a multiple of accumulate x devices.
     """
 
     def gradient(state: TrainState, batch: Batch, key: jax.Array) -> Gradients:
