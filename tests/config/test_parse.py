@@ -142,7 +142,11 @@ def test_each_stage_has_its_own_lengths():
     [
         ("training.steps", "10", "config: training.steps must be a whole number, got '10': optimiser steps."),
         ("training.steps", True, "config: training.steps must be a whole number, got True: optimiser steps."),
-        ("input.flip", 1, "config: input.flip must be True or False, got 1: mirror each training image with probability 1/2."),
+        (
+            "input.flip",
+            1,
+            "config: input.flip must be True or False, got 1: mirror each training image with probability 1/2.",
+        ),
         ("net", 3, "config: net must be a section, got 3; see the configs for its fields."),
         ("dataset.kind", "coco", "config: dataset.kind must be one of shapes, devkit, voc, got 'coco'; "),
         ("anchors.scales", 8.0, "config: anchors.scales must be a tuple such as (1, 2), got 8.0: sides of the anchors"),
