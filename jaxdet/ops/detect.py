@@ -50,7 +50,8 @@ def detect(
     class_scores = scores[:, 1:].T  # [K,R]
     class_boxes = clip(decode(deltas[:, 1:], boxes[:, None, :], max_log_scale=max_log_scale), image_size)
     class_boxes = jnp.swapaxes(class_boxes, 0, 1)  # [K,R,4]
-    candidate = valid[None, :] & (class_scores > score_threshold)
+    finite = jnp.all(jnp.isfinite(class_boxes), axis=-1)  # a box is NaN where its deltas overflow
+    candidate = valid[None, :] & (class_scores > score_threshold) & finite
 
     # Suppress within each class.
     per_class = min(max_detections, num_rois)

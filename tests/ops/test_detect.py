@@ -96,6 +96,17 @@ def test_without_valid_rois_all_slots_are_zero():
         np.testing.assert_array_equal(leaf, 0)
 
 
+def test_a_box_of_overflowing_deltas_is_dropped():
+    scores, deltas, boxes, valid, size = scene()
+    deltas = np.array(deltas)
+    deltas[0] = 3e38  # the centre and the size become infinite, and the corners NaN
+    detections = detect(scores, deltas, boxes, valid, size, **RULE)
+    others = detect(scores, deltas, boxes, np.asarray(valid) & (np.arange(len(valid)) > 0), size, **RULE)
+    assert np.isfinite(detections.boxes).all() and np.asarray(detections.valid).any()
+    for leaf, expected in zip(jax.tree.leaves(detections), jax.tree.leaves(others), strict=True):
+        np.testing.assert_array_equal(leaf, expected)
+
+
 def function(*args):
     return ops.detect(*args, **RULE)
 
