@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.config.fields import Devkit, Proposals, Shapes, Voc, keywords
+from jaxdet.config.fields import Devkit, SelectiveSearch, Shapes, Voc, keywords
 from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.data import pipeline
 from jaxdet.data.dataset import open_split
@@ -40,7 +40,7 @@ class Split:
     dataset: Dataset
     options: InputOptions
     eval_batch_size: int
-    search: Proposals | None
+    search: SelectiveSearch | None
     data_dir: Path
     proposals: ProposalTable | None = None
 
@@ -103,14 +103,14 @@ def open_part(experiment: Experiment, part: str) -> Split:
     )
 
 
-def proposals_file(search: Proposals, data_dir: Path, dataset: Dataset) -> Path:
+def proposals_file(search: SelectiveSearch, data_dir: Path, dataset: Dataset) -> Path:
     """Return where Selective Search's boxes of a split are saved; other search parameters have another file."""
     parameters = json.dumps(search_parameters(search), sort_keys=True)
     key = hashlib.sha256(parameters.encode()).hexdigest()[:8]
     return data_dir / "proposals" / f"selective_search_{dataset.fingerprint}_{key}.npz"
 
 
-def search_parameters(search: Proposals) -> dict[str, Any]:
+def search_parameters(search: SelectiveSearch) -> dict[str, Any]:
     """Return what Selective Search's boxes depend on, besides the images."""
     return keywords(search, "workers")
 
@@ -140,7 +140,7 @@ def _open_dataset(experiment: Experiment, part: str) -> Dataset:
             return open_voc(**options, split=split)
 
 
-def _search(experiment: Experiment) -> Proposals | None:
+def _search(experiment: Experiment) -> SelectiveSearch | None:
     needs_proposals = SYSTEMS[experiment.system].needs_proposals
     return cast(FastRcnn | Rcnn, experiment).proposals if needs_proposals else None
 

@@ -1,5 +1,6 @@
 """Loading a trained detector: a workdir, or one of its checkpoints, becomes a function from images to detections."""
 
+import dataclasses
 import logging
 import os
 from collections import defaultdict
@@ -67,24 +68,30 @@ class LoadedDetector:
         if isinstance(images, np.ndarray):
             return self([images], threshold)[0]
         threshold = self.default_threshold if threshold is None else threshold
-        by_bucket: dict[tuple[int, ...], list[tuple[int, Batch]]] = defaultdict(list)
+        waiting: dict[tuple[int, ...], list[tuple[int, Batch]]] = defaultdict(list)  # per bucket
+        detections: dict[int, ImageDetections] = {}
         for i, image in enumerate(images):
             batch = image_batch(self.experiment, _checked(image))
-            by_bucket[batch.image.shape].append((i, batch))
-        detections: dict[int, ImageDetections] = {}
-        for members in by_bucket.values():
-            for start in range(0, len(members), self._batch_size):
-                part = members[start : start + self._batch_size]
-                rows = jax.device_get(self._predict(self._params, self._stack([batch for _, batch in part])))
-                for row, (i, _) in enumerate(part):
-                    detections[i] = self._image_detections(jax.tree.map(lambda x, row=row: x[row], rows), threshold)
+            bucket = waiting[batch.image.shape]
+            bucket.append((i, batch))
+            if len(bucket) == self._batch_size:
+                detections |= self._detect(bucket, threshold)
+                bucket.clear()
+        for bucket in waiting.values():
+            if bucket:
+                detections |= self._detect(bucket, threshold)
         return [detections[i] for i in range(len(detections))]
 
-    def _stack(self, batches: list[Batch]) -> Batch:
-        """Stack single-image batches to the static batch size; rows that fill it up are not valid."""
-        filler = jax.tree.map(np.zeros_like, batches[0])
-        batches = batches + [filler] * (self._batch_size - len(batches))
-        return jax.tree.map(lambda *rows: np.concatenate(rows), *batches)
+    def _detect(self, images: list[tuple[int, Batch]], threshold: float) -> dict[int, ImageDetections]:
+        """Return number -> detections of at most batch_size images of one bucket; invalid rows fill up the batch."""
+        filler = dataclasses.replace(images[0][1], image_valid=images[0][1].image_valid & False)
+        rows = [batch for _, batch in images] + [filler] * (self._batch_size - len(images))
+        batch = jax.tree.map(lambda *leaves: np.concatenate(leaves), *rows)
+        outputs = jax.device_get(self._predict(self._params, batch))
+        return {
+            i: self._image_detections(jax.tree.map(lambda x, row=row: x[row], outputs), threshold)
+            for row, (i, _) in enumerate(images)
+        }
 
     def _image_detections(self, row: Detections, threshold: float) -> ImageDetections:
         shown = np.asarray(row.valid) & (np.asarray(row.scores) >= threshold)
@@ -112,9 +119,8 @@ def load_detector(
       InputError: there is no such workdir or checkpoint, or it is broken.
     """
     one_of("load_detector: checkpoint", checkpoint, ("best", "last"))
-    path = Path(workdir_or_checkpoint).expanduser().resolve()
-    folder = path.parents[1] if path.parent.name == "checkpoints" else path
-    config, class_names = experiment_json.read(folder)
+    path = Path(workdir_or_checkpoint).expanduser()
+    config, class_names = experiment_json.read(experiment_json.run_folder(path))
     return LoadedDetector(parse(config), class_names, choose_checkpoint(path, checkpoint), batch_size)
 
 
@@ -140,10 +146,13 @@ def restore(source: Path, experiment: Experiment, class_names: tuple[str, ...]) 
                 f"linear.bbox_regression must be False for {source}, got True: it has no box regressors; "
                 "pass --config.linear.bbox_regression=False."
             )
-    check_params(params, build_detector(experiment, class_names), f"checkpoint {source}")
+    detector = build_detector(experiment, class_names)
+    check_params(params, detector, f"checkpoint {source}")
     ranks = experiment.evaluation.svd_ranks
-    params = compress(params, {name: rank for name, rank in zip(("fc6", "fc7"), ranks, strict=True) if rank})
-    return build_detector(experiment, class_names, svd_ranks=ranks), jax.device_put(params)
+    if any(ranks):
+        params = compress(params, {name: rank for name, rank in zip(("fc6", "fc7"), ranks, strict=True) if rank})
+        detector = build_detector(experiment, class_names, svd_ranks=ranks)
+    return detector, jax.device_put(params)
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from jaxdet.inputs import open_part
 from jaxdet.io.lock import locked
 from jaxdet.recipes.alternating import AlternatingTraining
 from jaxdet.recipes.joint import JointTraining
-from jaxdet.recipes.rcnn import RcnnTraining
+from jaxdet.recipes.rcnn import RcnnTraining, check_rcnn_can_train
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +40,15 @@ def train(config: ConfigDict, workdir: str | None) -> None:
       InputError: a mistake in the config or the data; a workdir in use, of another config, or not writable.
     """
     experiment = parse(config.to_dict())
+    if isinstance(experiment, schema.Rcnn):
+        check_rcnn_can_train()  # before anything is written or downloaded
     with locked(workdir or experiment.default_workdir) as folder:
         experiment = resolve_config(experiment, folder)
         split = open_part(experiment, "train")
+        training = RECIPES[type(experiment)](experiment, folder, split)
         validation = open_part(experiment, "validation") if experiment.training.eval_every else None
-        training = RECIPES[type(experiment)](experiment, folder, split, validation)
         if jax.process_index() == 0:
             dataset = split.dataset
             experiment_json.claim(folder, dataclasses.asdict(experiment), dataset.class_names, dataset.fingerprint)
-        training.run()
+        training.run(validation)
         log.info("done; next: python evaluate.py --workdir=%s", folder)

@@ -22,7 +22,7 @@ from jaxdet.checks import InputError
 from jaxdet.cli import main
 from jaxdet.cli.config_file import load_config
 from jaxdet.cli.overrides import override
-from jaxdet.config.parse import DATASETS, SYSTEMS, parse
+from jaxdet.config.parse import DATASETS, SCHEMAS, parse
 from jaxdet.config.schema import FasterRcnnAlternating
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -215,7 +215,7 @@ def test_files_and_configs_in_the_text_exist(page):
     for path in re.findall(r"`((?:jaxdet|tests|configs|benchmarks|docs)/[\w/.-]*)`", text):
         assert PLACEHOLDER in path or (ROOT / path).exists(), path
     for name in re.findall(r"`((?:rcnn|fast|faster|simple)_[a-z]\w*)`", text):
-        assert name in CONFIGS or name in SYSTEMS, name
+        assert name in CONFIGS or name in SCHEMAS, name
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=[*IDS, "CHANGELOG.md"])
@@ -317,7 +317,7 @@ def fields_table() -> str:
         if text not in texts and not text.startswith(f"{schema.__name__}("):  # a dataclass without a docstring has one
             texts.append(text)
 
-    for system, schema in {**SYSTEMS, FOUR_STEPS: FasterRcnnAlternating}.items():
+    for system, schema in {**SCHEMAS, FOUR_STEPS: FasterRcnnAlternating}.items():
         add(schema, "", system)
     lines = []
     for section in {**documents, **rows}:

@@ -148,4 +148,4 @@ def test_several_processes_cannot_search_or_train_rcnn(photos_config, monkeypatc
         dataclasses.replace(split, data_dir=tmp_path).with_proposals()
     with pytest.raises(InputError, match="R-CNN must be trained by one process, got 2; remove --distributed"):
         train(config, str(tmp_path / "run"))
-    assert list((tmp_path / "run").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []

@@ -5,8 +5,10 @@ import sys
 import traceback
 import types
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 from jaxdet.checks import InputError, nearest
 from jaxdet.config import experiment_json
@@ -64,7 +66,15 @@ def find_config(name: str) -> str:
 def stored_config(workdir: str) -> ConfigDict:
     """Return the config that a workdir was trained with; InputError where the folder is not a workdir."""
     config, _ = experiment_json.read(Path(workdir).expanduser())
-    return ConfigDict(config)
+    return ConfigDict(_with_placeholders(config))
+
+
+def _with_placeholders(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config with None as an empty float, the one type of an optional field, so that it can be set."""
+    return {
+        name: _with_placeholders(value) if isinstance(value, dict) else placeholder(float) if value is None else value
+        for name, value in config.items()
+    }
 
 
 def _place(error: Exception, file: str) -> str:

@@ -17,8 +17,16 @@ def split_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Return the arguments without the overrides, and the overrides."""
     others: list[str] = []
     overrides: list[str] = []
-    for argument in arguments:
-        (overrides if OVERRIDE.match(argument) else others).append(argument)
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if not OVERRIDE.match(argument):
+            others.append(argument)
+            continue
+        needs_value = "=" not in argument and not argument.lstrip("-").startswith("no")
+        if needs_value and waiting and not waiting[0].startswith("-"):  # --config.field value
+            argument = f"{argument}={waiting.pop(0)}"
+        overrides.append(argument)
     return others, overrides
 
 

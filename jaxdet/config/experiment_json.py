@@ -53,6 +53,12 @@ def read(workdir: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     return _with_tuples(stored["config"]), tuple(stored["class_names"])
 
 
+def run_folder(path: Path) -> Path:
+    """Return the workdir at a path, or the workdir of the checkpoint at a path, as in runs/demo/checkpoints/2200."""
+    path = path.expanduser().resolve()
+    return path.parents[1] if not (path / NAME).exists() and path.parent.name == "checkpoints" else path
+
+
 def differences(trained: dict[str, Any], config: dict[str, Any]) -> list[str]:
     """Return in which fields two configs differ, as in "config.seed is 0 there and 1 here"."""
     return _differences(json.loads(json.dumps(trained)), json.loads(json.dumps(config)), "config")
@@ -62,7 +68,11 @@ def _load(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"--workdir: {path.parent} has no {NAME}; give a folder that train.py wrote.")
     try:
-        return translate(json.loads(path.read_text(encoding="utf-8")), path)
+        stored = translate(json.loads(path.read_text(encoding="utf-8")), path)
+        for name, content_type in (("config", dict), ("class_names", list)):
+            if not isinstance(stored[name], content_type):
+                raise TypeError(f"{name} is no {content_type.__name__}")
+        return stored
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):
             raise

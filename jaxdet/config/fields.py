@@ -91,7 +91,7 @@ class Anchors:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RpnTargets:
+class RpnSampling:
     """ops.targets.rpn_targets (Faster R-CNN, 3.1.2)."""
 
     positive_iou: Annotated[float, 0.0, "anchors of at least this IoU are positive"]
@@ -113,7 +113,7 @@ class ProposalLimits:
 class Rpn:
     """models.rpn.region_proposal_network (Faster R-CNN, 3.1)."""
 
-    targets: RpnTargets
+    targets: RpnSampling
     train_proposals: ProposalLimits
     test_proposals: ProposalLimits
     min_size: Annotated[float, 0.0, "proposals with a shorter side are dropped, in pixels of the original image"]
@@ -125,7 +125,7 @@ class Rpn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoiTargets:
+class RoiSampling:
     """ops.targets.roi_targets (Fast R-CNN, 2.3)."""
 
     positive_iou: Annotated[float, 0.0, "proposals of at least this IoU are positive"]
@@ -135,7 +135,7 @@ class RoiTargets:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detections:
+class DetectionLimits:
     """ops.detect.detect."""
 
     score_threshold: Annotated[float, "detections of a lower score are dropped"]
@@ -147,8 +147,8 @@ class Detections:
 class FastHead:
     """models.fast_rcnn.fast_rcnn."""
 
-    roi_targets: RoiTargets
-    detections: Detections
+    roi_targets: RoiSampling
+    detections: DetectionLimits
     sigma: Annotated[float, 0.0, "smooth L1 turns linear at 1 / sigma^2"]
     roi_pooling: Annotated[str, "'max_pool' (Fast R-CNN, 2.1) or 'align' (RoIAlign)"]
     max_log_scale: Annotated[float | None, "upper limit of dw and dh when detections are decoded; empty: none"]
@@ -165,15 +165,15 @@ class FasterHead(FastHead):
 class RcnnHead:
     """models.rcnn.rcnn."""
 
-    roi_targets: RoiTargets
-    detections: Detections
+    roi_targets: RoiSampling
+    detections: DetectionLimits
     context: Annotated[Count, "pixels of context around a warped window"]
     chunk: Annotated[Positive, "windows per image that pass the net at a time"]
     scoring: Annotated[str, "'svm', or 'softmax' of the fine-tuned net"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proposals:
+class SelectiveSearch:
     """proposals.search.search_split: Selective Search."""
 
     max_boxes: Annotated[Positive, "best boxes per image"]

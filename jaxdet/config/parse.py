@@ -10,7 +10,7 @@ from jaxdet.checks import InputError, at_least, nearest, one_of
 from jaxdet.config import schema
 from jaxdet.config.fields import Devkit, Shapes, Voc
 
-SYSTEMS = {"faster_rcnn": schema.FasterRcnn, "fast_rcnn": schema.FastRcnn, "rcnn": schema.Rcnn}
+SCHEMAS = {"faster_rcnn": schema.FasterRcnn, "fast_rcnn": schema.FastRcnn, "rcnn": schema.Rcnn}
 DATASETS = {"shapes": Shapes, "devkit": Devkit, "voc": Voc}
 SET_BY_STAGES = (("training", ("steps", "batch_size")), ("optim", ("boundaries",)))
 TYPES = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
@@ -22,8 +22,8 @@ def parse(config: Mapping[str, Any]) -> schema.Experiment:
     Raises:
       InputError: a section or field is missing, unknown, of another type or too small.
     """
-    one_of("config: system", config.get("system", ""), SYSTEMS)
-    experiment_type: type[schema.Experiment] = SYSTEMS[config["system"]]
+    one_of("config: system", config.get("system", ""), SCHEMAS)
+    experiment_type: type[schema.Experiment] = SCHEMAS[config["system"]]
     if experiment_type is schema.FasterRcnn and "stages" in config:
         experiment_type = schema.FasterRcnnAlternating
         _check_lengths(config)

@@ -15,9 +15,9 @@ from jaxdet.config.fields import (
     Linear,
     Net,
     Optim,
-    Proposals,
     RcnnHead,
     Rpn,
+    SelectiveSearch,
     Shapes,
     SharedOptim,
     SharedTraining,
@@ -66,13 +66,13 @@ class FasterRcnn(OneStage):
 
 @dataclass(frozen=True, kw_only=True)
 class FastRcnn(OneStage):
-    proposals: Proposals
+    proposals: SelectiveSearch
     head: FastHead
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rcnn(OneStage):
-    proposals: Proposals
+    proposals: SelectiveSearch
     head: RcnnHead
     linear: Linear
 

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxdet.checks import InputError
+from jaxdet.checks import one_of
 from jaxdet.nets.apply import apply
 from jaxdet.nets.backbones import STRIDE, make_backbone
 from jaxdet.nets.heads import HiddenLayers
@@ -59,8 +59,7 @@ def crop_net(
     Raises:
       InputError: a name that does not exist, or a width that leaves no channels.
     """
-    if backbone not in INPUT_SIZES:
-        raise InputError(f"net.backbone must be one of {', '.join(INPUT_SIZES)} for R-CNN, got {backbone!r}.")
+    one_of("net.backbone of R-CNN", backbone, INPUT_SIZES)
     make = functools.partial(
         make_backbone,
         backbone,

@@ -25,6 +25,7 @@ from jaxdet.recipes.stage import make_stage, run_stage, trainable_paths
 from jaxdet.systems import build_alternating
 from jaxdet.training.checkpoints import save_params
 from jaxdet.training.restore import has_checkpoint
+from jaxdet.training.sharding import check_batch_size, data_mesh
 from jaxdet.training.stage import Stage
 from jaxdet.types import Params
 
@@ -36,11 +37,12 @@ OUTPUTS = ("cls_score", "bbox_pred")
 class AlternatingTraining:
     """Four stages in workdir/stages. The constructor checks the config; `run` trains or resumes."""
 
-    def __init__(self, experiment: FasterRcnnAlternating, workdir: Path, split: Split, validation: Split | None):
-        self._experiment, self._workdir, self._split, self._validation = experiment, workdir, split, validation
+    def __init__(self, experiment: FasterRcnnAlternating, workdir: Path, split: Split):
+        self._experiment, self._workdir, self._split = experiment, workdir, split
         self._weights = InitialWeights(experiment.training)
         rpn_experiment = experiment.stage(experiment.stages.rpn)
         fast_experiment = experiment.stage(experiment.stages.fast_rcnn)
+        check_batch_size(experiment.evaluation.batch_size, data_mesh())  # of the proposals' batches
         rpn, fast = build_alternating(experiment, split.dataset.class_names)
 
         rpn_paths, fast_paths = (_trainable(detector, experiment.training.frozen) for detector in (rpn, fast))
@@ -54,17 +56,20 @@ class AlternatingTraining:
             dataclasses.replace(fast_stage, name="4_fast_rcnn", number=4, trainable=_of(HEAD, fast_paths).__contains__),
         )
 
-    def run(self) -> None:
+    def run(self, validation: Split | None) -> None:
         if has_checkpoint(self._workdir):
             return
+        splits = self._split, validation
         first, second, third, fourth = self._stages
         rpn_params = self._train_rpn(first, self._weights.copy_into)
-        params = self._train_fast_rcnn(second, self._proposals(first, rpn_params), self._weights.copy_into)
+        params = self._train_fast_rcnn(second, self._proposals(first, rpn_params, *splits), self._weights.copy_into)
 
         shared = {name: layer for name, layer in params.items() if name != TARGET_STATISTICS}
         rpn_params = self._train_rpn(third, lambda random: _reinitialise(shared, random, RPN))
         params = self._train_fast_rcnn(
-            fourth, self._proposals(third, rpn_params), lambda random: _reinitialise(rpn_params, random, OUTPUTS)
+            fourth,
+            self._proposals(third, rpn_params, *splits),
+            lambda random: _reinitialise(rpn_params, random, OUTPUTS),
         )
         params = fold_target_statistics(params, self._experiment.head.delta_std)
         save_params(self._workdir, params, step=sum(stage.steps for stage in self._stages))
@@ -85,7 +90,9 @@ class AlternatingTraining:
 
         return run_stage(stage, split, validation, folder=self._folder(stage), initialise=with_statistics)
 
-    def _proposals(self, stage: Stage, params: Params) -> tuple[Split, Split | None]:
+    def _proposals(
+        self, stage: Stage, params: Params, split: Split, validation: Split | None
+    ) -> tuple[Split, Split | None]:
         """Return both splits with a trained RPN's proposals for the images as they are: flips mirror them later."""
         limits, folder = keywords(self._experiment.rpn.train_proposals), self._folder(stage)
 
@@ -93,8 +100,7 @@ class AlternatingTraining:
             table = rpn_proposals(stage, params, split, folder / f"proposals_{part}.npz", limits=limits)
             return dataclasses.replace(split, proposals=table)
 
-        validation = None if self._validation is None else propose(self._validation, "validation")
-        return propose(self._split, "train"), validation
+        return propose(split, "train"), None if validation is None else propose(validation, "validation")
 
     def _folder(self, stage: Stage) -> Path:
         return self._workdir / "stages" / stage.name

@@ -1,6 +1,7 @@
 """Initial parameters: random, overwritten by every leaf of the pretrained weights whose path and shape match."""
 
 import logging
+from pathlib import Path
 
 from jaxdet.config.fields import SharedTraining
 from jaxdet.inputs import Split
@@ -21,31 +22,28 @@ class InitialWeights:
 
     def __init__(self, training: SharedTraining):
         self._training = training
-        self._params: Params | None = None
+        self._checkpoint: Path | None = None  # of the run init_from, once it is chosen
 
     def check(self, detector: Detector) -> None:
-        """Read the weights, before hours of other work; InputError where most of them do not fit the detector."""
-        self._read()
-        if self._params is not None:
-            check_fits(self._params, param_shapes(detector))
+        """Raise InputError where most of the weights do not fit the detector; they are not kept in memory."""
+        weights = self._read()
+        if weights is not None:
+            check_fits(weights, param_shapes(detector))
 
     def copy_into(self, params: Params) -> Params:
-        """Return random parameters overwritten by the weights that match, which are then released."""
-        if self._training.init_from:
-            log.info("training starts from %s", find_checkpoint(self._training.init_from, "best"))
-        self._read()
-        weights, self._params = self._params, None
+        """Return random parameters overwritten by the weights that match."""
+        weights = self._read()
+        if self._checkpoint is not None:
+            log.info("training starts from %s", self._checkpoint)
         return params if weights is None else init_from(weights, params)
 
-    def _read(self) -> None:
-        """Read the weights unless that is done; InputError where they cannot be found, downloaded or read."""
+    def _read(self) -> Params | None:
+        """Return the weights, None for none; InputError where they cannot be found, downloaded or read."""
         training = self._training
-        if self._params is not None:
-            return
         if training.init_from:
-            self._params = restore_params(training.init_from, "best")
-        elif training.pretrained:
-            self._params = load_pretrained(training.pretrained, file=training.pretrained_file)
+            self._checkpoint = self._checkpoint or find_checkpoint(training.init_from, "best")
+            return restore_params(self._checkpoint)
+        return load_pretrained(training.pretrained, file=training.pretrained_file) if training.pretrained else None
 
 
 def with_measured_statistics(params: Params, split: Split, positive_iou: float) -> Params:

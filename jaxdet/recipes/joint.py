@@ -14,8 +14,8 @@ from jaxdet.types import Params
 class JointTraining:
     """One stage in the workdir itself. The constructor checks the config; `run` trains."""
 
-    def __init__(self, experiment: FasterRcnn | FastRcnn, workdir: Path, split: Split, validation: Split | None):
-        self._workdir, self._split, self._validation = workdir, split, validation
+    def __init__(self, experiment: FasterRcnn | FastRcnn, workdir: Path, split: Split):
+        self._workdir, self._split = workdir, split
         self._positive_iou = experiment.head.roi_targets.positive_iou
         detector = build_detector(experiment, split.dataset.class_names)
         trainable = trainable_paths(detector, experiment.training.frozen)
@@ -25,9 +25,9 @@ class JointTraining:
         if split.search is not None and not is_trained(workdir):
             self._weights.check(detector)  # before the proposal search, which takes hours
 
-    def run(self) -> None:
+    def run(self, validation: Split | None) -> None:
         split = self._split.with_proposals()
-        validation = None if self._validation is None else self._validation.with_proposals()
+        validation = None if validation is None else validation.with_proposals()
 
         def initialise(params: Params) -> Params:
             params = self._weights.copy_into(params)

@@ -39,14 +39,18 @@ log = logging.getLogger(__name__)
 Arrays = dict[str, np.ndarray]
 
 
+def check_rcnn_can_train() -> None:
+    """Raise InputError where there are several processes, for the linear stages run on one host, or no scikit-learn."""
+    if jax.process_count() > 1:
+        raise InputError(f"R-CNN must be trained by one process, got {jax.process_count()}; remove --distributed.")
+    check_installed()
+
+
 class RcnnTraining:
     """Four stages in workdir/stages, by one process. The constructor checks the config; `run` trains or resumes."""
 
-    def __init__(self, experiment: Rcnn, workdir: Path, split: Split, validation: Split | None):
-        if jax.process_count() > 1:  # the linear stages run on one host
-            raise InputError(f"R-CNN must be trained by one process, got {jax.process_count()}; remove --distributed.")
-        check_installed()
-        self._experiment, self._workdir, self._split, self._validation = experiment, workdir, split, validation
+    def __init__(self, experiment: Rcnn, workdir: Path, split: Split):
+        self._experiment, self._workdir, self._split = experiment, workdir, split
         self._stages = workdir / "stages"
         self._net = build_crop_net(experiment, len(split.dataset.class_names))
         # Fine-tuning trains a softmax and is validated by it: there are no SVMs yet.
@@ -57,11 +61,11 @@ class RcnnTraining:
         if not is_trained(workdir):
             self._weights.check(softmax)  # before the proposal search, which takes hours
 
-    def run(self) -> None:
-        split = self._split.with_proposals()
-        validation = None if self._validation is None else self._validation.with_proposals()
+    def run(self, validation: Split | None) -> None:
         if has_checkpoint(self._workdir):
             return
+        split = self._split.with_proposals()
+        validation = None if validation is None else validation.with_proposals()
         params = self._fine_tune(split, validation)
         key = self._feature_key(params)
         claim_folder(self._stages / "3_svms", key)  # before the hours that the features take
@@ -120,7 +124,7 @@ class RcnnTraining:
         """Stage 3: fit one SVM per class; kernel f32[F,K] and bias f32[K]."""
         folder = self._stages / "3_svms"
         log.info(folder.name)
-        draft = folder / "begun.npz"
+        draft = folder / "unfinished.npz"
         fit = functools.partial(
             fit_svms,
             features.read("fc7"),

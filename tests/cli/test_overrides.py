@@ -18,6 +18,11 @@ def test_overrides_are_split_from_other_arguments():
     assert split_overrides(arguments) == (["train.py", "--config=x.py", "a"], arguments[2:5])
 
 
+def test_a_value_may_follow_its_override():
+    arguments = ["train.py", "--config.seed", "3", "--config.input.flip", "--workdir=a"]
+    assert split_overrides(arguments) == (["train.py", "--workdir=a"], ["--config.seed=3", "--config.input.flip"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "path", "value"),
     [

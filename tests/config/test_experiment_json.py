@@ -58,3 +58,11 @@ def test_a_missing_and_a_broken_workdir_are_named(tmp_path):
     (tmp_path / "experiment.json").write_text('{"config": ')
     with pytest.raises(InputError, match="experiment.json is not what train.py wrote .*; restore it or give another"):
         experiment_json.read(tmp_path)
+
+
+def test_a_checkpoint_stands_for_its_workdir(tmp_path):
+    run = tmp_path / "checkpoints" / "run"  # a workdir in a folder of this name
+    experiment_json.claim(run, {"seed": 0}, CLASSES, "images")
+    assert experiment_json.run_folder(run) == run
+    assert experiment_json.run_folder(run / "checkpoints" / "4") == run
+    assert experiment_json.run_folder(tmp_path / "other") == tmp_path / "other"

@@ -77,7 +77,13 @@ def test_the_present_format_is_unchanged_and_a_later_one_refused(tmp_path):
         experiment_json.read(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"config": {}}', '{"config": 3, "class_names": []}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[]", "{}", '{"config": {}}', '{"config": 3, "class_names": []}'),
+        *('{"format": 2}', '{"format": 2, "config": {}}', '{"format": 2, "config": 3, "class_names": []}'),
+    ],
+)
 def test_other_json_is_refused(content, tmp_path):
     (tmp_path / "experiment.json").write_text(content)
     with pytest.raises(InputError, match="experiment.json is not what train.py wrote .*; restore it"):

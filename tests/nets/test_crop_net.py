@@ -39,5 +39,5 @@ def test_dropout_depends_on_the_key_and_outputs_are_float32():
 
 
 def test_zf_is_an_error():
-    with pytest.raises(InputError, match="one of alexnet, vgg16 for R-CNN, got 'zf'"):
+    with pytest.raises(InputError, match="net.backbone of R-CNN must be one of alexnet, vgg16, got 'zf'"):
         crop_net(backbone="zf", num_classes=2)

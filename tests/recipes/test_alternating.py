@@ -93,7 +93,7 @@ def test_layers_have_the_origins_of_the_paper(monkeypatch, tmp_path):
     config = faster_devkit_alternating.get_config()
     config.training.frozen = ("conv1",)
     split = types.SimpleNamespace(dataset=types.SimpleNamespace(class_names=("a",)))
-    alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, split, None).run()
+    alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, split).run(None)
     assert {layer: tuple(params.get(layer) for params in origins) for layer in ORIGINS} == ORIGINS
 
 

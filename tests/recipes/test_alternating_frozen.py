@@ -33,7 +33,7 @@ def trained_layers(monkeypatch, tmp_path):
         monkeypatch.setattr(alternating, "run_stage", run_stage)
         config = faster_devkit_alternating.get_config()
         config.training.frozen = frozen
-        alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, split, None).run()
+        alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, split).run(None)
         return trained
 
     return run

@@ -26,14 +26,14 @@ def experiment(config):
 def test_weights_that_do_not_fit_are_refused_before_the_search(tmp_path):
     fast = experiment(fast_devkit.get_config())
     with pytest.raises(InputError, match="the weights to start from must fit the net, got 0 of 15 kernels that do"):
-        JointTraining(fast, tmp_path, split(fast), None)
+        JointTraining(fast, tmp_path, split(fast))
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)  # a run that resumes does not need the weights
-    JointTraining(fast, tmp_path, split(fast), None)
+    JointTraining(fast, tmp_path, split(fast))
 
 
 def test_a_detector_without_search_reads_weights_only_when_it_trains(tmp_path):
     faster = experiment(faster_devkit.get_config())
-    JointTraining(faster, tmp_path, split(faster), None)
+    JointTraining(faster, tmp_path, split(faster))
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_mistakes_are_refused_before_training(tmp_path, field, value, error):
     config.net.update({"preprocessing": "torchvision", "pool_rounding": "floor"})
     config.update_from_flattened_dict({field: value})
     with pytest.raises(InputError, match=error):
-        JointTraining(parse(config.to_dict()), tmp_path, split(None), None)
+        JointTraining(parse(config.to_dict()), tmp_path, split(None))

@@ -110,7 +110,7 @@ def train_again(finished, tmp_path, monkeypatch):
     """Return the function: fine-tuned params -> training again in a copy of the finished stages, without fits."""
     shutil.copytree(finished[0] / "stages", tmp_path / "stages")
     experiment = parse(experiment_json.read(finished[0])[0])
-    training = recipe.RcnnTraining(experiment, tmp_path, open_part(experiment, "train"), None)
+    training = recipe.RcnnTraining(experiment, tmp_path, open_part(experiment, "train"))
 
     def fit(*_, **__):
         raise AssertionError("fitted again")
@@ -120,7 +120,7 @@ def train_again(finished, tmp_path, monkeypatch):
             patch.setattr(training, "_fine_tune", lambda *_: dict(params))
             patch.setattr(recipe, "fit_svms", fit)
             patch.setattr(recipe, "fit_bbox_ridge", fit)
-            training.run()
+            training.run(None)
 
     return train
 
