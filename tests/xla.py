@@ -4,4 +4,8 @@ Without optimisation a training step compiles in a third of the time, and withou
 benchmarks/kill_and_resume.py runs optimised programs.
 """
 
-QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+import importlib.metadata
+
+QUICKLY = "--xla_backend_optimization_level=0"
+if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:3])) < (0, 11, 1):  # later versions refuse this flag
+    QUICKLY += " --xla_cpu_use_fusion_emitters=false"

@@ -28,9 +28,6 @@ from jaxdet.types import Batch, Detections, Params
 
 log = logging.getLogger(__name__)
 
-# Compiler options of a program that runs once: on CPU, initialising a kernel takes longer to compile than to run.
-COMPILE_FAST: dict[str, int | bool] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-
 
 def trainable_paths(detector: Detector, frozen: tuple[str, ...]) -> frozenset[str]:
     """Return the paths of the parameters that train: those whose names start with none of `frozen`.
@@ -98,8 +95,7 @@ def run_stage(
     mesh = data_mesh()
     key = jax.random.key(stage.seed)
     key = jax.random.fold_in(key, stage.number) if stage.number else key
-    once = COMPILE_FAST if jax.default_backend() == "cpu" else {}
-    params = jax.jit(stage.detector.init, compiler_options=once)(jax.random.fold_in(key, 0))
+    params = jax.jit(stage.detector.init, compiler_options=_run_once())(jax.random.fold_in(key, 0))
     if not has_checkpoint(folder):
         params = initialise(params)
     fresh = state.create(params, stage.optimizer, jax.random.fold_in(key, 1), trainable=stage.trainable)
@@ -114,6 +110,16 @@ def run_stage(
         evaluate=None if validation is None else _validation(stage.detector, validation, mesh),
     )
     return jax.device_get(state.params(last))
+
+
+def _run_once() -> dict[str, int | bool]:
+    """Return compiler options of a program that runs once: on CPU a kernel takes longer to compile than to initialise."""
+    if jax.default_backend() != "cpu":
+        return {}
+    options: dict[str, int | bool] = {"xla_backend_optimization_level": 0}
+    if jax.__version_info__ < (0, 11, 1):  # later versions do not know this option
+        options["xla_cpu_use_fusion_emitters"] = False
+    return options
 
 
 def _validation(detector: Detector, split: Split, mesh: Mesh) -> Callable[[Params, int], dict[str, float]]:
