@@ -113,7 +113,7 @@ def run_stage(
 
 
 def _run_once() -> dict[str, int | bool]:
-    """Return compiler options of a program that runs once: on CPU a kernel takes longer to compile than to initialise."""
+    """Return compiler options of a program that runs once: on CPU it takes longer to compile than to run."""
     if jax.default_backend() != "cpu":
         return {}
     options: dict[str, int | bool] = {"xla_backend_optimization_level": 0}
