@@ -2,11 +2,8 @@
 
 Every shell command is checked without running it. A block that starts as in ```bash needs=archives needs what NEEDS
 says. The commands of all other blocks are run by the test suite on tiny data: EXECUTED says in which file.
-
-    python -m tests.test_docs      writes the table of all config fields into docs/training.md
 """
 
-import dataclasses
 import importlib
 import inspect
 import pathlib
@@ -22,15 +19,13 @@ from jaxdet.checks import InputError
 from jaxdet.cli import main
 from jaxdet.cli.config_file import load_config
 from jaxdet.cli.overrides import override
-from jaxdet.config.parse import DATASETS, SCHEMAS, parse
-from jaxdet.config.schema import FasterRcnnAlternating
+from jaxdet.config.parse import SCHEMAS, parse
+from tests.fields_table import BEGIN, END, TRAINING, fields_table
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
-TRAINING = ROOT / "docs/training.md"
-BEGIN, END = "<!-- fields:begin -->\n", "<!-- fields:end -->"
 
 NEEDS = {
     "archives": "VOC's archives and the weights of ImageNet's nets",
@@ -50,7 +45,6 @@ EXECUTED = {
 }
 DEFAULT_CONFIG = {"train": "faster_shapes", "convert": "simple_faster_rcnn"}
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("[!_]*.py"))
-FOUR_STEPS = "4-step training"
 PLACEHOLDER = "my_"  # in the names of files that a reader is told to write
 
 
@@ -281,70 +275,5 @@ def test_python_example_exports(examples):
 
 def test_fields_table_is_current():
     assert fields_table() == TRAINING.read_text().partition(BEGIN)[2].partition(END)[0], (
-        "run `python -m tests.test_docs` and commit docs/training.md"
+        "run `python -m tests.fields_table` and commit docs/training.md"
     )
-
-
-def fields_table() -> str:
-    """Return the table of all config fields, section by section, from the schema."""
-    documents: dict[str, list[str]] = {"": []}  # section -> the functions that take its fields
-    rows: dict[str, dict[str, list[str]]] = {}  # section -> row of the table -> the systems or data sets that have it
-
-    def add(schema: type, path: str, owner: str) -> None:
-        section = path.partition(".")[0]
-        for name, hint in typing.get_type_hints(schema, include_extras=True).items():
-            metadata = getattr(hint, "__metadata__", ())
-            hint = typing.get_args(hint)[0] if metadata else hint
-            field = f"{path}.{name}".removeprefix(".")
-            if name == "dataset":
-                for kind, dataset in DATASETS.items():
-                    document(dataset, field)
-                    add(dataset, field, kind)
-            elif dataclasses.is_dataclass(hint):
-                if not path and owner != FOUR_STEPS:  # its sections are parts of the others'
-                    document(hint, field)
-                add(hint, field, owner)
-            else:
-                meaning = " ".join(text for text in metadata if isinstance(text, str))
-                owners = rows.setdefault(section, {}).setdefault(
-                    f"| `{field}` | {type_of(hint, metadata)} | {meaning}", []
-                )
-                owners += [] if owner in owners else [owner]
-
-    def document(schema: type, section: str) -> None:
-        text = inspect.cleandoc(schema.__doc__ or "").partition("\n")[0].removesuffix(".")
-        texts = documents.setdefault(section, [])
-        if text not in texts and not text.startswith(f"{schema.__name__}("):  # a dataclass without a docstring has one
-            texts.append(text)
-
-    for system, schema in {**SCHEMAS, FOUR_STEPS: FasterRcnnAlternating}.items():
-        add(schema, "", system)
-    lines = []
-    for section in {**documents, **rows}:
-        everyone = {owner for owners in rows[section].values() for owner in owners}
-        texts = [f"- {text}" for text in documents.get(section, [])]
-        lines += [f"### `{section}`" if section else "### Top level", "", *texts, *([""] if texts else [])]
-        lines += ["| field | type | meaning |", "|---|---|---|"]
-        lines += [f"{row}{only_in(set(owners), everyone)} |" for row, owners in rows[section].items()]
-        lines += [""]
-    return "\n".join(lines) + "\n"
-
-
-def only_in(owners: set[str], everyone: set[str]) -> str:
-    """Return which of the systems or data sets have a field, where not all have it."""
-    if owners == everyone:
-        return ""
-    named = ", ".join(sorted(owners - {FOUR_STEPS}))  # which has what joint training has, except lengths
-    return f" (not {FOUR_STEPS})" if everyone - owners == {FOUR_STEPS} else f" ({named})"
-
-
-def type_of(hint: typing.Any, metadata: tuple[typing.Any, ...]) -> str:
-    """Return a field's type and least value in words."""
-    text = str(hint) if typing.get_args(hint) else hint.__name__
-    least = [f", at least {value:g}" for value in metadata if not isinstance(value, str)]
-    return "".join([text.replace(" | None", " or None"), *least])
-
-
-if __name__ == "__main__":
-    before, _, after = TRAINING.read_text().partition(BEGIN)
-    TRAINING.write_text(before + BEGIN + fields_table() + END + after.partition(END)[2])
