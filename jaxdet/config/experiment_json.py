@@ -71,7 +71,7 @@ def _load(path: Path) -> dict[str, Any]:
         stored = translate(json.loads(path.read_text(encoding="utf-8")), path)
         for name, content_type in (("config", dict), ("class_names", list)):
             if not isinstance(stored[name], content_type):
-                raise TypeError(f"{name} is no {content_type.__name__}")
+                raise TypeError(f"{name} must be a {content_type.__name__}")
         return stored
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):

@@ -40,7 +40,7 @@ def resolve_config(experiment: AnyExperiment, workdir: Path) -> AnyExperiment:
     if experiment_json.is_trained(workdir):
         expected = FROM_SCRATCH | _input_of_run(workdir) | chosen  # `claim` reports a mismatch later
     elif training.init_from:
-        expected = _input_of_run(_run_folder(Path(training.init_from).expanduser()))
+        expected = _input_of_run(_run_folder(Path(training.init_from)))
     elif training.pretrained:
         expected = origin(training.pretrained)
         _check_pretrained(net, training)
