@@ -107,7 +107,7 @@ def flat(module):
                 "net.dropout": 0.0,
                 "anchors.convention": "simple_faster_rcnn",
                 "head.detections.max_detections": 1000,
-                "optim.boundaries": (9 * 5_011,),
+                "optim.boundaries": (50_110,),  # ten epochs: `if epoch == 9` stands behind the epoch's loop
                 "optim.decay_biases": False,
                 "training.steps": 14 * 5_011,
                 "training.batch_size": 1,
