@@ -1,14 +1,18 @@
 import io
+import os
 import struct
+import subprocess
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+import jaxdet
 from jaxdet.checks import InputError
-from jaxdet.data.image_file import decode, read
+from jaxdet.data.image_file import SUFFIXES, decode, read
 
 RNG = np.random.default_rng(0)
 IMAGE = Image.fromarray(RNG.integers(0, 256, (3, 4, 3), np.uint8)).resize((40, 30))
@@ -62,9 +66,97 @@ def test_transparent_pixels_become_white():
     assert (decode(transparent, name="a")[0, 0] == 255).all()
 
 
-def test_32_bit_images_are_refused():
-    with pytest.raises(InputError, match="image deep.tif: has 32-bit pixels"):
-        decode(encoded(Image.fromarray(np.ones((3, 4), np.float32)), "TIFF"), name="deep.tif")
+GRADIENT = np.linspace(0, 1, 60 * 80).reshape(60, 80)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ((GRADIENT * 4095).astype(np.uint16), "PNG"),  # a 12-bit camera
+        ((7000 + GRADIENT * 2000).astype(np.uint16), "PNG"),  # thermal
+        ((60_000 + GRADIENT * 4000).astype(np.uint16), "TIFF"),
+        ((-300 + GRADIENT * 700).astype(np.int32), "TIFF"),
+        ((GRADIENT * 4095).astype(">u2"), "TIFF"),
+        ((GRADIENT * 1e-3).astype(np.float32), "TIFF"),
+        ((GRADIENT * 1e30).astype(np.float32), "TIFF"),
+    ],
+)
+def test_deep_images_use_all_grey_levels(values, kind):
+    data = encoded(Image.fromarray(values), kind)
+    pixels = decode(data, name="a")
+    assert np.abs(pixels[..., 0] - GRADIENT * 255).max() < 2
+    assert (pixels == pixels[..., :1]).all()
+    assert not read(data, name="a").plain
+
+
+@pytest.mark.parametrize(("suffix", "channels"), [(".png", 3), (".tiff", 3), (".png", 4)])
+def test_12_bit_colour_uses_all_levels(suffix, channels):
+    values = np.stack([GRADIENT * 4095, GRADIENT[::-1] * 2000, GRADIENT * 0, GRADIENT * 0 + 65535], axis=2)
+    bgr = values[..., [2, 1, 0, 3]][..., :channels].astype(np.uint16)
+    data = cv2.imencode(suffix, bgr)[1].tobytes()
+    want = values[..., :3] * (255 / 4095)
+    assert np.abs(decode(data, name="a") - want).max() < 2
+    assert not read(data, name="a").plain
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".avif"])
+def test_every_listed_format_is_decoded(suffix):
+    assert suffix in SUFFIXES
+    kind = Image.registered_extensions()[suffix]
+    if kind not in Image.SAVE:
+        pytest.skip(f"this Pillow has no {kind}")
+    smooth = IMAGE.resize((160, 120))
+    got = decode(encoded(smooth, kind), name="a")
+    assert np.abs(got.astype(int) - np.array(smooth)).mean() < 8
+
+
+def test_the_first_frame_of_an_animation_is_decoded():
+    black, white = Image.new("RGB", (8, 6)), Image.new("RGB", (8, 6), "white")
+    for kind in ("GIF", "WEBP", "TIFF"):
+        data = encoded(black, kind, save_all=True, append_images=[white])
+        assert (decode(data, name="a") == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is HEIC; convert it to JPEG or PNG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 48\n%%EndComments\nshowpage\n", "it is PostScript"),
+        (b"%PDF-1.4\n", "it is PDF"),
+        (b"\xff\x0a1234", "it is JPEG XL"),
+        (b"\n <svg></svg>", "it is SVG or a web page"),
+        (b"", "the file is empty"),
+        (b"nothing", "no image in a known format: JPEG, PNG"),
+        (encoded(IMAGE, "PPM"), "no image in a known format"),
+        (encoded(IMAGE, "ICO"), "no image in a known format"),
+    ],
+)
+def test_files_of_other_formats_are_named(data, kind):
+    with pytest.raises(InputError, match=rf"image x.jpg: cannot be read \({kind}"):
+        decode(data, name="x.jpg")
+
+
+def test_postscript_is_given_to_no_other_program(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "check_call", None)  # Pillow starts Ghostscript by it
+    monkeypatch.setattr(subprocess, "Popen", None)
+    picture = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 48\n%%EndComments\nshowpage\n%%EOF\n"
+    binary = struct.pack("<IIIIIIIH", 0xC6D3D0C5, 32, len(picture), 0, 0, 0, 0, 0xFFFF) + b"\0\0" + picture
+    for content in (picture, binary):
+        (tmp_path / "photo.jpg").write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"):
+            decode(tmp_path / "photo.jpg", name="photo.jpg")
+
+
+def test_pillow_opens_files_in_one_place_only():
+    """There the formats are limited."""
+    files = [file for file in Path(jaxdet.__file__).parent.rglob("*.py") if " Image.open(" in file.read_text()]
+    assert [file.name for file in files] == ["image_file.py"]
+
+
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "x.jpg")
+    with pytest.raises(InputError, match="x.jpg: cannot be read .is a named pipe, not a file"):
+        decode(tmp_path / "x.jpg", name="x.jpg")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

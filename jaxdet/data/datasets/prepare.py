@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 
 from jaxdet.checks import InputError
 from jaxdet.data.datasets.features import VocObject
+from jaxdet.data.image_file import open_image
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.folder import cannot_write
 
@@ -126,7 +126,7 @@ def _index_records(builder: tfds.core.DatasetBuilder, split: str) -> Index:
     log.info("reading the image sizes of %s, %s", builder.data_path, split)
     index = empty_index()
     for example in open_records(builder, split):
-        with Image.open(io.BytesIO(example["image"])) as image:  # reads the header only
+        with open_image(example["image"]) as image:  # reads the header only
             index["image_sizes"].append([image.height, image.width])
         index["names"].append(Path(example["image/filename"].decode()).stem)
         index["object_counts"].append(int(np.logical_not(example["objects"]["is_difficult"]).sum()))
