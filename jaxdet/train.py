@@ -48,7 +48,12 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         training = RECIPES[type(experiment)](experiment, folder, split)
         validation = open_part(experiment, "validation") if experiment.training.eval_every else None
         if jax.process_index() == 0:
-            dataset = split.dataset
-            experiment_json.claim(folder, dataclasses.asdict(experiment), dataset.class_names, dataset.fingerprint)
+            experiment_json.claim(
+                folder,
+                dataclasses.asdict(experiment),
+                split.dataset.class_names,
+                images=split.dataset.fingerprint,
+                validation_images="" if validation is None else validation.dataset.fingerprint,
+            )
         training.run(validation)
         log.info("done; next: python evaluate.py --workdir=%s", folder)

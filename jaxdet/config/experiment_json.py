@@ -1,39 +1,63 @@
-"""experiment.json: the config, the classes and the training images that a workdir belongs to."""
+"""experiment.json: the config, the classes and the images that a workdir belongs to."""
 
+import dataclasses
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from jaxdet.checks import InputError
-from jaxdet.config.translate import FORMAT, translate
+from jaxdet.config.fields import MAY_CHANGE
+from jaxdet.config.schema import all_fields
+from jaxdet.config.translate import FORMAT, check_format, translate
 from jaxdet.io.atomic import atomic_write
+from jaxdet.io.folder import unwritable
 
 NAME = "experiment.json"
+CONTENT = {"format", "config", "class_names", "images", "validation_images"}
+FINGERPRINTS = {
+    "images": "fingerprint of the training images",
+    "validation_images": "fingerprint of the validation images",
+}
+FREE_FIELDS = frozenset(path for path, hint, _ in all_fields() if MAY_CHANGE in hint.__metadata__)
+DEFAULTS = {path: field.default for path, _, field in all_fields() if field.default is not dataclasses.MISSING}
+PATHS = ("training.init_from", "training.pretrained_file")
 
 
-def claim(workdir: Path, config: dict[str, Any], class_names: tuple[str, ...], images: str) -> None:
-    """Write experiment.json in a workdir without checkpoints; in one with checkpoints check that nothing differs.
+def claim(
+    workdir: Path, config: dict[str, Any], class_names: tuple[str, ...], images: str, validation_images: str = ""
+) -> None:
+    """Write experiment.json; in a workdir with checkpoints, only if nothing differs that could change the result.
 
     Args:
       config: the experiment as a nested dict.
       images: fingerprint of the training split.
+      validation_images: fingerprint of the validation split; '' without validation.
 
     Raises:
-      InputError: the workdir belongs to another config, other classes or other training images; names what differs.
+      InputError: the workdir belongs to another config, other classes or other images (names what differs), or
+        experiment.json cannot be read or written.
     """
-    ours = {"format": FORMAT, "config": config, "class_names": class_names, "images": images}
+    ours = {"format": FORMAT, "config": config, "class_names": class_names}
+    ours |= {"images": images, "validation_images": validation_images}
     ours = json.loads(json.dumps(ours))  # tuples become lists, as in the file
     path = workdir / NAME
     if is_trained(workdir):
-        differing = _differences(_load(path), ours)
+        stored = _load(path)
+        stored["validation_images"] = stored.get("validation_images") or validation_images  # older files lack it
+        ours["validation_images"] = validation_images or stored["validation_images"]
+        differing = _differences(_decisive(stored), _decisive(ours))
         if differing:
             raise InputError(
                 f"workdir {workdir} holds another experiment: {'; '.join(differing)}; give another --workdir "
                 f"(to start from its weights: --config.training.init_from={workdir})."
             )
-        return
-    with atomic_write(path) as file:
-        file.write(f"{json.dumps(ours, indent=1)}\n".encode())
+    try:
+        with atomic_write(path) as file:
+            file.write(f"{json.dumps({'checksum': _checksum(ours), **ours}, indent=1)}\n".encode())
+    except OSError as error:
+        raise unwritable(path, error, cure="make room, or give another --workdir") from error
 
 
 def is_trained(workdir: Path) -> bool:
@@ -45,7 +69,7 @@ def read(workdir: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the config and the class names that a workdir was trained with, in the present format.
 
     Raises:
-      InputError: the folder is not a workdir of train.py, or its version cannot be translated.
+      InputError: the folder is not a workdir of train.py, its file was changed, or its version cannot be translated.
     """
     if not workdir.is_dir():
         raise InputError(f"--workdir: there is no folder {workdir}; give one that train.py wrote.")
@@ -61,24 +85,47 @@ def run_folder(path: Path) -> Path:
 
 def differences(trained: dict[str, Any], config: dict[str, Any]) -> list[str]:
     """Return in which fields two configs differ, as in "config.seed is 0 there and 1 here"."""
-    return _differences(json.loads(json.dumps(trained)), json.loads(json.dumps(config)), "config")
+    return _differences(_flat(trained), _flat(config))
 
 
 def _load(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"--workdir: {path.parent} has no {NAME}; give a folder that train.py wrote.")
     try:
-        stored = translate(json.loads(path.read_text(encoding="utf-8")), path)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        check_format(stored, path)
+        _check_unchanged(stored, path)
+        stored = translate(stored, path)
         for name, content_type in (("config", dict), ("class_names", list)):
             if not isinstance(stored[name], content_type):
                 raise TypeError(f"{name} must be a {content_type.__name__}")
         return stored
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
             f"{path} is not what train.py wrote ({error}); restore it or give another --workdir."
         ) from error
+
+
+def _check_unchanged(stored: dict[str, Any], path: Path) -> None:
+    """Take the checksum out of the content, and raise InputError where they disagree; older files have none.
+
+    Every flipped bit is noticed: one in the name of the checksum makes an unknown entry.
+    """
+    checksum = stored.pop("checksum", None)
+    unknown = stored.keys() - CONTENT
+    if unknown:
+        raise KeyError(f"unknown entry {min(unknown)!r}")
+    if checksum not in (None, _checksum(stored)):
+        raise InputError(
+            f"{path} must be as train.py wrote it, got content that its checksum does not fit; restore the file. If "
+            'you edited it on purpose, delete its line "checksum".'
+        )
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _with_tuples(value: Any) -> Any:
@@ -87,8 +134,31 @@ def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
-def _differences(theirs: Any, ours: Any, name: str = "") -> list[str]:
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        fields = sorted(theirs.keys() | ours.keys())
-        return [d for f in fields for d in _differences(theirs.get(f), ours.get(f), f"{name}.{f}" if name else f)]
-    return [] if theirs == ours else [f"{name} is {theirs!r} there and {ours!r} here"]
+def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """Return how two flat dicts differ, a missing entry counting as None."""
+    names = [name for name in sorted(theirs.keys() | ours.keys()) if theirs.get(name) != ours.get(name)]
+    return [f"{name} is {theirs.get(name)!r} there and {ours.get(name)!r} here" for name in names]
+
+
+def _decisive(content: dict[str, Any]) -> dict[str, Any]:
+    """Return, flat, what could change the result of a run that resumes, with paths in one spelling."""
+    decisive = _flat(content["config"]) | {"class_names": content["class_names"]}
+    decisive |= {meaning: content[name] for name, meaning in FINGERPRINTS.items()}
+    for path in PATHS:
+        if decisive.get(f"config.{path}"):
+            decisive[f"config.{path}"] = os.path.abspath(os.path.expanduser(decisive[f"config.{path}"]))
+    return {name: value for name, value in decisive.items() if name.removeprefix("config.") not in FREE_FIELDS}
+
+
+def _flat(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config as {"config.net.width": 1.0}; fields that came later than its file have their default."""
+
+    def entries(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+        flat: dict[str, Any] = {}
+        for name, value in values.items():
+            path = f"{prefix}.{name}"
+            flat |= entries(value, path) if isinstance(value, dict) else {path: value}
+        return flat
+
+    defaults = {f"config.{path}": default for path, default in DEFAULTS.items()}
+    return json.loads(json.dumps(defaults | entries(config, "config")))  # tuples become lists

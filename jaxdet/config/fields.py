@@ -10,17 +10,21 @@ from typing import Annotated, Any
 Positive = Annotated[int, 1]  # the number is the minimum
 Count = Annotated[int, 0]
 
+# Marks a field that cannot change what is learned: a run resumes with another value, and the newest is stored. For
+# data the fingerprint of the images decides. All other fields must stay as they are.
+MAY_CHANGE = "(may change on resume)"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shapes:
     """data.datasets.shapes.prepare_shapes: the generated demo set."""
 
     kind: Annotated[str, "'shapes': generated images of shapes"]
-    data_dir: Annotated[str, "folder of prepared data"]
+    data_dir: Annotated[str, "folder of prepared data", MAY_CHANGE]
     image_size: Annotated[int, "side of the square images, in pixels; at least 96"]
     train: Annotated[Positive, "images of the training split"]
     validation: Annotated[Positive, "images of the validation split"]
-    test: Annotated[Positive, "images of the test split"]
+    test: Annotated[Positive, "images of the test split", MAY_CHANGE]
     seed: Annotated[Count, "seed of the images"]
 
 
@@ -29,10 +33,12 @@ class Devkit:
     """data.datasets.voc_folder.prepare_devkit: a folder in VOC layout with any classes."""
 
     kind: Annotated[str, "'devkit': a folder in VOC layout"]
-    devkit: Annotated[str, "the folder with Annotations/, JPEGImages/ and ImageSets/Main/"]
-    data_dir: Annotated[str, "folder of prepared data"]
-    class_names: Annotated[tuple[str, ...], "classes, label 1 first; empty: every class of the annotations, sorted"]
-    max_pixels: Annotated[Positive, "larger images are skipped before they are decoded"]
+    devkit: Annotated[str, "the folder with Annotations/, JPEGImages/ and ImageSets/Main/", MAY_CHANGE]
+    data_dir: Annotated[str, "folder of prepared data", MAY_CHANGE]
+    class_names: Annotated[
+        tuple[str, ...], "classes, label 1 first; empty: every class of the annotations, sorted", MAY_CHANGE
+    ]
+    max_pixels: Annotated[Positive, "larger images are skipped before they are decoded", MAY_CHANGE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +46,19 @@ class Voc:
     """data.datasets.voc.open_voc: PASCAL VOC 2007 and 2012."""
 
     kind: Annotated[str, "'voc': PASCAL VOC"]
-    data_dir: Annotated[str, "folder of prepared data"]
-    archives: Annotated[str, "folder of the official archives; empty: DATA_DIR/downloads/manual"]
-    mirror: Annotated[str, "address to download the archives from; empty: the organisers' site and TFDS's copy"]
-    devkit: Annotated[str, "an extracted VOCdevkit; empty: the archives"]
+    data_dir: Annotated[str, "folder of prepared data", MAY_CHANGE]
+    archives: Annotated[str, "folder of the official archives; empty: DATA_DIR/downloads/manual", MAY_CHANGE]
+    mirror: Annotated[
+        str, "address to download the archives from; empty: the organisers' site and TFDS's copy", MAY_CHANGE
+    ]
+    devkit: Annotated[str, "an extracted VOCdevkit; empty: the archives", MAY_CHANGE]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
     train: Annotated[str, "split to train on"]
     validation: Annotated[str, "split to validate on during training; empty: none"]
-    test: Annotated[str, "split that evaluate.py scores; empty: none"]
+    test: Annotated[str, "split that evaluate.py scores; empty: none", MAY_CHANGE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +70,7 @@ class Input:
     flip: Annotated[bool, "mirror each training image with probability 1/2"]
     max_gt: Annotated[Positive, "ground-truth slots per image; the largest objects are used"]
     use_difficult: Annotated[bool, "train on objects marked difficult"]
-    workers: Annotated[Positive, "threads that decode and resize"]
+    workers: Annotated[Positive, "threads that decode and resize", MAY_CHANGE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +187,7 @@ class SelectiveSearch:
     max_boxes: Annotated[Positive, "best boxes per image"]
     min_side: Annotated[float, 0.0, "narrower boxes are dropped, in pixels of the resized image"]
     width: Annotated[Positive, "images are searched at this width, in pixels"]
-    workers: Annotated[Positive, "processes"]
+    workers: Annotated[Positive, "processes", MAY_CHANGE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,10 +233,10 @@ class SharedTraining:
     init_from: Annotated[str, "workdir or checkpoint of another run to start from; empty: none"]
     pretrained: Annotated[str, "ImageNet weights: 'caffe', 'torchvision' or 'keras'; empty: none"]
     pretrained_file: Annotated[str, "file or address of these weights; empty: the published one"]
-    log_every: Annotated[Positive, "steps between reports"]
-    eval_every: Annotated[Count, "steps between validations; 0: never"]
-    checkpoint_every: Annotated[Positive, "steps between checkpoints"]
-    keep: Annotated[Positive, "newest checkpoints to keep, besides the best"]
+    log_every: Annotated[Positive, "steps between reports", MAY_CHANGE]
+    eval_every: Annotated[Count, "steps between validations; 0: never", MAY_CHANGE]
+    checkpoint_every: Annotated[Positive, "steps between checkpoints", MAY_CHANGE]
+    keep: Annotated[Positive, "newest checkpoints to keep, besides the best", MAY_CHANGE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,11 +248,13 @@ class Training(SharedTraining):
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     batch_size: Annotated[Positive, "images per batch, over all devices and hosts"]
-    pictures: Annotated[Count, "images drawn with their detections"]
+    pictures: Annotated[Count, "images drawn with their detections", MAY_CHANGE]
     detections_per_class: Annotated[
-        Count, "average number of detections kept per class and image over the split; 0: all"
+        Count, "average number of detections kept per class and image over the split; 0: all", MAY_CHANGE
     ]
-    svd_ranks: Annotated[tuple[int, int], 0, "ranks of the compressed fc6 and fc7; 0 leaves a layer as trained"]
+    svd_ranks: Annotated[
+        tuple[int, int], 0, "ranks of the compressed fc6 and fc7; 0 leaves a layer as trained", MAY_CHANGE
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,13 @@
 """Schema of the experiment config: the sections that each system has."""
 
 import dataclasses
+import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from jaxdet.config.fields import (
+    MAY_CHANGE,
     Anchors,
     Count,
     Devkit,
@@ -33,7 +36,7 @@ from jaxdet.config.fields import (
 class Experiment:
     """Sections of every config."""
 
-    name: Annotated[str, "name of the experiment; the default workdir is runs/NAME"]
+    name: Annotated[str, "name of the experiment; the default workdir is runs/NAME", MAY_CHANGE]
     system: Annotated[str, "'faster_rcnn', 'fast_rcnn' or 'rcnn'"]
     seed: Annotated[Count, "seed of initialisation, data order and sampling"]
     dataset: Shapes | Devkit | Voc
@@ -94,3 +97,20 @@ class FasterRcnnAlternating(Experiment):
         )
         shared["optim"] = Optim(**dataclasses.asdict(self.optim), boundaries=length.boundaries)
         return FasterRcnn(**shared, anchors=self.anchors, rpn=self.rpn, head=self.head)
+
+
+def all_fields() -> Iterator[tuple[str, Any, dataclasses.Field]]:
+    """Yield path ("training.keep"), annotation and dataclass field of every field of every system and data set."""
+    for system in (FasterRcnn, FasterRcnnAlternating, FastRcnn, Rcnn):
+        yield from _fields(system, "")
+
+
+def _fields(section: type, prefix: str) -> Iterator[tuple[str, Any, dataclasses.Field]]:
+    hints = typing.get_type_hints(section, include_extras=True)
+    for field in dataclasses.fields(section):
+        hint, path = hints[field.name], f"{prefix}{field.name}"
+        if hasattr(hint, "__metadata__"):
+            yield path, hint, field
+        else:
+            for inner in typing.get_args(hint) or (hint,):  # the data sets of `dataset`
+                yield from _fields(inner, f"{path}.")

@@ -32,22 +32,26 @@ TO_HEAD = {
 }
 
 
+def check_format(stored: dict[str, Any], path: Path) -> None:
+    """Raise InputError for the content of a file that a later version wrote."""
+    number = stored.get("format", 1)
+    if number not in (1, FORMAT):
+        raise InputError(
+            f"{path} must have format 1 or {FORMAT}, got {number}, which a later version wrote; use that version."
+        )
+
+
 def translate(stored: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the content of experiment.json in the present format.
+    """Return the content of experiment.json, whose format is known, in the present format.
 
     Format 1 has no format number. Its nets were initialised as "looks_linear".
 
     Raises:
-      InputError: the file is of a later version, or of format 1 with an option that is gone.
+      InputError: format 1 with an option that is gone.
       KeyError, TypeError, AttributeError: it is not the content of an experiment.json.
     """
-    number = stored.get("format", 1)
-    if number == FORMAT:
+    if stored.get("format", 1) == FORMAT:
         return stored
-    if number != 1:
-        raise InputError(
-            f"{path} must have format 1 or {FORMAT}, got {number}, which a later version wrote; use that version."
-        )
     return {"format": FORMAT} | stored | {"config": _from_format_1(stored["config"], path)}
 
 

@@ -1,8 +1,14 @@
+import dataclasses
+import json
+
 import pytest
 
-from configs import faster_shapes
+from configs import faster_devkit_alternating, faster_shapes, faster_voc, rcnn_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
+from jaxdet.config.fields import MAY_CHANGE
+from jaxdet.config.parse import parse
+from jaxdet.config.schema import all_fields
 
 CLASSES = ("disc", "ring")
 
@@ -66,3 +72,111 @@ def test_a_checkpoint_stands_for_its_workdir(tmp_path):
     assert experiment_json.run_folder(run) == run
     assert experiment_json.run_folder(run / "checkpoints" / "4") == run
     assert experiment_json.run_folder(tmp_path / "other") == tmp_path / "other"
+
+
+CONFIGS = (faster_shapes, faster_devkit_alternating, faster_voc, rcnn_devkit)
+FIELDS = {path: MAY_CHANGE in hint.__metadata__ for path, hint, _ in all_fields()}
+
+
+def complete_config(module):
+    """Return the config of a file with all its fields, as train.py claims a workdir with it."""
+    return dataclasses.asdict(parse(module.get_config().to_dict()))
+
+
+def section_and_name(config, path):
+    """Return the section that holds a field, and the field's name; None where the system has no such field."""
+    *sections, name = path.split(".")
+    for section in sections:
+        config = config.get(section, {})
+    return (config, name) if name in config else None
+
+
+def write_trained(workdir, config, validation_images=""):
+    """Write experiment.json of a run that has a checkpoint."""
+    experiment_json.claim(workdir, config, CLASSES, "images", validation_images)
+    (workdir / "checkpoints" / "4").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("path", sorted(FIELDS))
+def test_each_field_either_may_change_or_is_refused_by_name(tmp_path, path):
+    config = next(c for c in map(complete_config, CONFIGS) if section_and_name(c, path))
+    write_trained(tmp_path, config)
+    section, name = section_and_name(config, path)
+    section[name] = "another" if isinstance(section[name], str) else 77
+    if FIELDS[path]:
+        experiment_json.claim(tmp_path, config, CLASSES, "images")
+        assert section_and_name(experiment_json.read(tmp_path)[0], path)[0][name] == section[name]  # the newest
+    else:
+        with pytest.raises(InputError, match=rf"another experiment: config\.{path} is .* there and .* here; give"):
+            experiment_json.claim(tmp_path, config, CLASSES, "images")
+
+
+@pytest.mark.parametrize("name", ["workers", "log_every", "keep", "eval_every", "pictures", "devkit", "data_dir"])
+def test_what_cannot_change_the_result_may_change(name):
+    assert all(free for path, free in FIELDS.items() if path.endswith(f".{name}"))
+
+
+def test_the_images_decide_whether_data_may_move(tmp_path):
+    config = complete_config(faster_devkit_alternating)
+    write_trained(tmp_path, config, "others")
+    config["dataset"]["devkit"] = "/moved/photos/"
+    experiment_json.claim(tmp_path, config, CLASSES, "images")  # without validation
+    experiment_json.claim(tmp_path, config, CLASSES, "images", "others")
+    with pytest.raises(InputError, match="training images is 'images' there and 'changed' here"):
+        experiment_json.claim(tmp_path, config, CLASSES, "changed", "others")
+    with pytest.raises(InputError, match="validation images is 'others' there and 'changed' here"):
+        experiment_json.claim(tmp_path, config, CLASSES, "images", "changed")
+
+
+def test_the_spelling_of_a_path_is_no_difference(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = complete_config(faster_shapes)
+    config["training"]["init_from"] = "runs/a"
+    write_trained(tmp_path, config)
+    config["training"]["init_from"] = f"{tmp_path}/runs/../runs/a/"
+    experiment_json.claim(tmp_path, config, CLASSES, "images")
+
+
+def test_a_file_from_before_a_field_resumes_with_its_default(tmp_path):
+    config = complete_config(faster_shapes)
+    (tmp_path / "checkpoints" / "4").mkdir(parents=True)
+    older = {name: section for name, section in config.items() if name != "optim"}
+    older["optim"] = {k: v for k, v in config["optim"].items() if k != "classifier_learning_rate_factor"}
+    content = {"format": 2, "config": older, "class_names": CLASSES, "images": "images"}
+    (tmp_path / "experiment.json").write_text(json.dumps(content))
+    experiment_json.claim(tmp_path, config, CLASSES, "images", "others")
+    assert experiment_json.read(tmp_path)[0]["optim"]["classifier_learning_rate_factor"] == 1.0
+
+
+def test_every_flipped_bit_is_refused_or_harmless(tmp_path):
+    config = {"seed": 5, "name": "é", "optim": {"rate": 0.1, "limit": None, "boundaries": (1, 20)}, "flip": True}
+    experiment_json.claim(tmp_path, config, CLASSES, "images", "others")
+    path = tmp_path / "experiment.json"
+    whole = path.read_bytes()
+    content = experiment_json.read(tmp_path)
+    for place in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            try:
+                assert experiment_json.read(tmp_path) == content, (place, bit)
+            except InputError as error:
+                assert str(path) in str(error)
+
+
+def test_an_edit_is_told_how_to_proceed(tmp_path):
+    experiment_json.claim(tmp_path, {"seed": 0}, CLASSES, "images")
+    path = tmp_path / "experiment.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(InputError, match='got content that its checksum does not fit.*delete its line "checksum"'):
+        experiment_json.read(tmp_path)
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "checksum" not in line))
+    assert experiment_json.read(tmp_path)[0] == {"seed": 1}
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="experiment.json must be writable, got No space left on device; make room"):
+        experiment_json.claim(tmp_path, {"seed": 0}, CLASSES, "images")
