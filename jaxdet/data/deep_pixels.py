@@ -35,9 +35,8 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
         low, high = 0, WHITE
     else:
         _warn_stretched()
-    number = np.float32 if is_16_bit else np.float64
-    scaled = (np.where(finite, pixels, low).astype(number) - number(low)) * number(255 / ((high - low) or 1))
-    return np.round(np.clip(scaled, 0, 255)).astype(np.uint8)
+    scaled: np.ndarray = np.where(finite, pixels, low).astype(np.float32 if is_16_bit else np.float64)
+    return np.round(np.clip((scaled - low) * (255 / ((high - low) or 1)), 0, 255)).astype(np.uint8)
 
 
 @functools.cache

@@ -161,7 +161,8 @@ def _rgb(image: Image.Image, encoded: bytes) -> np.ndarray:
             rgb = to_8_bits(deep[..., 2::-1])
             if deep.shape[2] == 3:
                 return rgb
-            image = Image.fromarray(np.dstack([rgb, deep[..., 3] >> 8]).astype(np.uint8), "RGBA")
+            alpha = (deep[..., 3:].astype(np.uint16) >> 8).astype(np.uint8)
+            image = Image.fromarray(np.concatenate([rgb, alpha], axis=2), "RGBA")
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBa", "RGBA"):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

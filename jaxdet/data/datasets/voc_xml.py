@@ -2,40 +2,62 @@
 
 import math
 from pathlib import Path
-from typing import BinaryIO
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-import defusedxml.ElementTree
-from defusedxml import DefusedXmlException
-
+from jaxdet.data.class_names import normalise
 from jaxdet.data.datasets.features import POSES, VocObject
+from jaxdet.data.datasets.xml_file import Unusable, read_root
+
+MAX_OBJECTS = 10_000  # per image; VOC has at most 62
+# VOC's elements besides <object>. Some contain others, none of which is an object.
+FIELDS = frozenset(("folder", "filename", "path", "source", "owner", "size", "segmented", "segment", "depth"))
+# Elements that hold objects in other formats, or in VOC's written in another way.
+OBJECT_LIKE = frozenset(
+    (
+        *("object", "objects", "obj", "bndbox", "box", "boxes", "bbox", "robndbox", "rectangle", "shape", "shapes"),
+        *("polygon", "polyline", "points", "track", "image", "images", "annotation", "annotations", "xmin", "item"),
+        *("instance", "label", "labels", "region", "target", "cuboid", "ellipse", "tag", "mask"),
+    )
+)
+TRUE, FALSE = ("1", "true", "yes", "y"), ("", "0", "false", "no", "n", "unspecified", "none")
 
 
-class Unusable(Exception):
-    """An image or an object cannot be used. The message is the reason shown in the summary."""
-
-
-def read_xml(file: Path | BinaryIO) -> Element:
-    """Parse an annotation and return its root element.
+def read_xml(source: Path | bytes) -> Element:
+    """Parse an annotation, from a file or its content, and return its root element.
 
     Raises:
-      Unusable: it does not parse, or it has XML entities.
+      Unusable: see xml_file.read_root; it is not VOC's XML, or may have objects that VOC's reader would not see; it has
+        more than MAX_OBJECTS objects.
     """
-    try:
-        root = defusedxml.ElementTree.parse(file).getroot()
-    except DefusedXmlException as error:
-        raise Unusable("annotation carries XML entities") from error
-    except (ParseError, ValueError, LookupError, OSError) as error:
-        raise Unusable("annotation does not parse") from error
-    if root is None:
-        raise Unusable("annotation does not parse")
+    root = read_root(source)
+    if root.tag != "annotation":
+        raise Unusable(f"annotation is not in VOC's format: its root is {_shown(root)}, not <annotation>")
+    if not len(root):
+        raise Unusable("annotation is not in VOC's format: <annotation> is empty")
+    objects = root.findall("object")
+    for element in root:
+        if element.tag == "object" or element.tag in FIELDS:
+            continue
+        hidden = [inner for inner in element.iter() if _local_name(inner) in OBJECT_LIKE]
+        if hidden:
+            raise Unusable(f"annotation is not in VOC's format: {_shown(hidden[0])} is not an <object> of the root")
+        if not objects and (len(element) or element.attrib):  # an unknown structure is not an image without objects
+            raise Unusable(f"annotation is not in VOC's format: unknown element {_shown(element)}, and no <object>")
+    count = sum(max(len(element.findall("bndbox")), 1) for element in objects)
+    if count > MAX_OBJECTS:
+        raise Unusable(f"annotation has {count} objects, more than {MAX_OBJECTS}")
     return root
 
 
 def object_names(root: Element) -> list[str]:
-    """Return the class names of the objects (without parts, such as VOC's heads and hands)."""
-    names = [_text(element, "name") for element in root.findall("object")]
-    return [name for name in names if name]
+    """Return the class names of the objects (without parts, such as VOC's heads and hands); unusable ones left out."""
+    names = []
+    for element in root.findall("object"):
+        try:
+            names.append(_class_name(element))
+        except Unusable:
+            continue  # reported by read_objects
+    return names
 
 
 def annotated_size(root: Element) -> tuple[int, int] | None:
@@ -52,41 +74,69 @@ def annotated_size(root: Element) -> tuple[int, int] | None:
 def read_objects(
     root: Element, height: int, width: int, class_names: tuple[str, ...]
 ) -> tuple[list[VocObject], list[str]]:
-    """Return the usable objects of an image of height x width pixels, clipped to it, and their faults."""
-    objects, faults = [], []
+    """Return the usable objects of an image of height x width pixels, clipped to it, and their faults.
+
+    An <object> with several <bndbox> is that many objects of its class. The boxes of its <part>s are ignored.
+    """
+    objects: list[VocObject] = []
+    faults: list[str] = []
     for element in root.findall("object"):
         try:
-            box, clipped = _box(element, height, width)
-            name = _text(element, "name")
+            name = _class_name(element)
+            corners = _corners(element)
             if name not in class_names:
                 raise Unusable(f"object of unknown class {name!r}")
         except Unusable as fault:
             faults.append(str(fault))
             continue
-        if clipped:
-            faults.append("box clipped to the image")
         pose = _text(element, "pose").lower()
-        objects.append(
-            VocObject(
-                name=name,
-                box=box,
-                pose=pose if pose in POSES else "unspecified",
-                truncated=_text(element, "truncated") == "1",
-                difficult=_text(element, "difficult") == "1",
-            )
-        )
+        flags = {flag: _flag(element, flag, faults) for flag in ("truncated", "difficult")}
+        for each in corners:
+            try:
+                box, clipped = _box(each, height, width)
+            except Unusable as fault:
+                faults.append(str(fault))
+                continue
+            if clipped:
+                faults.append("box clipped to the image")
+            objects.append(VocObject(name=name, box=box, pose=pose if pose in POSES else "unspecified", **flags))
     return objects, faults
 
 
-def _box(element: Element, height: int, width: int) -> tuple[tuple[float, float, float, float], bool]:
-    """Return the continuous box clipped to the image, and whether clipping changed it.
+def _class_name(element: Element) -> str:
+    """Return the normalised class name of an <object>."""
+    names = element.findall("name")
+    if len(names) > 1:
+        raise Unusable("object with more than one <name>")
+    if names and len(names[0]):
+        raise Unusable("object with elements inside its <name>")
+    try:
+        name = normalise(names[0].text or "") if names else ""
+    except ValueError as error:
+        raise Unusable(f"object whose class name {error}") from error
+    if not name:
+        raise Unusable("object without <name>")
+    return name
+
+
+def _corners(element: Element) -> list[Element]:
+    """Return the <bndbox> elements of an <object>, at least one."""
+    hidden = [inner for child in element if child.tag not in ("part", "name") for inner in child.iter("object")]
+    if hidden:
+        raise Unusable("object inside another <object>")
+    corners = element.findall("bndbox")
+    if not corners:
+        others = sorted({_local_name(child) for child in element} & (OBJECT_LIKE | {"bndbox"}))
+        raise Unusable("object without <bndbox>" + (f", with <{others[0]}>" if others else ""))
+    return corners
+
+
+def _box(corners: Element, height: int, width: int) -> tuple[tuple[float, float, float, float], bool]:
+    """Return the continuous box of a <bndbox>, clipped to the image, and whether clipping changed it.
 
     VOC's numbers are 1-based and inclusive, so a one-pixel object has xmin == xmax. Annotation tools write such boxes
     after an accidental click; they are refused as boxes of zero area.
     """
-    corners = element.find("bndbox")
-    if corners is None:
-        raise Unusable("object without <bndbox>")
     xmin, ymin, xmax, ymax = (_number(corners, key) for key in ("xmin", "ymin", "xmax", "ymax"))
     if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
         raise Unusable("box with a missing or unreadable number")
@@ -98,13 +148,32 @@ def _box(element: Element, height: int, width: int) -> tuple[tuple[float, float,
     return (left - 1, top - 1, right, bottom), (left, top, right, bottom) != (xmin, ymin, xmax, ymax)
 
 
+def _flag(element: Element, key: str, faults: list[str]) -> bool:
+    """Return whether a flag of an <object> is set; a value that is neither yes nor no is a fault and counts as no."""
+    text = _text(element, key)
+    if text.lower() not in TRUE + FALSE:
+        faults.append(f"object with <{key}> {text[:20]!r}, taken as 0")
+    return text.lower() in TRUE
+
+
 def _text(element: Element, key: str) -> str:
     return (element.findtext(key) or "").strip()
 
 
 def _number(element: Element, key: str) -> float:
-    """Return the number in an element; NaN if there is none."""
+    """Return the number in an element; NaN if there is none, or more than one such element."""
+    text = _text(element, key)
     try:
-        return float(_text(element, key))
+        # Python would read 1_0 as 10.
+        return float(text) if len(element.findall(key)) == 1 and "_" not in text else math.nan
     except ValueError:
         return math.nan
+
+
+def _local_name(element: Element) -> str:
+    """Return an element's tag without its namespace, in lower case."""
+    return str(element.tag).rpartition("}")[2].lower()
+
+
+def _shown(element: Element) -> str:
+    return f"<{str(element.tag)[:80]}>"
