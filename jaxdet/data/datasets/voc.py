@@ -1,7 +1,6 @@
 """PASCAL VOC 2007 and 2012: TFDS builder from the official archives or an extracted VOCdevkit, sums of splits."""
 
 import dataclasses
-import io
 import logging
 import re
 from collections import Counter
@@ -18,7 +17,8 @@ from jaxdet.data.dataset import PreparedDataset
 from jaxdet.data.datasets import features, voc_archives
 from jaxdet.data.datasets import voc_layout as layout
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
-from jaxdet.data.datasets.voc_xml import Unusable, read_objects, read_xml
+from jaxdet.data.datasets.voc_xml import read_objects, read_xml
+from jaxdet.data.datasets.xml_file import Unusable
 from jaxdet.io.progress import progress
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ign
             # The boxes refer to the stored pixels: the annotators' tools ignored EXIF's orientation.
             height, width, _ = image_file.read(encoded, name=f"{name}.jpg").pixels.shape
             try:
-                root = read_xml(io.BytesIO(read(f"Annotations/{name}.xml")))
+                root = read_xml(read(f"Annotations/{name}.xml"))
             except Unusable as error:
                 raise InputError(f"{source}: {name}.xml: {error}; replace the file.") from error
             objects, object_faults = read_objects(root, height, width, CLASS_NAMES)

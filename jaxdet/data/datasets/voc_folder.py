@@ -18,7 +18,8 @@ from jaxdet.data import image_file
 from jaxdet.data.datasets import features
 from jaxdet.data.datasets import voc_layout as layout
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
-from jaxdet.data.datasets.voc_xml import Unusable, annotated_size, read_objects, read_xml
+from jaxdet.data.datasets.voc_xml import annotated_size, read_objects, read_xml
+from jaxdet.data.datasets.xml_file import Unusable
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.progress import progress
 

@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 
 from jaxdet.checks import InputError, nearest
-from jaxdet.data.datasets.voc_xml import Unusable, object_names, read_xml
+from jaxdet.data.datasets.voc_xml import object_names, read_xml
+from jaxdet.data.datasets.xml_file import Unusable
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # in upper or lower case
 FOLDERS = ("Annotations", "JPEGImages", "ImageSets/Main")

@@ -1,6 +1,7 @@
 """Parsing VOC's XML annotations; every fault is reported by name."""
 
 import math
+import re
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -15,7 +16,7 @@ FIELDS = frozenset(("folder", "filename", "path", "source", "owner", "size", "se
 OBJECT_LIKE = frozenset(
     (
         *("object", "objects", "obj", "bndbox", "box", "boxes", "bbox", "robndbox", "rectangle", "shape", "shapes"),
-        *("polygon", "polyline", "points", "track", "image", "images", "annotation", "annotations", "xmin", "item"),
+        *("polygon", "polyline", "points", "track", "image", "images", "annotation", "annotations", "item"),
         *("instance", "label", "labels", "region", "target", "cuboid", "ellipse", "tag", "mask"),
     )
 )
@@ -32,13 +33,13 @@ def read_xml(source: Path | bytes) -> Element:
     root = read_root(source)
     if root.tag != "annotation":
         raise Unusable(f"annotation is not in VOC's format: its root is {_shown(root)}, not <annotation>")
-    if not len(root):
-        raise Unusable("annotation is not in VOC's format: <annotation> is empty")
     objects = root.findall("object")
+    if not objects and not any(element.tag in FIELDS for element in root):
+        raise Unusable("annotation is not in VOC's format: it has no <object>, <filename> or <size>")
     for element in root:
         if element.tag == "object" or element.tag in FIELDS:
             continue
-        hidden = [inner for inner in element.iter() if _local_name(inner) in OBJECT_LIKE]
+        hidden = [inner for inner in element.iter() if _may_be_object(inner)]
         if hidden:
             raise Unusable(f"annotation is not in VOC's format: {_shown(hidden[0])} is not an <object> of the root")
         if not objects and (len(element) or element.attrib):  # an unknown structure is not an image without objects
@@ -168,6 +169,13 @@ def _number(element: Element, key: str) -> float:
         return float(text) if len(element.findall(key)) == 1 and "_" not in text else math.nan
     except ValueError:
         return math.nan
+
+
+def _may_be_object(element: Element) -> bool:
+    """Return whether an element that is no <object> of the root may hold an object or its box."""
+    name = _local_name(element)
+    holds = len(element) or element.attrib or len(re.findall(r"\d+", element.text or "")) >= 4
+    return name == "xmin" or (name in OBJECT_LIKE and bool(holds))
 
 
 def _local_name(element: Element) -> str:
