@@ -39,7 +39,7 @@ def make_batch():
 def cases():
     config = faster_voc.get_config()
     config.head.roi_pooling = "align"
-    config.net.update({"preprocessing": "torchvision", "pool_rounding": "ceil"})
+    config.net.update({"preprocessing": "torchvision", "pool_rounding": "ceil", "dropout_scaling": "train"})
     detector = build_detector(parse(config.to_dict()), tuple(f"class {k}" for k in range(20)))
     params = jax.jit(detector.init)(jax.random.key(0))
     tx, _ = make_optimizer(steps=100, name="sgd", learning_rate=1e-5, schedule="step")

@@ -33,7 +33,8 @@ def main():
     parser.add_argument("--width", type=float, default=1.0, help="share of VGG16's channels")
     flags = parser.parse_args()
     config = faster_voc.get_config()
-    config.net.update({"preprocessing": "torchvision", "pool_rounding": "ceil", "width": flags.width})
+    config.net.update({"preprocessing": "torchvision", "pool_rounding": "ceil", "dropout_scaling": "train"})
+    config.net.width = flags.width
     config.head.detections.score_threshold = 0.0  # with random weights every class has about 1/21
     detector = build_detector(parse(config.to_dict()), tuple(f"class {k}" for k in range(20)))
     params = jax.jit(detector.init)(jax.random.key(0))

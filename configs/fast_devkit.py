@@ -40,6 +40,7 @@ def get_config() -> ConfigDict:
     config.net.width = 0.25
     config.net.head_features = 256
     config.net.dropout = 0.0
+    config.net.dropout_scaling = ""  # empty: what the initial weights expect
     config.net.init = "looks_linear"
     config.net.preprocessing = ""  # empty: what the initial weights expect
     config.net.pool_rounding = ""

@@ -47,6 +47,7 @@ def get_config() -> ConfigDict:
     config.net.width = 1.0
     config.net.head_features = 4096
     config.net.dropout = 0.5  # dropout_ratio
+    config.net.dropout_scaling = ""  # empty: what the initial weights expect, here "train"
     config.net.init = "he_normal"
     config.net.preprocessing = ""  # empty: what the initial weights expect, here "caffe" (BGR minus its mean)
     config.net.pool_rounding = ""  # and here "ceil" (600x1000 -> 38x63)

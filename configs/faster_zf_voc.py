@@ -1,7 +1,8 @@
 """Faster R-CNN, ZF-Net, VOC 2007 trainval -> test: py-faster-rcnn's end-to-end recipe for the small net.
 
 Its solver has the numbers of faster_voc.py. The net differs: five convolutions, none of them frozen, an RPN of 256
-channels, 6x6 cells per region. ImageNet's ZF-Net is published only as a Caffe model: convert it to a state dict
+channels, 6x6 cells per region, and dropout that scales in detection (`scale_train: false`): net.dropout_scaling becomes
+"test" with these weights. ImageNet's ZF-Net is published only as a Caffe model: convert it to a state dict
 (conv1.weight to fc7.bias) and give that file.
 
 Published for this net: 59.9 mAP with 4-step training (five runs: mean 59.88, deviation 0.39;

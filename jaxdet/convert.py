@@ -90,7 +90,8 @@ def _read_detector(saved: Any, file: str) -> tuple[str, Params]:
 def _described_by(experiment: Experiment, saved: Any, kind: str, params: Params) -> dict[str, Any]:
     """Return the sections that the file decides: the widths of its parameters and the input it was trained with."""
     net = experiment.net
-    expected = {"preprocessing": _preprocessing(saved, kind) or net.preprocessing, "pool_rounding": "floor"}
+    expected = {"preprocessing": _preprocessing(saved, kind) or net.preprocessing}
+    expected |= {"pool_rounding": "floor", "dropout_scaling": "train"}
     if not expected["preprocessing"]:
         raise InputError(
             "net.preprocessing must be given, for the file does not say how images were normalised; add "
@@ -105,6 +106,7 @@ def _described_by(experiment: Experiment, saved: Any, kind: str, params: Params)
         net,
         preprocessing=expected["preprocessing"],
         pool_rounding=expected["pool_rounding"],
+        dropout_scaling=expected["dropout_scaling"],
         width=params["conv5_3"]["bias"].size / 512,
         head_features=params["fc7"]["bias"].size,
     )

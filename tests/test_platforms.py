@@ -38,7 +38,7 @@ def train_step_and_detection(name, compute_dtype):
     """Return the two jitted functions of a config on a narrow net, each with the shapes of its arguments."""
     config = importlib.import_module(f"configs.{name}").get_config()
     config.net.update({"width": 1 / 16, "head_features": 16, "compute_dtype": compute_dtype})
-    config.net.update({"preprocessing": "caffe", "pool_rounding": "ceil"})
+    config.net.update({"preprocessing": "caffe", "pool_rounding": "ceil", "dropout_scaling": "train"})
     experiment = parse(config.to_dict())
     detector = build_detector(experiment, ("cat", "dog"))
     tx, _ = make_optimizer(**keywords(experiment.optim), steps=10)

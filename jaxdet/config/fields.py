@@ -81,6 +81,11 @@ class Net:
     width: Annotated[float, "multiplies every channel count of the backbone; 1.0 is the paper's"]
     head_features: Annotated[Positive, "units of fc6 and fc7"]
     dropout: Annotated[float, 0.0, "dropout rate of fc6 and fc7"]
+    dropout_scaling: Annotated[
+        str,
+        "'train': dropout divides the values that stay by 1 - rate; 'test': detection multiplies all by it, as Caffe's "
+        "ZF-Net; empty: what the initial weights expect",
+    ]
     init: Annotated[str, "initialisation without weights: 'he_normal' or 'looks_linear'"]
     preprocessing: Annotated[
         str, "'caffe', 'caffe_rgb_mean', 'keras' or 'torchvision'; empty: what the initial weights expect"

@@ -1,4 +1,4 @@
-"""The preprocessing and pooling that belong to the initial weights, filled in where the config leaves them empty."""
+"""The net's options that belong to the initial weights, filled in where the config leaves them empty."""
 
 import dataclasses
 from pathlib import Path
@@ -10,13 +10,13 @@ from jaxdet.config.fields import Net, SharedTraining
 from jaxdet.config.schema import Experiment
 from jaxdet.weights.pretrained import PRETRAINED, is_published, origin
 
-FROM_SCRATCH = {"preprocessing": "torchvision", "pool_rounding": "ceil"}
+FROM_SCRATCH = {"preprocessing": "torchvision", "pool_rounding": "ceil", "dropout_scaling": "train"}
 
 AnyExperiment = TypeVar("AnyExperiment", bound=Experiment)
 
 
 def resolve_config(experiment: AnyExperiment, workdir: Path) -> AnyExperiment:
-    """Return the experiment with net.preprocessing and net.pool_rounding filled in where they are empty.
+    """Return the experiment with the fields of FROM_SCRATCH filled in where they are empty.
 
     They belong to the weights that training starts from: those of `training.pretrained`, of the run `init_from`, or
     FROM_SCRATCH. A workdir that has been trained in keeps its values, even if the weights' file is gone.
@@ -42,7 +42,7 @@ def resolve_config(experiment: AnyExperiment, workdir: Path) -> AnyExperiment:
     elif training.init_from:
         expected = _input_of_run(_run_folder(Path(training.init_from)))
     elif training.pretrained:
-        expected = origin(training.pretrained)
+        expected = origin(training.pretrained, net.backbone)
         _check_pretrained(net, training)
     else:
         expected = FROM_SCRATCH | chosen

@@ -7,6 +7,11 @@ from jaxdet.checks import InputError
 
 FORMAT = 2
 
+# Fields that format 2 got later, with the value that runs of before had.
+LATER_FIELDS = {
+    "net": {"dropout_scaling": "train"},
+}
+
 # Format 1 -> format 2: the section `model` became `rpn` and `head`.
 TO_RPN = {
     "rpn_targets": "targets",
@@ -44,15 +49,16 @@ def check_format(stored: dict[str, Any], path: Path) -> None:
 def translate(stored: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return the content of experiment.json, whose format is known, in the present format.
 
-    Format 1 has no format number. Its nets were initialised as "looks_linear".
+    Format 1 has no format number. Its nets were initialised as "looks_linear". A field that is newer than the file gets
+    the value that all runs had before.
 
     Raises:
       InputError: format 1 with an option that is gone.
       KeyError, TypeError, AttributeError: it is not the content of an experiment.json.
     """
-    if stored.get("format", 1) == FORMAT:
-        return stored
-    return {"format": FORMAT} | stored | {"config": _from_format_1(stored["config"], path)}
+    config = stored["config"] if stored.get("format", 1) == FORMAT else _from_format_1(stored["config"], path)
+    newer = {name: fields | config[name] for name, fields in LATER_FIELDS.items() if name in config}
+    return {"format": FORMAT} | stored | {"config": config | newer}
 
 
 def _from_format_1(config: dict[str, Any], path: Path) -> dict[str, Any]:

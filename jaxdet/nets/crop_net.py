@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxdet.checks import one_of
 from jaxdet.nets.apply import apply
 from jaxdet.nets.backbones import STRIDE, make_backbone
-from jaxdet.nets.heads import HiddenLayers
+from jaxdet.nets.heads import DROPOUT_SCALINGS, HiddenLayers
 from jaxdet.nets.layers.pooling import max_pool_2x2, max_pool_3x3
 from jaxdet.nets.preprocessing import PREPROCESSINGS
 from jaxdet.types import Params
@@ -47,6 +47,7 @@ def crop_net(
     width: float = 1.0,
     head_features: int = 4096,
     dropout: float = 0.5,
+    dropout_scaling: str = "train",
     init: str = "he_normal",
     preprocessing: str = "caffe",
     compute_dtype: str = "float32",
@@ -60,6 +61,7 @@ def crop_net(
       InputError: a name that does not exist, or a width that leaves no channels.
     """
     one_of("net.backbone of R-CNN", backbone, INPUT_SIZES)
+    one_of("net.dropout_scaling", dropout_scaling, DROPOUT_SCALINGS)
     make = functools.partial(
         make_backbone,
         backbone,
@@ -74,6 +76,7 @@ def crop_net(
         kernel_init=convolutions.kernel_init.after_relu,
         features=head_features,
         dropout=dropout,
+        dropout_scaling=dropout_scaling,
         dtype=convolutions.dtype,
     )
     scores = nn.Dense(num_classes + 1, kernel_init=nn.initializers.normal(0.01))

@@ -9,6 +9,8 @@ from flax.linen.initializers import Initializer
 
 from jaxdet.nets.layers.fast_conv import conv_general_dilated
 
+DROPOUT_SCALINGS = ("train", "test")
+
 
 class RpnHead(nn.Module):
     """Features [B,h,w,C] -> logits f32[B,h*w*A,2] (background, object) and deltas f32[B,h*w*A,4].
@@ -41,6 +43,9 @@ class RpnHead(nn.Module):
 class HiddenLayers(nn.Module):
     """fc6 and fc7 with ReLU and dropout: pooled features [B,R,s,s,C] -> [B,R,features].
 
+    Dropout's two phases have the same mean: `dropout_scaling` 'train' divides the values that stay by 1 - rate in
+    training, 'test' multiplies all values by it at test time (Caffe's `scale_train: false`).
+
     `dropout_keys` [B] are one per image, so that a mask never depends on the batch; None at test time. `svd_ranks` are
     those of fc6 and fc7, each split by svd.compress into two layers with that many values between; 0 is a whole layer.
     """
@@ -48,12 +53,14 @@ class HiddenLayers(nn.Module):
     kernel_init: Initializer
     features: int = 4096
     dropout: float = 0.5
+    dropout_scaling: str = "train"
     svd_ranks: tuple[int, int] = (0, 0)
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, dropout_keys: jax.Array | None) -> jax.Array:
         x = x.reshape(*x.shape[:2], -1)
+        scales_now = self.dropout_scaling == ("test" if dropout_keys is None else "train")
         for name, rank in zip(("fc6", "fc7"), self.svd_ranks, strict=True):
             if rank:
                 x = nn.Dense(rank, use_bias=False, dtype=self.dtype, kernel_init=self.kernel_init, name=f"{name}_v")(x)
@@ -61,7 +68,9 @@ class HiddenLayers(nn.Module):
             x = nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=self.kernel_init, name=name)(x))
             if dropout_keys is not None and self.dropout > 0:
                 dropout_keys, layer_keys = jnp.moveaxis(jax.vmap(jax.random.split)(dropout_keys), 1, 0)
-                x = _dropout(layer_keys, x, rate=self.dropout)
+                x = _drop(layer_keys, x, rate=self.dropout)
+            if scales_now:
+                x = x * (1.0 - self.dropout) if dropout_keys is None else x / (1.0 - self.dropout)
         return x
 
 
@@ -81,7 +90,7 @@ class BoxHead(nn.Module):
         return logits, deltas.reshape(*x.shape[:2], self.num_classes + 1, 4)
 
 
-def _dropout(keys: jax.Array, x: jax.Array, *, rate: float) -> jax.Array:
-    """Set each value to zero with probability `rate` and scale the others by 1 / (1 - rate)."""
-    keep = jax.vmap(lambda key, image: jax.random.bernoulli(key, 1.0 - rate, image.shape))(keys, x)
-    return jnp.where(keep, x / (1.0 - rate), jnp.zeros((), x.dtype))
+def _drop(keys: jax.Array, x: jax.Array, *, rate: float) -> jax.Array:
+    """Set each value to zero with probability `rate`."""
+    stays = jax.vmap(lambda key, image: jax.random.bernoulli(key, 1.0 - rate, image.shape))(keys, x)
+    return jnp.where(stays, x, jnp.zeros((), x.dtype))

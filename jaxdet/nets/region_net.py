@@ -6,9 +6,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxdet.checks import one_of
 from jaxdet.nets.apply import apply
 from jaxdet.nets.backbones import STRIDE, make_backbone
-from jaxdet.nets.heads import BoxHead, HiddenLayers, RpnHead
+from jaxdet.nets.heads import DROPOUT_SCALINGS, BoxHead, HiddenLayers, RpnHead
 from jaxdet.nets.preprocessing import PREPROCESSINGS
 from jaxdet.types import Params
 
@@ -42,6 +43,7 @@ def region_net(
     width: float = 1.0,
     head_features: int = 4096,
     dropout: float = 0.5,
+    dropout_scaling: str = "train",
     svd_ranks: tuple[int, int] = (0, 0),
     init: str = "he_normal",
     preprocessing: str = "caffe",
@@ -57,6 +59,8 @@ def region_net(
       width: factor of every channel count of the backbone; 1.0 is the paper's.
       head_features: units of fc6 and fc7.
       dropout: dropout rate after fc6 and fc7.
+      dropout_scaling: 'train' or 'test', the phase in which dropout scales, see HiddenLayers; like preprocessing, it
+        must be that of the initial weights.
       svd_ranks: ranks of fc6 and fc7 in parameters that svd.compress returned; 0 for a whole layer.
       init: 'he_normal' or 'looks_linear', see nets.layers.initializers.
       preprocessing: one of PREPROCESSINGS. Like pool_rounding, it must be that of the initial weights; with random
@@ -68,6 +72,7 @@ def region_net(
     Raises:
       InputError: a name that does not exist, or a width that leaves no channels.
     """
+    one_of("net.dropout_scaling", dropout_scaling, DROPOUT_SCALINGS)
     convolutions = make_backbone(
         backbone,
         width=width,
@@ -82,6 +87,7 @@ def region_net(
         kernel_init=convolutions.kernel_init.after_relu,
         features=head_features,
         dropout=dropout,
+        dropout_scaling=dropout_scaling,
         svd_ranks=(svd_ranks[0], svd_ranks[1]),
         dtype=dtype,
     )

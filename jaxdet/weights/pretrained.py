@@ -65,14 +65,20 @@ PRETRAINED = {
 }
 
 
-def origin(name: str) -> dict[str, str]:
-    """Return the net.preprocessing and net.pool_rounding of these weights.
+def origin(name: str, backbone: str) -> dict[str, str]:
+    """Return the net.preprocessing, net.pool_rounding and net.dropout_scaling of these weights.
+
+    Caffe's ZF-Net has `scale_train: false` in its dropout layers: fc7 and cls_score read halved values in detection.
 
     Raises:
       InputError: no weights of this name.
     """
     pretrained = _named(name)
-    return {"preprocessing": pretrained.preprocessing, "pool_rounding": pretrained.pool_rounding}
+    return {
+        "preprocessing": pretrained.preprocessing,
+        "pool_rounding": pretrained.pool_rounding,
+        "dropout_scaling": "test" if backbone == "zf" else "train",
+    }
 
 
 def is_published(file: str | os.PathLike) -> bool:

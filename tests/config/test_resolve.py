@@ -1,4 +1,4 @@
-"""The initial weights determine preprocessing and pool_rounding."""
+"""The initial weights determine preprocessing, pool_rounding and dropout_scaling."""
 
 import pathlib
 
@@ -98,6 +98,34 @@ def test_other_backbones_take_only_caffes_weights(tmp_path, backbone, pretrained
     )
     config.training.pretrained = "caffe"
     assert resolved(config, tmp_path) == ("caffe", "ceil")
+
+
+def test_zf_nets_weights_of_caffe_determine_that_dropout_scales_in_detection(tmp_path):
+    config = faster_voc.get_config()
+    config.training.pretrained_file = str(GOLDEN / "weights_caffe.pth")
+
+    def scaling():
+        return resolve_config(parse(config.to_dict()), tmp_path).net.dropout_scaling
+
+    for backbone, expected in (("vgg16", "train"), ("alexnet", "train"), ("zf", "test")):
+        config.net.backbone = backbone
+        assert scaling() == expected
+    config.net.dropout_scaling = "train"
+    with pytest.raises(InputError, match="net.dropout_scaling must be 'test', which the initial weights were trained"):
+        scaling()
+    config.training.update({"pretrained": "", "pretrained_file": ""})
+    assert scaling() == "train"  # random weights take any
+    config.net.dropout_scaling = ""
+    assert scaling() == "train"
+
+
+def test_another_runs_dropout_scaling_is_taken_over(tmp_path):
+    other = faster_voc.get_config()
+    other.net.update({"preprocessing": "caffe", "pool_rounding": "ceil", "dropout_scaling": "test"})
+    experiment_json.claim(tmp_path, other.to_dict(), ("a",), "images")
+    config = faster_devkit.get_config()
+    config.training.init_from = str(tmp_path)
+    assert resolve_config(parse(config.to_dict()), tmp_path / "new").net.dropout_scaling == "test"
 
 
 def test_a_weights_file_may_be_of_a_narrow_net(tmp_path):

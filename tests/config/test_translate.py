@@ -10,7 +10,7 @@ from configs import faster_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
-from jaxdet.config.translate import FORMAT, translate
+from jaxdet.config.translate import FORMAT, LATER_FIELDS, translate
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 # The experiment.json of each system as format 1 wrote it.
@@ -49,6 +49,18 @@ def test_the_same_experiment_can_resume_in_a_format_1_workdir(tmp_path):
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)
     config, class_names = experiment_json.read(tmp_path)
     experiment_json.claim(tmp_path, config, class_names, stored["images"])
+
+
+def test_fields_that_are_newer_than_a_file_get_the_value_of_before():
+    present = {"format": FORMAT, "config": faster_devkit.get_config().to_dict()}
+    older = copy.deepcopy(present)
+    for section, fields in LATER_FIELDS.items():
+        for field in fields:
+            del older["config"][section][field]
+    translated = translate(older, pathlib.Path("x"))
+    assert translated["config"].keys() == present["config"].keys()
+    assert translated["config"]["net"] == present["config"]["net"] | {"dropout_scaling": "train"}
+    parse(translated["config"])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def split(experiment):
 
 def experiment(config):
     config.training.update({"pretrained": "torchvision", "pretrained_file": str(NARROWER)})
-    config.net.update({"preprocessing": "torchvision", "pool_rounding": "floor"})
+    config.net.update({"preprocessing": "torchvision", "pool_rounding": "floor", "dropout_scaling": "train"})
     return parse(config.to_dict())
 
 
@@ -47,7 +47,7 @@ def test_a_detector_without_search_reads_weights_only_when_it_trains(tmp_path):
 )
 def test_mistakes_are_refused_before_training(tmp_path, field, value, error):
     config = faster_devkit.get_config()
-    config.net.update({"preprocessing": "torchvision", "pool_rounding": "floor"})
+    config.net.update({"preprocessing": "torchvision", "pool_rounding": "floor", "dropout_scaling": "train"})
     config.update_from_flattened_dict({field: value})
     with pytest.raises(InputError, match=error):
         JointTraining(parse(config.to_dict()), tmp_path, split(None))

@@ -37,7 +37,9 @@ def expected(name):
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_conv5_3_and_fc7_equal_those_of_the_library(name):
     params = load_pretrained(name, file=GOLDEN / FILES[name])
-    net = region_net(backbone="vgg16", num_classes=1, num_anchors=1, width=1 / 32, head_features=8, **origin(name))
+    net = region_net(
+        backbone="vgg16", num_classes=1, num_anchors=1, width=1 / 32, head_features=8, **origin(name, "vgg16")
+    )
     height, width = (210, 200) if name == "caffe" else (224, 224)
     bucket = np.zeros((1, 224, 208 if name == "caffe" else 224, 3), np.uint8)
     bucket[0, :height, :width] = image(height, width)
@@ -68,14 +70,16 @@ def test_the_parameters_fit_the_papers_net():
         assert all(x.dtype == np.float32 for x in layer.values())
 
 
-def test_origin_names_preprocessing_and_pool_rounding():
-    assert origin("torchvision") == {"preprocessing": "torchvision", "pool_rounding": "floor"}
-    assert origin("caffe") == {"preprocessing": "caffe", "pool_rounding": "ceil"}
-    assert origin("keras") == {"preprocessing": "keras", "pool_rounding": "floor"}
+def test_origin_names_preprocessing_pool_rounding_and_dropout_scaling():
+    assert list(origin("torchvision", "vgg16").values()) == ["torchvision", "floor", "train"]
+    assert list(origin("keras", "vgg16").values()) == ["keras", "floor", "train"]
+    expected = {"preprocessing": "caffe", "pool_rounding": "ceil", "dropout_scaling": "train"}
+    assert origin("caffe", "vgg16") == origin("caffe", "alexnet") == expected
+    assert origin("caffe", "zf") == expected | {"dropout_scaling": "test"}
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():
-    for function in (origin, load_pretrained):
+    for function in (lambda name: origin(name, "vgg16"), load_pretrained):
         with pytest.raises(InputError, match="must be one of .*, got 'torchvison'; did you mean 'torchvision'"):
             function("torchvison")
 
