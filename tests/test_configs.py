@@ -218,6 +218,7 @@ def test_the_articles_recipe():
     limits = config.rpn.train_proposals, config.rpn.test_proposals
     assert [(p.pre_nms_top_n, p.post_nms_top_n, p.nms_iou) for p in limits] == [(6000, 2000, 0.7), (6000, 300, 0.7)]
     assert (config.rpn.box_weight, config.rpn.box_normaliser, config.head.roi_pooling) == (10, "locations", "align")
+    assert not config.rpn.cross_boundary_anchors  # the article's text; TorchVision's code trains on them
     optim = config.optim
     assert (optim.learning_rate, optim.final_learning_rate, optim.schedule) == (1e-3, 1e-5, "cosine")
     assert optim.bias_learning_rate_factor == 1
