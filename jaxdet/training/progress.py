@@ -48,7 +48,8 @@ class Progress:
 
     def close(self) -> None:
         """Stop the bar and restore the terminal."""
-        self._bar.stop()
+        if self._bar.live.is_started:  # rich before 14.3 prints an empty line otherwise
+            self._bar.stop()
 
 
 def metrics_text(metrics: dict[str, float]) -> str:
