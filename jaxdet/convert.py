@@ -22,8 +22,8 @@ from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.restore import has_checkpoint
 from jaxdet.types import Params
+from jaxdet.weights.file import read_weights
 from jaxdet.weights.torch import identify, simple_faster_rcnn, state_dict, torchvision_faster_rcnn
-from jaxdet.weights.torch_file import read_torch_file
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def convert(config: ConfigDict, file: str | None, workdir: str | None, class_nam
         )
     if not isinstance(experiment, FasterRcnn):
         raise InputError(f"--config must be of a Faster R-CNN trained jointly, got {experiment.name}; give another.")
-    saved = read_torch_file(Path(file).expanduser())
+    saved = read_weights(file)
     kind, params = _read_detector(saved, file)
     experiment = dataclasses.replace(experiment, **_described_by(experiment, saved, kind, params))
     class_names = tuple(class_names or CLASS_NAMES)

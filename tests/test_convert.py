@@ -42,7 +42,7 @@ def tensors():
 @pytest.fixture
 def holding(monkeypatch):
     """Return the function that sets the content of the next file read."""
-    return lambda contents: monkeypatch.setattr(convert, "read_torch_file", lambda path: contents)
+    return lambda contents: monkeypatch.setattr(convert, "read_weights", lambda path: contents)
 
 
 def test_a_checkpoint_of_simple_faster_rcnn_becomes_a_workdir(holding, tensors, tmp_path):

@@ -8,9 +8,9 @@ from pathlib import Path
 from jaxdet.checks import InputError, one_of
 from jaxdet.io.download import Unavailable, download, matches
 from jaxdet.types import Params
+from jaxdet.weights.file import read_weights
 from jaxdet.weights.keras import keras_vgg16
 from jaxdet.weights.torch import classifier, state_dict
-from jaxdet.weights.torch_file import read_torch_file
 
 CACHE = "~/.cache/jaxdet/weights"
 
@@ -28,7 +28,7 @@ class Pretrained:
 
 
 def _read_torch(path: Path) -> Params:
-    contents = read_torch_file(path)
+    contents = read_weights(path)
     try:
         return classifier(state_dict(contents))
     except InputError as error:

@@ -18,6 +18,7 @@ from jaxdet.weights.layers import TORCH, VGG16_LAYERS, Layer, convert, fully_con
 # (kernel's side, groups) of conv1 to conv5.
 CAFFENET = ((11, 1), (5, 2), (3, 1), (3, 2), (3, 2))
 ZF = ((7, 1), (5, 1), (3, 1), (3, 1), (3, 1))
+TIMM_FC = ("pre_logits.fc1.weight", "pre_logits.fc2.weight")
 VGG16, TORCHVISION, SIMPLE = (
     "VGG16",
     "torchvision's Faster R-CNN with VGG16",
@@ -85,12 +86,16 @@ def classifier(state: Mapping[str, np.ndarray]) -> Params:
 
 
 def vgg16_classifier(state: Mapping[str, np.ndarray]) -> Params:
-    """Return conv1_1 to conv5_3, fc6 and fc7 of torchvision's VGG16 classifier, without its last layer.
+    """Return conv1_1 to conv5_3, fc6 and fc7 of torchvision's or timm's VGG16, without its last layer.
 
-    Files converted from Caffe have the same names, or jcjohnson's: classifier.1 and 4 in place of 0 and 3. A file with
-    features only gives no fc6 and fc7.
+    Files converted from Caffe have torchvision's names, or jcjohnson's: classifier.1 and 4 in place of 0 and 3. A file
+    with features only gives no fc6 and fc7.
     """
     layers = _backbone("features")
+    if "pre_logits.fc1.weight" in state:  # timm's, whose fully connected layers are convolutions of 7x7 and 1x1 cells
+        state = {name: _as_linear(value) if name in TIMM_FC else value for name, value in state.items()}
+        layers += fully_connected("pre_logits.fc1", "pre_logits.fc2")
+        return convert(state, layers, TORCH, what=VGG16, ignored=["head.fc"])
     if "classifier.1.weight" in state:
         layers += fully_connected("classifier.1", "classifier.4")
     elif any(name.startswith("classifier.") for name in state):
@@ -145,6 +150,11 @@ def simple_faster_rcnn(state: Mapping[str, np.ndarray]) -> Params:
 
 def _backbone(prefix: str) -> list[Layer]:
     return vgg16_convolutions({name: f"{prefix}.{index}" for name, (_, index) in VGG16_LAYERS.items()})
+
+
+def _as_linear(kernel: np.ndarray) -> np.ndarray:
+    """Turn the kernel [out, in, h, w] of a convolution over all cells into a linear layer's, [out, in * h * w]."""
+    return kernel.reshape(len(kernel), -1) if np.ndim(kernel) == 4 else kernel
 
 
 def _with_background(leaf: np.ndarray) -> np.ndarray:

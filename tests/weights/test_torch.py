@@ -107,6 +107,14 @@ def test_a_classifier_with_jcjohnsons_names_is_read():
     assert_same(vgg16_classifier(state), vgg16_classifier(VGG16))
 
 
+def test_timms_vgg16_is_read():
+    names = {"classifier.0": "pre_logits.fc1", "classifier.3": "pre_logits.fc2", "classifier.6": "head.fc"}
+    state = renamed(VGG16, names)
+    for layer, shape in (("fc1", (HIDDEN, CHANNELS, 7, 7)), ("fc2", (HIDDEN, HIDDEN, 1, 1))):
+        state[f"pre_logits.{layer}.weight"] = state[f"pre_logits.{layer}.weight"].reshape(shape)
+    assert_same(vgg16_classifier(state), vgg16_classifier(VGG16))
+
+
 def test_a_file_of_features_gives_the_convolutions():
     state = {name: x for name, x in VGG16.items() if name.startswith("features.")}
     assert list(vgg16_classifier(state)) == list(LAYERS)
