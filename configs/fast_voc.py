@@ -66,6 +66,7 @@ def get_config() -> ConfigDict:
     # Boxes of any score: evaluation takes the best of each class of the split, 40 per image on average.
     config.head.detections = ConfigDict({"score_threshold": 0.0, "nms_iou": 0.3, "max_detections": 2000})
     config.head.sigma = 1.0
+    config.head.box_weight = 1.0  # loss_weight of loss_bbox
     config.head.roi_pooling = "max_pool"
     config.head.max_log_scale = config_dict.placeholder(float)
 

@@ -80,6 +80,7 @@ def get_config() -> ConfigDict:
     config.head.roi_targets.positive_fraction = 0.25
     config.head.detections = ConfigDict({"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 100})
     config.head.sigma = 1.0
+    config.head.box_weight = 1.0
     config.head.roi_pooling = "align"
     config.head.delta_std = (0.1, 0.1, 0.2, 0.2)
     config.head.max_log_scale = config_dict.placeholder(float)

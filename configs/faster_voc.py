@@ -87,6 +87,7 @@ def get_config() -> ConfigDict:
     config.head.detections.nms_iou = 0.3  # TEST.NMS
     config.head.detections.max_detections = 100  # max_per_image
     config.head.sigma = 1.0
+    config.head.box_weight = 1.0  # loss_weight of loss_bbox
     config.head.roi_pooling = "max_pool"
     config.head.delta_std = (0.1, 0.1, 0.2, 0.2)  # BBOX_NORMALIZE_STDS
     config.head.max_log_scale = config_dict.placeholder(float)

@@ -163,6 +163,7 @@ class FastHead:
     roi_targets: RoiSampling
     detections: DetectionLimits
     sigma: Annotated[float, 0.0, "smooth L1 turns linear at 1 / sigma^2"]
+    box_weight: Annotated[float, 0.0, "weight of the box loss"]
     roi_pooling: Annotated[str, "'max_pool' (Fast R-CNN, 2.1) or 'align' (RoIAlign)"]
     max_log_scale: Annotated[float | None, "upper limit of dw and dh when detections are decoded; empty: none"]
 

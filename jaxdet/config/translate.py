@@ -10,7 +10,9 @@ FORMAT = 2
 # Fields that format 2 got later, with the value that runs of before had.
 LATER_FIELDS = {
     "net": {"dropout_scaling": "train"},
+    "head": {"box_weight": 1.0},
 }
+LATER_FIELDS_OF_RCNN = {"net": LATER_FIELDS["net"]}
 
 # Format 1 -> format 2: the section `model` became `rpn` and `head`.
 TO_RPN = {
@@ -57,8 +59,8 @@ def translate(stored: dict[str, Any], path: Path) -> dict[str, Any]:
       KeyError, TypeError, AttributeError: it is not the content of an experiment.json.
     """
     config = stored["config"] if stored.get("format", 1) == FORMAT else _from_format_1(stored["config"], path)
-    newer = {name: fields | config[name] for name, fields in LATER_FIELDS.items() if name in config}
-    return {"format": FORMAT} | stored | {"config": config | newer}
+    later = LATER_FIELDS_OF_RCNN if config.get("system") == "rcnn" else LATER_FIELDS
+    return {"format": FORMAT} | stored | {"config": _with_missing(config, later)}
 
 
 def _from_format_1(config: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -77,6 +79,17 @@ def _from_format_1(config: dict[str, Any], path: Path) -> dict[str, Any]:
     if config["system"] == "faster_rcnn":
         translated["rpn"] = _renamed(model, TO_RPN)
     return translated
+
+
+def _with_missing(config: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a config with the fields that it lacks, in the sections that it has."""
+    merged = dict(config)
+    for name, value in fields.items():
+        if not isinstance(value, dict):
+            merged.setdefault(name, value)
+        elif name in config:
+            merged[name] = _with_missing(config[name], value)
+    return merged
 
 
 def _renamed(section: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

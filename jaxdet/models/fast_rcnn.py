@@ -32,6 +32,7 @@ def fast_rcnn(
     roi_targets: Mapping[str, Any],
     detections: Mapping[str, Any],
     sigma: float = 1.0,
+    box_weight: float = 1.0,
     roi_pooling: str = "max_pool",
     max_log_scale: float | None = None,
 ) -> Detector:
@@ -47,6 +48,7 @@ def fast_rcnn(
       roi_targets: keyword arguments of ops roi_targets, without delta_std.
       detections: keyword arguments of ops detect, without max_log_scale.
       sigma: as in faster_rcnn.
+      box_weight: as in faster_rcnn.
       roi_pooling: as in faster_rcnn.
       max_log_scale: as in faster_rcnn.
 
@@ -57,6 +59,7 @@ def fast_rcnn(
     assign_rois = bind(op_targets.roi_targets, roi_targets, section="head.roi_targets", delta_std=unit_std)
     detect_boxes = bind(detect, detections, section="head.detections", max_log_scale=max_log_scale)
     pool = make_roi_pooling(net, roi_pooling)
+    roi_losses = jax.vmap(functools.partial(roi_loss, sigma=sigma, box_weight=box_weight))
 
     def init(key: jax.Array) -> Params:
         shape = (num_classes + 1, 4)
@@ -70,7 +73,7 @@ def fast_rcnn(
         rois = _normalise_targets(rois, **params[TARGET_STATISTICS])
         pooled = pool(features, size, rois.boxes)  # 7
         class_logits, box_deltas = net.head(params, pooled, keys[:, 2])  # 8
-        classes, boxes = jax.vmap(functools.partial(roi_loss, sigma=sigma))(class_logits, box_deltas, rois)  # 9
+        classes, boxes = roi_losses(class_logits, box_deltas, rois)  # 9
         metrics = {"class_loss": image_mean(classes, batch), "box_loss": image_mean(boxes, batch)}
         return sum(metrics.values(), start=jnp.zeros(())), metrics
 

@@ -32,6 +32,7 @@ def faster_rcnn(
     roi_targets: Mapping[str, Any],
     detections: Mapping[str, Any],
     sigma: float = 1.0,
+    box_weight: float = 1.0,
     roi_pooling: str = "max_pool",
     delta_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2),
     max_log_scale: float | None = None,
@@ -44,6 +45,7 @@ def faster_rcnn(
       roi_targets: keyword arguments of ops roi_targets, without delta_std.
       detections: keyword arguments of ops detect, without max_log_scale.
       sigma: the head's smooth L1 turns linear at 1 / sigma^2.
+      box_weight: weight of the head's box loss, lambda of Fast R-CNN's eq. 1.
       roi_pooling: 'max_pool' (Fast R-CNN, 2.1) or 'align' (torchvision's RoIAlign, 2x2 samples, not aligned).
       delta_std: the head learns deltas divided by this.
       max_log_scale: upper limit of dw and dh when the detections are decoded; None as in the paper.
@@ -55,6 +57,7 @@ def faster_rcnn(
     assign_rois = bind(op_targets.roi_targets, roi_targets, section="head.roi_targets", delta_std=tuple(delta_std))
     detect_boxes = bind(detect, detections, section="head.detections", max_log_scale=max_log_scale)
     pool = make_roi_pooling(net, roi_pooling)
+    roi_losses = jax.vmap(functools.partial(roi_loss, sigma=sigma, box_weight=box_weight))
 
     def loss(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
         features, size = net.features(params, net.preprocess(batch.image), batch.image_size)  # 1
@@ -65,7 +68,7 @@ def faster_rcnn(
         rois = jax.vmap(assign_rois)(keys[:, 1], proposals, batch.gt_boxes, batch.gt_labels, batch.gt_valid)  # 6
         pooled = pool(features, size, rois.boxes)  # 7
         class_logits, box_deltas = net.head(params, pooled, keys[:, 2])  # 8
-        classes, boxes = jax.vmap(functools.partial(roi_loss, sigma=sigma))(class_logits, box_deltas, rois)  # 9
+        classes, boxes = roi_losses(class_logits, box_deltas, rois)  # 9
         metrics = {
             "objectness_loss": image_mean(objectness, batch),
             "rpn_box_loss": image_mean(rpn_box, batch),

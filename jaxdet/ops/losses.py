@@ -70,7 +70,7 @@ def rpn_loss(
 
 
 def roi_loss(
-    logits: jax.Array, deltas: jax.Array, targets: RoiTargets, *, sigma: float = 1.0
+    logits: jax.Array, deltas: jax.Array, targets: RoiTargets, *, sigma: float = 1.0, box_weight: float = 1.0
 ) -> tuple[jax.Array, jax.Array]:
     """Return the head's two losses over the sampled RoIs of one image (Fast R-CNN, eq. 1).
 
@@ -79,10 +79,11 @@ def roi_loss(
       deltas: f32[R,K+1,4], normalised as the targets are; only those of the RoI's own class are compared.
       targets: RoiTargets of the same RoIs.
       sigma: smooth L1 turns linear at 1 / sigma^2.
+      box_weight: lambda.
 
     Returns:
-      (class_loss f32[], box_loss f32[]): the mean cross-entropy over the valid RoIs, and the sum over positive RoIs
-      divided by the number of valid ones.
+      (class_loss f32[], box_loss f32[]): the mean cross-entropy over the valid RoIs, and box_weight times the sum over
+      positive RoIs, divided by the number of valid ones.
     """
     cure = "pass the outputs for one image; vmap over images"
     check_array("roi_loss: logits", logits, shape=("R", "K+1"), dtype=jnp.float32, cure=cure)
@@ -98,7 +99,7 @@ def roi_loss(
     box_error = jnp.where(positive[:, None], own - targets.deltas, 0.0)
     count = _count(targets.valid)
     class_loss = _cross_entropy(logits, targets.label, targets.valid) / count
-    return class_loss, jnp.sum(smooth_l1(box_error, sigma=sigma)) / count
+    return class_loss, box_weight * jnp.sum(smooth_l1(box_error, sigma=sigma)) / count
 
 
 def _count(mask: jax.Array) -> jax.Array:

@@ -6,11 +6,11 @@ import pathlib
 
 import pytest
 
-from configs import faster_devkit
+from configs import fast_devkit, faster_devkit, rcnn_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
-from jaxdet.config.translate import FORMAT, LATER_FIELDS, translate
+from jaxdet.config.translate import FORMAT, LATER_FIELDS, LATER_FIELDS_OF_RCNN, translate
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 # The experiment.json of each system as format 1 wrote it.
@@ -51,16 +51,35 @@ def test_the_same_experiment_can_resume_in_a_format_1_workdir(tmp_path):
     experiment_json.claim(tmp_path, config, class_names, stored["images"])
 
 
-def test_fields_that_are_newer_than_a_file_get_the_value_of_before():
-    present = {"format": FORMAT, "config": faster_devkit.get_config().to_dict()}
-    older = copy.deepcopy(present)
-    for section, fields in LATER_FIELDS.items():
-        for field in fields:
-            del older["config"][section][field]
-    translated = translate(older, pathlib.Path("x"))
-    assert translated["config"].keys() == present["config"].keys()
-    assert translated["config"]["net"] == present["config"]["net"] | {"dropout_scaling": "train"}
-    parse(translated["config"])
+@pytest.mark.parametrize(
+    ("module", "later"),
+    [(faster_devkit, LATER_FIELDS), (fast_devkit, LATER_FIELDS), (rcnn_devkit, LATER_FIELDS_OF_RCNN)],
+)
+def test_fields_that_are_newer_than_a_file_get_the_value_of_before(module, later):
+    present = {"format": FORMAT, "config": module.get_config().to_dict()}
+
+    def check(older, got, expected):
+        for name, value in expected.items():
+            if isinstance(value, dict):
+                check(older[name], got[name], value)
+            else:
+                assert name not in older and got[name] == value
+
+    older = without(present["config"], later)
+    translated = translate({"format": FORMAT, "config": older}, pathlib.Path("x"))["config"]
+    check(older, translated, later)
+    assert without(translated, later) == older
+    parse(translated)
+
+
+def without(config, fields):
+    """Return a config without these fields."""
+    names = {name for name, value in fields.items() if not isinstance(value, dict)}
+    return {
+        name: without(value, fields.get(name, {})) if isinstance(value, dict) else value
+        for name, value in config.items()
+        if name not in names
+    }
 
 
 @pytest.mark.parametrize(

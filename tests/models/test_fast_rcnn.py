@@ -133,6 +133,15 @@ def test_box_loss_of_normalised_targets_computed_by_hand():
     np.testing.assert_allclose(got, errors.sum() / 5, rtol=1e-5)
 
 
+def test_box_weight_weighs_the_box_loss_alone():
+    weighted = jax.jit(fast_rcnn(NET, num_classes=3, **SECTIONS, box_weight=2.5).loss)
+    arguments = params(), image_batch(), jax.random.key(7)
+    (total, got), (_, plain) = weighted(*arguments), compiled("loss")(*arguments)
+    np.testing.assert_allclose(got["box_loss"], 2.5 * plain["box_loss"], rtol=1e-5)
+    np.testing.assert_allclose(got["class_loss"], plain["class_loss"], rtol=1e-5)
+    np.testing.assert_allclose(total, got["box_loss"] + got["class_loss"], rtol=1e-5)
+
+
 def test_with_folded_statistics_it_equals_the_second_half_of_faster_rcnn():
     """The same proposals and head give the same detections once the statistics are folded into bbox_pred."""
     delta_std = (0.1, 0.1, 0.2, 0.2)

@@ -75,7 +75,7 @@ def batch(*, use_difficult=True):
 
 
 RPN_NUMBERS = {"box_weight": 1.0, "sigma": 3.0, "min_size": 4.0, "max_log_scale": 1.0}
-HEAD_NUMBERS = {"sigma": 1.0, "max_log_scale": 1.0}
+HEAD_NUMBERS = {"box_weight": 1.0, "sigma": 1.0, "max_log_scale": 1.0}
 
 
 @functools.cache
@@ -115,6 +115,7 @@ PLAIN = {"rpn_box_loss": 2 * (1 - 1 / 18) / 5, "box_loss": 4 * 0.5 * 0.5**2 / 16
         ({}, {}, {}),
         ({"box_weight": 10.0}, {}, {"rpn_box_loss": 10 * PLAIN["rpn_box_loss"]}),
         ({"sigma": 1.0}, {}, {"rpn_box_loss": 2 * 0.5 / 5}),
+        ({}, {"box_weight": 10.0}, {"box_loss": 10 * PLAIN["box_loss"]}),
         ({}, {"sigma": 3.0}, {"box_loss": 4 * (0.5 - 1 / 18) / 16}),
         # No proposal is left, only the object: the seven columns of max pooling are 2 2 3 3 4 4 4.
         ({"min_size": 12.0}, {}, {"box_loss": 16 * PLAIN["box_loss"], "class_loss": np.log1p(np.exp(-22 / 7))}),

@@ -71,6 +71,8 @@ def test_roi_loss_computed_by_hand():
     first = 2 - np.arange(8, 12) / 48  # class 2 of RoI 0, on the line
     second = np.arange(16, 20) / 48  # class 1 of RoI 1, in the parabola
     np.testing.assert_allclose(box, (np.sum(first - 0.5) + np.sum(0.5 * second**2)) / 3, rtol=1e-6)
+    weighted = roi_loss(logits, deltas, targets, sigma=1.0, box_weight=2.5)
+    np.testing.assert_allclose(weighted, (class_loss, 2.5 * box), rtol=1e-6)
 
 
 def rpn_with_gradient(logits, deltas, label, target, valid):
