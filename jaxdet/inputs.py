@@ -112,7 +112,7 @@ def proposals_file(search: SelectiveSearch, data_dir: Path, dataset: Dataset) ->
 
 def search_parameters(search: SelectiveSearch) -> dict[str, Any]:
     """Return what Selective Search's boxes depend on, besides the images."""
-    return keywords(search, "workers")
+    return {name: value for name, value in keywords(search, "workers").items() if value != ()}  # see search_key
 
 
 def image_batch(experiment: Experiment, image: np.ndarray) -> Batch:

@@ -193,6 +193,9 @@ class SelectiveSearch:
     max_boxes: Annotated[Positive, "best boxes per image"]
     min_side: Annotated[float, 0.0, "narrower boxes are dropped, in pixels of the resized image"]
     width: Annotated[Positive, "images are searched at this width, in pixels"]
+    segment_sizes: Annotated[
+        tuple[int, ...], 1, "k and least size of each segmentation (R-CNN: 50 and 100); empty: OpenCV's three"
+    ] = ()
     workers: Annotated[Positive, "processes", MAY_CHANGE]
 
 

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ from jaxdet.types import Dataset, ProposalTable
 log = logging.getLogger(__name__)
 
 
-def search_key(dataset: Dataset, *, max_boxes: int, min_side: float, width: int) -> dict[str, Any]:
+def search_key(dataset: Dataset, **parameters: Any) -> dict[str, Any]:
     """Return the key of the proposals of search_split: everything they depend on."""
-    parameters: dict[str, Any] = {"max_boxes": max_boxes, "min_side": min_side, "width": width}
-    return {"method": "selective_search", "dataset": dataset.fingerprint, "images": len(dataset), **parameters}
+    set_parameters = {name: value for name, value in parameters.items() if value != ()}  # the key of before () existed
+    return {"method": "selective_search", "dataset": dataset.fingerprint, "images": len(dataset), **set_parameters}
 
 
 def search_split(
@@ -40,6 +40,7 @@ def search_split(
     max_boxes: int = 2000,
     min_side: float = 20,
     width: int = 500,
+    segment_sizes: Sequence[int] = (),
 ) -> ProposalTable:
     """Return the proposals of every image, read from the file at `path` or searched and saved there.
 
@@ -50,7 +51,7 @@ def search_split(
       dataset: the split.
       path: the proposals file.
       workers: processes; each uses one core.
-      max_boxes, min_side, width: see selective_search.
+      max_boxes, min_side, width, segment_sizes: see selective_search.
 
     Raises:
       InputError: the file or the unfinished file at `path` is of other data or parameters, it cannot be written, a
@@ -60,7 +61,9 @@ def search_split(
     at_least("proposals.max_boxes", max_boxes, 1, cure="2000 is usual")
     at_least("proposals.min_side", min_side, 0, cure="20 is usual")
     at_least("proposals.width", width, 1, cure="500 is usual")
+    at_least("proposals.segment_sizes", min(segment_sizes, default=1), 1, cure="50,100 is R-CNN's")
     parameters: dict[str, Any] = {"max_boxes": max_boxes, "min_side": min_side, "width": width}
+    parameters["segment_sizes"] = segment_sizes
     key = search_key(dataset, **parameters)
     if Path(path).is_file():
         return open_proposals(path, key)

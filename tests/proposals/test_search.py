@@ -59,6 +59,12 @@ def test_a_resumed_search_by_several_processes_equals_a_search_in_this_process(t
         search_split(Images(), path, workers=1, **SMALL | {"width": 90})
 
 
+def test_the_key_names_segment_sizes_only_where_they_are_set():
+    """So that a file of before segment_sizes existed is still read."""
+    assert search_key(Images(), **SMALL, segment_sizes=()) == search_key(Images(), **SMALL)
+    assert search_key(Images(), **SMALL, segment_sizes=(50, 100))["segment_sizes"] == (50, 100)
+
+
 def test_a_disk_error_is_not_taken_for_an_image_without_objects(tmp_path):
     path = tmp_path / "train.npz"
     with pytest.raises(OSError, match="Input/output error"):
@@ -68,9 +74,16 @@ def test_a_disk_error_is_not_taken_for_an_image_without_objects(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "got", "least"), [("workers", 0, 1), ("max_boxes", -5, 1), ("min_side", -1, 0), ("width", 0, 1)]
+    ("name", "value", "got", "least"),
+    [
+        ("workers", 0, 0, 1),
+        ("max_boxes", -5, -5, 1),
+        ("min_side", -1, -1, 0),
+        ("width", 0, 0, 1),
+        ("segment_sizes", (50, 0), 0, 1),
+    ],
 )
-def test_numbers_too_small_for_any_box_are_refused_at_once(tmp_path, name, got, least):
+def test_numbers_too_small_for_any_box_are_refused_at_once(tmp_path, name, value, got, least):
     with pytest.raises(InputError, match=f"proposals.{name} must be at least {least}, got {got}; "):
-        search_split(Images(), tmp_path / "train.npz", **SMALL | {"workers": 1, name: got})
+        search_split(Images(), tmp_path / "train.npz", **SMALL | {"workers": 1, name: value})
     assert not list(tmp_path.iterdir())

@@ -51,6 +51,33 @@ def test_two_calls_agree_to_the_bit_whatever_the_state_of_rand():
     np.testing.assert_array_equal(selective_search(two_rectangles(), width=240), boxes)
 
 
+def test_opencvs_segmentations_are_those_of_its_own_fast_mode():
+    """The boxes and their order, with R-CNN's sigma."""
+    bgr = cv2.cvtColor(two_rectangles(), cv2.COLOR_RGB2BGR)
+    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+    search.setBaseImage(bgr)
+    search.switchToSelectiveSearchFast(50, 50, 0.8)
+    ctypes.CDLL(None).srand(0)
+    expected = search.process()
+    np.testing.assert_array_equal(module._search(bgr, module.OPENCV_SEGMENTATIONS), expected)
+
+
+def test_segment_sizes_are_the_least_sizes_of_the_segmentations(monkeypatch):
+    opencv, segmentations = cv2.ximgproc.segmentation, []
+    create = opencv.createGraphSegmentation
+
+    def record(*values):
+        segmentations.append(values)
+        return create(*values)
+
+    monkeypatch.setattr(opencv, "createGraphSegmentation", record)
+    small = selective_search(two_rectangles(), width=240, segment_sizes=(50, 100))
+    assert segmentations == [(0.8, 50, 50), (0.8, 100, 100)]
+    assert (box_iou(small[:, None], OBJECTS[None]).max(axis=0) > 0.9).all()
+    large = selective_search(two_rectangles(), width=240, segment_sizes=(400,))
+    assert 0 < len(large) < len(small)
+
+
 @pytest.mark.parametrize("size", [(0, 0), (1, 1), (19, 19), (2, 900), (900, 2)])
 def test_images_too_small_to_segment_have_no_boxes(size):
     boxes = selective_search(np.zeros((*size, 3), np.uint8), width=min(size[1], 500) or 1)
@@ -59,7 +86,7 @@ def test_images_too_small_to_segment_have_no_boxes(size):
 
 def test_a_tall_image_is_searched_at_twice_the_width(monkeypatch):
     sizes = []
-    monkeypatch.setattr(module, "_search", lambda image: sizes.append(image.shape) or np.zeros((0, 4), np.int32))
+    monkeypatch.setattr(module, "_search", lambda image, _: sizes.append(image.shape) or np.zeros((0, 4), np.int32))
     for height, width in [(375, 500), (500, 375), (4000, 100)]:
         selective_search(np.zeros((height, width, 3), np.uint8))
     assert sizes == [(375, 500, 3), (667, 500, 3), (1000, 25, 3)]
