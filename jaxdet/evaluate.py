@@ -39,7 +39,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
       config: overrides the workdir's own, for other data or thresholds; None for the workdir's.
       workdir: None for runs/<name of the config>.
       split: 'train', 'validation' or 'test': which of config.splits.
-      checkpoint: 'best' (by validation mAP; the last where none was validated) or 'last'.
+      checkpoint: 'best' (by validation mAP; the last where none was validated), 'last' or a saved step.
 
     Returns:
       The content of metrics.json: evaluation.report.summarize's metrics, the split and the checkpoint scored, what

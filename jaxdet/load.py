@@ -11,7 +11,7 @@ from typing import overload
 import jax
 import numpy as np
 
-from jaxdet.checks import InputError, at_least, one_of
+from jaxdet.checks import InputError, at_least
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
 from jaxdet.config.schema import Experiment, Rcnn
@@ -101,7 +101,7 @@ class LoadedDetector:
 
 
 def load_detector(
-    workdir_or_checkpoint: str | os.PathLike, checkpoint: str = "best", *, batch_size: int = 1
+    workdir_or_checkpoint: str | os.PathLike, checkpoint: str | int = "best", *, batch_size: int = 1
 ) -> LoadedDetector:
     """Load a trained detector.
 
@@ -111,22 +111,27 @@ def load_detector(
     Args:
       workdir_or_checkpoint: the folder that train.py or convert.py wrote, or one of its checkpoints, as in
         runs/demo/checkpoints/2200.
-      checkpoint: 'best' (by validation mAP; the last where none was validated) or 'last'. Ignored if the path is a
-        checkpoint.
+      checkpoint: 'best' (by validation mAP; the last where none was validated), 'last' or a saved step. 'best' and
+        'last' are ignored if the path is a checkpoint.
       batch_size: images per call of the device; larger is faster on an accelerator when images come in lists.
 
     Raises:
       InputError: there is no such workdir or checkpoint, or it is broken.
     """
-    one_of("load_detector: checkpoint", checkpoint, ("best", "last"))
     path = Path(workdir_or_checkpoint).expanduser()
     config, class_names = experiment_json.read(experiment_json.run_folder(path))
     return LoadedDetector(parse(config), class_names, choose_checkpoint(path, checkpoint), batch_size)
 
 
-def choose_checkpoint(folder: Path, checkpoint: str) -> Path:
-    """Return the 'best' or 'last' checkpoint of a workdir and log which one that is: a run may still be training."""
-    source = find_checkpoint(folder, "best" if checkpoint == "best" else None)
+def choose_checkpoint(folder: Path, checkpoint: str | int) -> Path:
+    """Return the checkpoint 'best', 'last' or of a step, and log which one that is: a run may still be training.
+
+    Raises:
+      InputError: it is none of these, or there is no such checkpoint.
+    """
+    if checkpoint not in ("best", "last") and not str(checkpoint).isdecimal():
+        raise InputError(f"checkpoint must be best, last or a saved step, got {checkpoint!r}; correct it.")
+    source = find_checkpoint(folder, None if checkpoint == "last" else checkpoint)
     log.info("checkpoint: %s", source)
     return source
 

@@ -27,7 +27,7 @@ def predict(
       workdir: a workdir, or one of its checkpoints.
       paths: images and folders of images.
       threshold: minimum score of a detection; None for 0.5, or 0 for R-CNN's SVM margins.
-      checkpoint: 'best' or 'last'.
+      checkpoint: 'best', 'last' or a saved step.
 
     Raises:
       InputError: no such workdir or checkpoint; no image named, or none that can be read.

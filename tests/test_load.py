@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import jaxdet
+from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.data import image_file
-from jaxdet.load import LoadedDetector
+from jaxdet.load import LoadedDetector, choose_checkpoint
+from jaxdet.training import manifest
 from jaxdet.training.restore import find_checkpoint
 from tests.scripts import ROOT
 
@@ -108,3 +110,15 @@ def test_public_names_exist():
     assert callable(jaxdet.ops.nms)
     with pytest.raises(AttributeError, match="module 'jaxdet' has no attribute 'nothing'"):
         jaxdet.nothing  # noqa: B018
+
+
+def test_a_checkpoint_is_chosen_by_name_or_step(tmp_path):
+    for step in (4, 12):
+        (tmp_path / "checkpoints" / str(step)).mkdir(parents=True)
+        manifest.write(tmp_path / "checkpoints" / str(step), {"val_map": 1 / step})
+    chosen = {checkpoint: choose_checkpoint(tmp_path, checkpoint).name for checkpoint in ("best", "last", "4", 12)}
+    assert chosen == {"best": "4", "last": "12", "4": "4", 12: "12"}
+    with pytest.raises(InputError, match=r"step must be one of \[4, 12\] saved in .*, 'best' or 'last'; got 7"):
+        choose_checkpoint(tmp_path, "7")
+    with pytest.raises(InputError, match="checkpoint must be best, last or a saved step, got 'newest'"):
+        choose_checkpoint(tmp_path, "newest")

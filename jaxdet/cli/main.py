@@ -117,7 +117,7 @@ def main() -> None:
 
 
 def _define_checkpoint() -> flags.FlagHolder[str]:
-    return flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Best by validation mAP, or the last one.")
+    return flags.DEFINE_string("checkpoint", "best", "best (by validation mAP), last, or a saved step such as 1500.")
 
 
 def _define_distributed() -> flags.FlagHolder[str]:

@@ -24,7 +24,7 @@ from jaxdet.recipes.rpn_proposals import rpn_proposals
 from jaxdet.recipes.stage import make_stage, run_stage, trainable_paths
 from jaxdet.systems import build_alternating
 from jaxdet.training.checkpoints import save_params
-from jaxdet.training.restore import has_checkpoint
+from jaxdet.training.restore import check_whole, has_checkpoint
 from jaxdet.training.sharding import check_batch_size, data_mesh
 from jaxdet.training.stage import Stage
 from jaxdet.types import Params
@@ -58,6 +58,7 @@ class AlternatingTraining:
 
     def run(self, validation: Split | None) -> None:
         if has_checkpoint(self._workdir):
+            check_whole(self._workdir)
             return
         splits = self._split, validation
         first, second, third, fourth = self._stages

@@ -30,7 +30,7 @@ from jaxdet.recipes.initial_params import InitialWeights
 from jaxdet.recipes.stage import make_stage, run_stage, trainable_paths
 from jaxdet.systems import build_crop_net
 from jaxdet.training.checkpoints import save_params
-from jaxdet.training.restore import has_checkpoint
+from jaxdet.training.restore import check_whole, has_checkpoint
 from jaxdet.training.state import digest
 from jaxdet.types import Indexed, Params
 
@@ -63,6 +63,7 @@ class RcnnTraining:
 
     def run(self, validation: Split | None) -> None:
         if has_checkpoint(self._workdir):
+            check_whole(self._workdir)
             return
         split = self._split.with_proposals()
         validation = None if validation is None else validation.with_proposals()

@@ -3,7 +3,8 @@
 workdir/checkpoints/<step>/ holds Orbax's items `params` and `optimizer` (step, optax state, key), arrays.json (their
 shapes) and manifest.json, written last. Orbax alone restores flipped bits silently and lists half-deleted steps, so the
 manifests decide here which checkpoints are complete and which are removed; Orbax's CheckpointManager would decide by
-rules of its own.
+rules of its own. <step>.broken is a checkpoint whose manifest was damaged, so that nothing tells how good it is: it is
+left to the user.
 """
 
 import json
@@ -21,12 +22,14 @@ from jax.experimental import multihost_utils
 from jaxdet.checks import InputError
 from jaxdet.io.folder import make_writable
 from jaxdet.training import manifest
-from jaxdet.training.restore import best_step, checkpoint_folder, read_metadata, saved_steps
+from jaxdet.training.restore import best_step, checkpoint_folder, read_metadata, saved_steps, step_folders
 from jaxdet.training.sharding import data_mesh, replicate
 from jaxdet.training.state import TrainState, flatten
 from jaxdet.types import Params
 
 log = logging.getLogger(__name__)
+
+DRAFT, REMOVED = ".orbax-checkpoint-tmp", ".removed"  # in names of what is not a checkpoint yet, or no longer
 
 
 class Checkpoints:
@@ -83,6 +86,7 @@ class Checkpoints:
 
         # Remove older checkpoints, except the best.
         if jax.process_index() == 0:
+            self._set_aside_unreadable()
             best = best_step(self.folder.parent)
             for step in saved_steps(self.folder)[: -self.keep]:
                 if step != best:
@@ -92,17 +96,17 @@ class Checkpoints:
     def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """Return the newest intact checkpoint and its metadata; None where none was saved.
 
-        Broken checkpoints are named in the log and removed, and the one before is taken. Of `like` only structure,
-        shapes, shardings and the split into trainable and frozen are used.
+        Broken checkpoints are named in the log, and the one before is taken. Those after it are removed, for they are
+        computed again; an older one with a broken manifest may be the best and is renamed to <step>.broken. Of `like`
+        only structure, shapes, shardings and the split into trainable and frozen are used.
 
         Raises:
           InputError: all checkpoints are broken, or they hold another model or optimiser.
         """
         # Verify the newest; fall back to the one before as long as it is broken.
-        steps = saved_steps(self.folder)
+        steps = list(step_folders(self.folder))
         faults = {}
         while steps and (fault := manifest.fault(self.folder / str(steps[-1]))):
-            log.warning("checkpoint %s is broken (%s), taking the one before", self.folder / str(steps[-1]), fault)
             faults[steps.pop()] = fault
         if faults and not steps:
             raise InputError(
@@ -112,9 +116,13 @@ class Checkpoints:
 
         # Remove the broken ones, once every process has verified them.
         _wait_for_all_processes("checkpoints verified")
-        if jax.process_index() == 0:
-            for step in faults:
+        for step, fault in faults.items():
+            path, before = self.folder / str(step), steps[-1]
+            log.warning("checkpoint %s is broken (%s): resuming from step %d and removing it", path, fault, before)
+            if jax.process_index() == 0:
                 self._remove(step)
+        if jax.process_index() == 0:
+            self._set_aside_unreadable()
         return self._read(self.folder / str(steps[-1]), like) if steps else None
 
     def _write(self, folder: Path, state: TrainState, metadata: dict[str, Any]) -> None:
@@ -142,15 +150,35 @@ class Checkpoints:
         return TrainState(trainable=trainable, frozen=frozen, **saved.optimizer), manifest.metadata(folder)
 
     def _remove(self, step: int) -> None:
-        # The manifest first: a folder without one counts as incomplete, so a removal may be interrupted.
-        (self.folder / str(step) / manifest.NAME).unlink()
-        shutil.rmtree(self.folder / str(step))
+        # Renamed first: what an interrupted removal leaves is not taken for a checkpoint.
+        shutil.rmtree((self.folder / str(step)).rename(self.folder / f"{step}{REMOVED}"))
 
     def _remove_incomplete(self) -> None:
-        for folder in self.folder.glob("[0-9]*"):  # the names of Orbax's drafts begin with the step, too
-            if folder.is_dir() and not manifest.exists(folder):
-                log.warning("removing %s: incomplete, its saving or removal was interrupted", folder)
-                shutil.rmtree(folder)
+        """Remove what a kill left: a removal, Orbax's drafts (named <step>.*), and a newest step without manifest.
+
+        Only the newest can be an interrupted save: an older one has lost its manifest in another way.
+        """
+        newest = str(max(step_folders(self.folder), default=""))
+        for path in self.folder.glob("[0-9]*"):
+            draft = path.name.endswith(REMOVED) or DRAFT in path.name
+            unfinished = path.name == newest and not manifest.exists(path)
+            if path.is_dir() and (draft or unfinished):
+                log.warning("removing %s: incomplete, its saving or removal was interrupted", path)
+                shutil.rmtree(path)
+
+    def _set_aside_unreadable(self) -> None:
+        """Rename the checkpoints whose manifest is broken, so that they are neither counted nor removed."""
+        for step, path in step_folders(self.folder).items():
+            if not manifest.is_readable(path):
+                aside = path.with_name(f"{step}.broken")
+                while aside.exists():
+                    aside = aside.with_name(f"{aside.name}.broken")
+                path.rename(aside)
+                log.warning(
+                    "checkpoint %s has a broken %s, so its validation score is unknown and it cannot be the best; "
+                    "renamed to %s",
+                    *(path, manifest.NAME, aside.name),
+                )
 
 
 def save_params(workdir: str | os.PathLike, params: Params, *, step: int) -> None:

@@ -34,6 +34,14 @@ def metadata(folder: Path) -> dict[str, Any]:
     return _get(folder)["metadata"]
 
 
+def is_readable(folder: Path) -> bool:
+    """Return whether the manifest is there and whole; the files beside it are not read."""
+    try:
+        return "metadata" in _get(folder)
+    except (OSError, ValueError):
+        return False
+
+
 def fault(folder: Path) -> str | None:
     """Return what differs from the manifest; None where every file is as it was saved."""
     try:

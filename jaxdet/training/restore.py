@@ -3,6 +3,7 @@
 workdir/checkpoints/<step>/ is described in training/checkpoints.py.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,22 @@ from jaxdet.training import manifest
 from jaxdet.training.state import unflatten
 from jaxdet.types import Params
 
+log = logging.getLogger(__name__)
+
 
 def has_checkpoint(workdir: str | os.PathLike) -> bool:
     """Return whether a run in `workdir` resumes from a checkpoint; initial parameters are needed only if not."""
     return bool(saved_steps(checkpoint_folder(workdir)))
+
+
+def check_whole(workdir: str | os.PathLike) -> None:
+    """Raise InputError where the newest checkpoint of a finished training in stages is broken."""
+    folder = find_checkpoint(workdir)
+    if fault := manifest.fault(folder):
+        raise InputError(
+            f"checkpoint {folder} must be whole, got {fault}; bring it back, or "
+            "remove it to make it again from the stages."
+        )
 
 
 def finished_params(workdir: str | os.PathLike, *, steps: int) -> Params | None:
@@ -35,14 +48,17 @@ def restore_params(workdir: str | os.PathLike, step: int | str | None = None) ->
 
     Args:
       workdir: the run's folder, or one of its checkpoints, as in runs/voc/checkpoints/1000.
-      step: a saved step, "best" (by validation mAP; the newest where none was evaluated), or None for the newest.
+      step: a saved step, "best" (by validation mAP; the newest where none was evaluated), or None for the newest. The
+        log warns of a checkpoint that would have been considered but for its broken manifest.
 
     Raises:
       InputError: there is no such checkpoint, or it is broken.
     """
     folder = find_checkpoint(workdir, step)
     if fault := manifest.fault(folder):
-        raise InputError(f"checkpoint {folder} must be whole, got {fault}; choose another step.")
+        others = [other for other in saved_steps(folder.parent) if str(other) != folder.name]
+        cure = f"choose another step, as in --checkpoint={others[-1]}" if others else "restore it from a copy"
+        raise InputError(f"checkpoint {folder} must be whole, got {fault}; {cure}.")
     item: Any = folder / "params"  # Orbax annotates paths with a class of its own
     handler = ocp.PyTreeCheckpointHandler()
     tree = handler.metadata(item).tree
@@ -54,10 +70,14 @@ def find_checkpoint(workdir: str | os.PathLike, step: int | str | None = None) -
     """Return the folder that `restore_params` reads; its name is the step unless it was moved out of its workdir.
 
     Raises:
-      InputError: there is no such checkpoint.
+      InputError: there is no such checkpoint, or a step is given and the folder is a checkpoint of another step.
     """
     folder = Path(workdir).expanduser().resolve()
-    return folder if manifest.exists(folder) else _choose(folder, step)
+    if not manifest.exists(folder):
+        return _choose(folder, step)
+    if step not in (None, "best") and folder.name.isdigit() and folder.name != str(step):
+        raise InputError(f"step must be that of the checkpoint {folder}, got {step}; give its workdir.")
+    return folder
 
 
 def best_step(workdir: str | os.PathLike) -> int | None:
@@ -78,6 +98,12 @@ def saved_steps(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit() and manifest.exists(path))
 
 
+def step_folders(folder: Path) -> dict[int, Path]:
+    """Return step -> folder of everything that looks like a checkpoint, ascending, finished or not."""
+    paths = [path for path in folder.glob("[0-9]*") if path.name.isdigit() and path.is_dir()]
+    return dict(sorted((int(path.name), path) for path in paths))
+
+
 def read_metadata(folder: Path) -> dict[str, Any]:
     """Return the metadata of a checkpoint; {} where the manifest is broken, which is reported on restoring it."""
     try:
@@ -87,7 +113,8 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def _choose(workdir: Path, step: int | str | None) -> Path:
-    steps = saved_steps(checkpoint_folder(workdir))
+    folder = checkpoint_folder(workdir)
+    steps = saved_steps(folder)
     if not steps:
         raise InputError(
             f"workdir must hold checkpoints, got none in {workdir}; train there to the end, or correct the path."
@@ -95,5 +122,14 @@ def _choose(workdir: Path, step: int | str | None) -> Path:
     chosen = best_step(workdir) if step == "best" else step
     chosen = steps[-1] if chosen is None else int(chosen)
     if chosen not in steps:
-        raise InputError(f"step must be one of {steps} saved in {workdir}, or 'best'; got {step}.")
-    return checkpoint_folder(workdir) / str(chosen)
+        raise InputError(f"step must be one of {steps} saved in {workdir}, 'best' or 'last'; got {step}.")
+    if step in (None, "best"):
+        _warn_of_broken_manifests(folder, chosen, newer_only=step is None)
+    return folder / str(chosen)
+
+
+def _warn_of_broken_manifests(folder: Path, chosen: int, *, newer_only: bool) -> None:
+    for step, path in step_folders(folder).items():
+        if step != chosen and not manifest.is_readable(path) and (step > chosen or not newer_only):
+            state = "changed" if manifest.exists(path) else "missing: it is still being saved, or the file was deleted"
+            log.warning("checkpoint %s is not considered: %s %s; reading step %d", path, manifest.NAME, state, chosen)

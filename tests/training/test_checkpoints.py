@@ -168,3 +168,43 @@ def test_saving_a_step_again_replaces_its_metadata(saved, states):
     state, metadata = checkpoints.restore(states[4])
     assert metadata == {"val_map": 0.25}
     assert_equal(state, states[3])
+
+
+def test_an_unknown_best_score_is_said_and_its_checkpoint_is_set_aside(tmp_path, states, caplog):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    for step, score in ((1, 0.9), (2, 0.1), (3, 0.2)):
+        checkpoints.save(states[step], {"val_map": score})
+    assert steps(tmp_path) == ["1", "3"]
+    manifest = tmp_path / "checkpoints" / "1" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("0.9", "0.8"))
+    state, _ = Checkpoints(tmp_path, keep=1).restore(states[4])
+    assert_equal(state, states[3])
+    assert f"{manifest.parent} has a broken manifest.json" in caplog.text and "renamed to 1.broken" in caplog.text
+    assert steps(tmp_path) == ["1.broken", "3"]
+    Checkpoints(tmp_path, keep=1).save(states[4], {})
+    assert steps(tmp_path) == ["1.broken", "3", "4"]
+
+
+@pytest.mark.parametrize("damage", [drop_manifest, lambda folder: (folder / "manifest.json").write_text("{")])
+def test_a_manifest_damaged_while_training_is_no_reason_to_remove_its_checkpoint(tmp_path, states, caplog, damage):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(states[1], {"val_map": 0.9})
+    damage(tmp_path / "checkpoints" / "1")
+    checkpoints.save(states[2], {})
+    assert "checkpoints/1 has a broken manifest.json" in caplog.text
+    assert steps(tmp_path) == ["1.broken", "2"]
+
+
+def test_lost_manifests_do_not_remove_checkpoints_nor_start_again(saved, states):
+    for step in ("1", "2", "3"):
+        drop_manifest(saved / "checkpoints" / step)
+    with pytest.raises(InputError, match="got only broken ones"):
+        Checkpoints(saved, keep=3).restore(states[4])
+    assert steps(saved) == ["1", "2"]  # the newest looks like an interrupted save
+
+
+def test_what_an_interrupted_removal_leaves_is_removed(saved, states, caplog):
+    (saved / "checkpoints" / "1").rename(saved / "checkpoints" / "1.removed")
+    Checkpoints(saved, keep=3)
+    assert steps(saved) == ["2", "3"]
+    assert "removing" in caplog.text and "1.removed: incomplete" in caplog.text
