@@ -134,8 +134,7 @@ def _open_dataset(experiment: Experiment, part: str) -> Dataset:
         case Shapes():
             return open_split(prepare_shapes(**options), split)
         case Devkit():
-            splits = tuple(dict.fromkeys(name for name in keywords(experiment.splits).values() if name))
-            return open_split(prepare_devkit(**options, splits=splits), split)
+            return open_split(prepare_devkit(**options, splits=(split,)), split)
         case Voc():
             return open_voc(**options, split=split)
 

@@ -130,7 +130,7 @@ def test_a_missing_split_is_named(refused, tmp_path):
         files.split(split, "photo")
     devkit = f"--config.dataset.devkit={tmp_path / 'VOC'}"
     run = "train.py", DEVKIT, f"--workdir={tmp_path / 'run'}", f"--config.dataset.data_dir={tmp_path / 'data'}", devkit
-    (line,) = refused(*run, "--config.splits.test=trian")
+    (line,) = refused(*run, "--config.splits.train=trian")
     assert f"there is no split file {tmp_path / 'VOC/ImageSets/Main/trian.txt'}; did you mean 'train'?" in line
     assert "(a folder without validation: --config.splits.validation= --config.training.eval_every=0; without" in line
     (line,) = refused(*run, "--config.splits.test=", "--config.splits.train=")

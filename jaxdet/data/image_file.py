@@ -87,7 +87,7 @@ def decode(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> 
 
 def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     """Decode an image file without applying its orientation. Args and errors as in `decode`."""
-    encoded = source if isinstance(source, bytes) else _content(source, name, max_pixels)
+    encoded = source if isinstance(source, bytes) else read_content(source, name=name, max_pixels=max_pixels)
     try:
         with open_image(encoded) as image:
             if image.width * image.height > max_pixels:
@@ -110,16 +110,11 @@ def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> De
         raise InputError(f"image {name}: cannot be read ({error}); replace the file.") from error
 
 
-def open_image(encoded: bytes) -> Image.Image:
-    """Open an image of one of FORMATS without decoding its pixels; UnidentifiedImageError for any other file."""
-    Image.init()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large images; max_pixels is our limit
-        return Image.open(io.BytesIO(encoded), formats=[name for name in FORMATS if name in Image.OPEN])
+def read_content(path: Path, *, name: str, max_pixels: int = MAX_PIXELS) -> bytes:
+    """Return the bytes of a file, at most those of max_pixels uncompressed 16-bit RGBA pixels and metadata.
 
-
-def _content(path: Path, name: str, max_pixels: int) -> bytes:
-    """Return the bytes of a file, at most those of max_pixels uncompressed 16-bit RGBA pixels and metadata."""
+    Args and errors as in `decode`.
+    """
     try:
         return read_regular(path, max_bytes=8 * max_pixels + 2**26)
     except FileNotFoundError as error:
@@ -127,6 +122,14 @@ def _content(path: Path, name: str, max_pixels: int) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"image {name}: cannot be read ({reason}); replace the file.") from error
+
+
+def open_image(encoded: bytes) -> Image.Image:
+    """Open an image of one of FORMATS without decoding its pixels; UnidentifiedImageError for any other file."""
+    Image.init()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata and large images; max_pixels is our limit
+        return Image.open(io.BytesIO(encoded), formats=[name for name in FORMATS if name in Image.OPEN])
 
 
 def _unidentified(encoded: bytes) -> str:

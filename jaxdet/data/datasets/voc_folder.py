@@ -17,6 +17,7 @@ from jaxdet.checks import InputError
 from jaxdet.data import image_file
 from jaxdet.data.datasets import features
 from jaxdet.data.datasets import voc_layout as layout
+from jaxdet.data.datasets.file_index import FileIndex
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
 from jaxdet.data.datasets.voc_xml import annotated_size, read_objects, read_xml
 from jaxdet.data.datasets.xml_file import Unusable
@@ -26,6 +27,7 @@ from jaxdet.io.progress import progress
 log = logging.getLogger(__name__)
 
 NAMES_SHOWN = 10  # per fault, in the summary; skipped.json has all
+FAULTS_SHOWN = 30
 
 
 @dataclasses.dataclass
@@ -45,7 +47,7 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
     faulty object.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
 
     @property
     def _settings(self) -> VocFolderConfig:
@@ -60,7 +62,9 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, dict]]]:
-        self._images = layout.find_images(self._settings.folder)
+        folder = self._settings.folder
+        self._images = FileIndex(folder / "JPEGImages", image_file.SUFFIXES, "image")
+        self._annotations = FileIndex(folder / "Annotations", (".xml",), "annotation")
         self._skipped: dict[str, dict[str, dict[str, list[str]]]] = {}
         return {split: self._generate_examples(split) for split in self._settings.splits}
 
@@ -70,43 +74,44 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
         images: dict[str, list[str]] = defaultdict(list)  # fault -> image names
         objects: dict[str, list[str]] = defaultdict(list)
         seen: set[str] = set()
-        for name in progress(listed, name=f"preparing {split}", total=len(listed)):
+        renamed: list[str] = []
+        for listed_name in progress(listed, name=f"preparing {split}", total=len(listed)):
             try:
+                name, file = self._images.find(listed_name)
                 if name in seen:
                     raise Unusable("listed twice")
                 seen.add(name)
-                file_name, encoded, (height, width), annotated, faults = self._read_image(name)
+                encoded, (height, width), annotated, faults = self._read_image(name, file)
             except Unusable as error:
-                images[str(error)].append(name)
+                images[str(error)].append(listed_name)
                 continue
+            if name != listed_name:
+                renamed.append(f"{listed_name} is {file.relative_to(self._settings.folder)}")
             for fault in faults:
                 objects[fault].append(name)
             index_image(index, name, height, width, annotated)
-            yield len(index["names"]) - 1, features.example(file_name, encoded, height, width, annotated)
+            yield len(index["names"]) - 1, features.example(f"{name}{file.suffix}", encoded, height, width, annotated)
         self._skipped[split] = {"images": images, "objects": objects}
+        if renamed:
+            log.info("%s: %d images are listed by another name: %s", split, len(renamed), _first(renamed))
         summary = _summary(f"{self._settings.folder}, {split}", len(index["names"]), images, objects)
         log.log(logging.WARNING if images or objects else logging.INFO, summary)
         if not index["names"]:
             raise InputError(f"devkit: no image can be used. {summary}")
-        with atomic_write(Path(self.data_dir) / "skipped.json") as file:
-            file.write(json.dumps(self._skipped, indent=1).encode())
+        with atomic_write(Path(self.data_dir) / "skipped.json") as out:
+            out.write(json.dumps(self._skipped, indent=1).encode())
 
-    def _read_image(self, name: str) -> tuple[str, bytes, tuple[int, int], list[features.VocObject], list[str]]:
-        """Return file name, bytes to store, (height, width), usable objects, and a fault per unusable object.
+    def _read_image(self, name: str, file: Path) -> tuple[bytes, tuple[int, int], list[features.VocObject], list[str]]:
+        """Return bytes to store, (height, width), usable objects, and a fault per unusable object.
 
         Raises:
           Unusable: the image cannot be used.
         """
         settings = self._settings
-        if name not in self._images:
-            raise Unusable("image missing from JPEGImages")
-        annotation = settings.folder / "Annotations" / f"{name}.xml"
-        if not annotation.exists():
-            raise Unusable("annotation missing")
-        root, file = read_xml(annotation), self._images[name]
+        root = read_xml(self._annotations.find_same(name))
         encoded, (height, width) = _stored_image(file, root, settings.max_pixels)
         objects, faults = read_objects(root, height, width, settings.class_names)
-        return file.name, encoded, (height, width), objects, faults
+        return encoded, (height, width), objects, faults
 
 
 def prepare_devkit(
@@ -160,12 +165,10 @@ def _stored_image(file: Path, root: Element, max_pixels: int) -> tuple[bytes, tu
     or half a turn) it is stored upright: so annotation tools and browsers show it.
     """
     try:
-        encoded = file.read_bytes()
+        encoded = image_file.read_content(file, name=file.name, max_pixels=max_pixels)
         image = image_file.read(encoded, name=file.name, max_pixels=max_pixels)
     except InputError as error:
         raise Unusable(str(error).removeprefix(f"image {file.name}: ").removesuffix(".")) from error
-    except OSError as error:  # a folder, a dangling link, a file without read permission
-        raise Unusable(f"cannot be read ({error.strerror})") from error
     upright, (height, width) = image.upright(), image.pixels.shape[:2]
     annotated = annotated_size(root)
     if annotated is None and upright.shape[:2] != (height, width):
@@ -188,6 +191,11 @@ def _summary(source: str, usable: int, images: dict[str, list[str]], objects: di
     lines = [f"{source}: {usable} images used, {sum(map(len, images.values()))} skipped"]
     for kind, faults in (("skipped", images), ("in used images", objects)):
         for reason, names in faults.items():
-            shown = ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
-            lines.append(f"  {len(names)} {kind}: {reason}: {shown}")
+            lines.append(f"  {len(names)} {kind}: {reason}: {_first(names)}")
+    if len(lines) > FAULTS_SHOWN + 1:
+        lines[FAULTS_SHOWN + 1 :] = [f"  {len(lines) - FAULTS_SHOWN - 1} more reasons: see skipped.json"]
     return "\n".join(lines)
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")

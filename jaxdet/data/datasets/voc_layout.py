@@ -4,10 +4,12 @@ import hashlib
 from pathlib import Path
 
 from jaxdet.checks import InputError, nearest
+from jaxdet.data.datasets.file_index import list_files
 from jaxdet.data.datasets.voc_xml import object_names, read_xml
 from jaxdet.data.datasets.xml_file import Unusable
+from jaxdet.io.regular_file import read_regular
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # in upper or lower case
+MAX_LIST_BYTES = 200_000_000
 FOLDERS = ("Annotations", "JPEGImages", "ImageSets/Main")
 
 
@@ -54,18 +56,20 @@ def read_split(folder: Path, split: str) -> list[str]:
     """Return the image names in a split file, in its order.
 
     Raises:
-      InputError: the file does not exist, is not UTF-8 text, or lists nothing.
+      InputError: the file does not exist, is no regular file, is not UTF-8 text, or lists nothing.
     """
     file = folder / "ImageSets/Main" / f"{split}.txt"
-    if not file.is_file():
+    try:
+        lines = read_regular(file, max_bytes=MAX_LIST_BYTES).decode("utf-8-sig").splitlines()
+    except FileNotFoundError as error:
         splits = find_splits(folder)
         cure = nearest(split, splits) if splits else "write one image name per line into it"
         raise InputError(
             f"devkit: there is no split file {file}; {cure} (a folder without validation: --config.splits.validation= "
             "--config.training.eval_every=0; without test: --config.splits.test=)."
-        )
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        ) from error
+    except OSError as error:
+        raise InputError(f"devkit: {file} cannot be read ({error.strerror}); replace the file.") from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"devkit: {file} must be UTF-8 text, got another encoding ({error}); save it as UTF-8."
@@ -76,27 +80,24 @@ def read_split(folder: Path, split: str) -> list[str]:
     return names
 
 
-def find_images(folder: Path) -> dict[str, Path]:
-    """Return image name -> image file."""
-    files = sorted((folder / "JPEGImages").iterdir(), reverse=True)  # of two files of one name the first is used
-    return {file.stem: file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
-
-
 def find_class_names(folder: Path) -> tuple[str, ...]:
     """Return the sorted class names of all annotations, so that the labels do not depend on the chosen splits.
 
     Raises:
-      InputError: no annotation names an object.
+      InputError: no annotation names an object; the error has the first fault.
     """
     names: set[str] = set()
-    for file in (folder / "Annotations").glob("*.xml"):
+    files = [file for file in list_files(folder / "Annotations") if file.lower().endswith(".xml")]
+    faults = []
+    for file in files:
         try:
-            names.update(object_names(read_xml(file)))
-        except Unusable:
-            continue  # reported when a split lists the image
+            names.update(object_names(read_xml(folder / "Annotations" / file)))
+        except Unusable as fault:  # reported when a split lists the image
+            faults.append(f"{file}: {fault}")
     if not names:
+        cause = f"; {len(faults)} of {len(files)} cannot be used, the first is {faults[0]}" if faults else ""
         raise InputError(
-            f"devkit: no annotation in {folder / 'Annotations'} names an object; VOC's XML has <object><name>."
+            f"devkit: no annotation in {folder / 'Annotations'} names an object{cause}; VOC's XML has <object><name>."
         )
     return tuple(sorted(names))
 
@@ -105,8 +106,8 @@ def fingerprint(folder: Path, *settings: object) -> str:
     """Return a hash that changes when a file of the devkit is added, removed or written, or when a setting changes."""
     digest = hashlib.sha256(repr((str(folder), settings)).encode())
     for name in FOLDERS:
-        for file in sorted((folder / name).iterdir()):
-            digest.update(repr((name, file.name, *_size_and_time(file))).encode())
+        for file in list_files(folder / name):
+            digest.update(repr((name, file, *_size_and_time(folder / name / file))).encode())
     return digest.hexdigest()[:16]
 
 

@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 
 import numpy as np
 import pytest
@@ -101,12 +102,71 @@ def test_folders_and_unreadable_files_are_skipped_and_named(devkit, tmp_path, ca
     builder = prepare(devkit, tmp_path, "train")
     assert open_split(builder, "train").names == ["good"]
     assert faults(builder)["images"] == {
-        "cannot be read (Is a directory)": ["folder"],
-        "cannot be read (No such file or directory)": ["moved"],
-        "annotation missing": ["unsaid"],
+        "cannot be read (is a folder, not a file); replace the file": ["folder"],
+        "there is no such file; check the path": ["moved"],
+        "annotation cannot be read (No such file or directory)": ["unsaid"],
     }
     assert "1 images used, 3 skipped" in caplog.text
     assert prepare(devkit, tmp_path, "train").data_path == builder.data_path
+
+
+def test_pipes_and_devices_are_skipped_and_named(devkit, tmp_path):
+    for name in ("good", "pipe", "zero", "noxml"):
+        devkit.image(name)
+        devkit.annotation(name, CAT)
+    for name, link in (
+        ("JPEGImages/pipe.jpg", ""),
+        ("JPEGImages/zero.jpg", "/dev/zero"),
+        ("Annotations/noxml.xml", ""),
+    ):
+        (devkit.folder / name).unlink()
+        (devkit.folder / name).symlink_to(link) if link else os.mkfifo(devkit.folder / name)
+    devkit.split("train", "good", "pipe", "zero", "noxml")
+    assert faults(prepare(devkit, tmp_path, "train"))["images"] == {
+        "cannot be read (is a named pipe, not a file); replace the file": ["pipe"],
+        "cannot be read (is a device, not a file); replace the file": ["zero"],
+        "annotation cannot be read (is a named pipe, not a file)": ["noxml"],
+    }
+
+
+def test_images_in_subfolders_keep_the_folder_in_their_names(devkit, tmp_path):
+    for folder in ("day1", "day2"):
+        for kind in ("JPEGImages", "Annotations"):
+            (devkit.folder / kind / folder).mkdir()
+        devkit.image(f"{folder}/a")
+        devkit.annotation(f"{folder}/a", CAT)
+    devkit.split("train", "day1/a", "day2/a")
+    assert open_split(prepare(devkit, tmp_path, "train"), "train").names == ["day1/a", "day2/a"]
+
+
+def test_images_listed_by_another_name_are_found_and_logged(devkit, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    devkit.image("a", suffix=".bmp")
+    devkit.image("b").rename(devkit.folder / "JPEGImages/b.jfif")
+    for name in "ab":
+        devkit.annotation(name, CAT)
+    devkit.split("train", "A.jpg", "b")
+    assert open_split(prepare(devkit, tmp_path, "train"), "train").names == ["a", "b"]
+    assert "1 images are listed by another name: A.jpg is JPEGImages/a.bmp" in caplog.text
+
+
+def test_a_class_name_over_two_lines_shifts_no_other_class(devkit, tmp_path):
+    devkit.image("a")
+    devkit.annotation("a", ("traffic\n      light", 1, 1, 9, 9), ("zebra", 2, 2, 9, 9))
+    devkit.split("train", "a")
+    opened = open_split(prepare(devkit, tmp_path, "train"), "train")
+    assert opened.class_names == ("traffic light", "zebra")
+    assert opened.annotations(0).labels.tolist() == [1, 2]
+
+
+def test_annotations_of_another_format_are_no_empty_images(devkit, tmp_path, caplog):
+    for name in ("good", "cvat"):
+        devkit.image(name)
+        devkit.annotation(name, CAT)
+    (devkit.folder / "Annotations/cvat.xml").write_text("<annotations><image><box label='cat'/></image></annotations>")
+    devkit.split("train", "good", "cvat")
+    assert open_split(prepare(devkit, tmp_path, "train"), "train").names == ["good"]
+    assert "annotation is not in VOC's format: its root is <annotations>, not <annotation>: cvat" in caplog.text
 
 
 def test_faulty_objects_are_dropped_and_listed(devkit, tmp_path):

@@ -6,7 +6,6 @@ from jaxdet.checks import InputError
 from jaxdet.data.datasets.voc_layout import (
     find_class_names,
     find_devkit,
-    find_images,
     find_splits,
     fingerprint,
     read_split,
@@ -78,13 +77,6 @@ def test_an_empty_split_is_refused(devkit):
         read_split(devkit.folder, "train")
 
 
-def test_images_are_found_by_their_suffixes(devkit):
-    for name, suffix in (("a", ".jpg"), ("b", ".JPG"), ("c", ".jpeg"), ("d", ".png")):
-        (devkit.folder / "JPEGImages" / f"{name}{suffix}").touch()
-    (devkit.folder / "JPEGImages" / "notes.txt").touch()
-    assert sorted(find_images(devkit.folder)) == ["a", "b", "c", "d"]
-
-
 def test_class_names_come_from_all_annotations(devkit):
     devkit.annotation("a", ("dog", 1, 1, 9, 9), ("Cat", 1, 1, 9, 9))
     devkit.annotation("b", ("dog", 1, 1, 9, 9), ("red cell", 1, 1, 9, 9))
@@ -94,8 +86,28 @@ def test_class_names_come_from_all_annotations(devkit):
 
 def test_annotations_without_any_class_are_refused(devkit):
     devkit.annotation("a")
-    with pytest.raises(InputError, match="no annotation in .* names an object"):
+    with pytest.raises(InputError, match="no annotation in .* names an object; VOC's XML"):
         find_class_names(devkit.folder)
+    (devkit.folder / "Annotations/b.xml").write_text("<annotation>\n<filename>cats & dogs.jpg</filename></annotation>")
+    with pytest.raises(
+        InputError, match=r"1 of 2 cannot be used, the first is b.xml: .*does not parse .*line 2, column"
+    ):
+        find_class_names(devkit.folder)
+
+
+def test_annotations_in_subfolders_and_of_other_letter_case_name_classes(devkit):
+    (devkit.folder / "Annotations/day1").mkdir()
+    devkit.annotation("day1/a", ("dog", 1, 1, 9, 9)).rename(devkit.folder / "Annotations/day1/a.XML")
+    assert find_class_names(devkit.folder) == ("dog",)
+    before = fingerprint(devkit.folder)
+    devkit.annotation("day1/b", ("cat", 1, 1, 9, 9))
+    assert fingerprint(devkit.folder) != before
+
+
+def test_a_split_file_that_is_a_pipe_is_refused(devkit):
+    os.mkfifo(devkit.folder / "ImageSets/Main/train.txt")
+    with pytest.raises(InputError, match="train.txt cannot be read .is a named pipe, not a file"):
+        read_split(devkit.folder, "train")
 
 
 def test_the_fingerprint_changes_with_every_file(devkit):

@@ -1,0 +1,91 @@
+"""Files of a folder by name, found in spite of another letter case, Unicode form, suffix, or a path before the name."""
+
+import os
+import unicodedata
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+from jaxdet.data.datasets.xml_file import Unusable
+
+
+def list_files(folder: Path) -> list[str]:
+    """Return the paths of all files below a folder, relative to it and sorted; links to folders are followed once."""
+    files, visited = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        folders.sort()
+        files += [os.path.relpath(os.path.join(parent, name), folder) for name in names]
+        # A folder named like an image is listed too: it is reported where a split names it.
+        files += [os.path.relpath(os.path.join(parent, name), folder) for name in folders if "." in name]
+    return sorted(files)
+
+
+class FileIndex:
+    """The files of a folder by id: the path below the folder, without suffix, such as a or day1/a."""
+
+    def __init__(self, folder: Path, suffixes: tuple[str, ...], what: str):
+        """List the files.
+
+        Args:
+          folder: subfolders are included.
+          suffixes: of the files, in lower case.
+          what: "image" or "annotation", for the reasons.
+        """
+        self._folder, self._suffixes, self._what = folder, suffixes, what
+        self._files: dict[str, str] = {}  # id -> path; of two files of one id the first
+        self._ids: dict[str, list[str]] = defaultdict(list)  # key -> ids
+        self._last: dict[str, list[str]] = defaultdict(list)  # key of the last part of an id -> ids
+        self._others: dict[str, str] = {}  # key -> path of a file with another suffix
+        for path in list_files(folder):
+            stem, suffix = os.path.splitext(path)
+            if suffix.lower() not in suffixes:
+                self._others.setdefault(_key(stem), path)
+            elif stem not in self._files:
+                self._files[stem] = path
+                self._ids[_key(stem)].append(stem)
+                self._last[_key(PurePosixPath(stem).name)].append(stem)
+
+    def find(self, listed: str) -> tuple[str, Path]:
+        """Return the id and file of a name in a list, which may have the file's suffix or a path before it.
+
+        Raises:
+          Unusable: there is no such file, or several may be meant.
+        """
+        if listed in self._files:
+            return listed, self._folder / self._files[listed]
+        parts = self._without_suffix(listed.replace("\\", "/")).split("/")
+        for start in range(len(parts)):
+            ids = self._ids.get(_key("/".join(parts[start:])), [])
+            if len(parts) == 1:
+                ids = ids or self._last.get(_key(parts[0]), [])
+            if len(ids) == 1:
+                return ids[0], self._folder / self._files[ids[0]]
+            if ids:
+                raise Unusable(f"{self._what} may be any of {', '.join(ids[:3])}: name its folder and letter case")
+        return self._missing(_key("/".join(parts)))
+
+    def find_same(self, file_id: str) -> Path:
+        """Return the file of an id, in any letter case and Unicode form; Unusable where there is none."""
+        ids = [file_id] if file_id in self._files else self._ids.get(_key(file_id), [])
+        if len(ids) != 1:
+            self._missing(_key(file_id))
+        return self._folder / self._files[ids[0]]
+
+    def _missing(self, key: str) -> tuple[str, Path]:
+        if key in self._others:
+            suffix = os.path.splitext(self._others[key])[1]
+            raise Unusable(f"{self._what} has the suffix {suffix!r}, not one of {', '.join(self._suffixes)}")
+        raise Unusable(f"{self._what} missing from {self._folder.name}")
+
+    def _without_suffix(self, name: str) -> str:
+        stem, suffix = os.path.splitext(name)
+        return stem if suffix.lower() in (*self._suffixes, ".xml") else name
+
+
+def _key(path: str) -> str:
+    """Return what paths that differ in letter case or Unicode form only have in common."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
