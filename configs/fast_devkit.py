@@ -58,6 +58,7 @@ def get_config() -> ConfigDict:
     config.head.roi_targets.batch_size = 64
     config.head.roi_targets.positive_fraction = 0.25
     config.head.detections = ConfigDict({"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 100})
+    config.head.detections.pre_nms_per_class = 0  # all
     config.head.sigma = 1.0
     config.head.box_weight = 1.0
     config.head.roi_pooling = "align"

@@ -65,7 +65,9 @@ def get_config() -> ConfigDict:
     config.head.roi_targets.batch_size = 64  # BATCH_SIZE 128 over IMS_PER_BATCH 2
     config.head.roi_targets.positive_fraction = 0.25  # FG_FRACTION
     # Boxes of any score: evaluation takes the best of each class of the split, 40 per image on average.
-    config.head.detections = ConfigDict({"score_threshold": 0.0, "nms_iou": 0.3, "max_detections": 2000})
+    config.head.detections = ConfigDict({"score_threshold": 0.0, "nms_iou": 0.3})
+    config.head.detections.pre_nms_per_class = 100  # max_per_image
+    config.head.detections.max_detections = 2000  # of 20 classes: no limit
     config.head.sigma = 1.0
     config.head.box_weight = 1.0  # loss_weight of loss_bbox
     config.head.roi_pooling = "max_pool"

@@ -71,6 +71,7 @@ def get_config() -> ConfigDict:
     config.head.roi_targets.positive_fraction = 0.5
     # NMS at 0.5: shapes of one class may overlap.
     config.head.detections = ConfigDict({"score_threshold": 0.05, "nms_iou": 0.5, "max_detections": 100})
+    config.head.detections.pre_nms_per_class = 0  # all
     config.head.sigma = 1.0
     config.head.box_weight = 1.0
     config.head.roi_pooling = "align"

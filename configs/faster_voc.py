@@ -84,6 +84,7 @@ def get_config() -> ConfigDict:
     config.head.roi_targets.positive_fraction = 0.25  # FG_FRACTION
     config.head.detections = ConfigDict()
     config.head.detections.score_threshold = 0.05  # thresh of test_net
+    config.head.detections.pre_nms_per_class = 0  # all
     config.head.detections.nms_iou = 0.3  # TEST.NMS
     config.head.detections.max_detections = 100  # max_per_image
     config.head.sigma = 1.0

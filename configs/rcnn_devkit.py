@@ -29,8 +29,9 @@ def get_config() -> ConfigDict:
     config.head.roi_targets.negative_iou = (0.0, 0.5)
     config.head.roi_targets.batch_size = 8
     config.head.roi_targets.positive_fraction = 0.25
-    # Below every margin, and 100 of each class.
-    config.head.detections = ConfigDict({"score_threshold": -1e6, "nms_iou": 0.3, "max_detections": 2000})
+    config.head.detections = ConfigDict({"score_threshold": -1e6, "nms_iou": 0.3})  # below every margin
+    config.head.detections.pre_nms_per_class = 100
+    config.head.detections.max_detections = 2000  # of up to 20 classes: no limit
     config.head.context = 16
     config.head.chunk = 64  # windows per image that pass the net at a time
     config.head.scoring = "svm"

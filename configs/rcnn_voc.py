@@ -40,8 +40,9 @@ def get_config() -> ConfigDict:
     config.head.roi_targets.negative_iou = (0.0, 0.5)  # det_bg_threshold
     config.head.roi_targets.batch_size = 8  # times 16 images: batchsize
     config.head.roi_targets.positive_fraction = 0.25  # det_fg_fraction
-    # Below every margin; max_per_image 100 of each class.
-    config.head.detections = ConfigDict({"score_threshold": -1e6, "nms_iou": 0.3, "max_detections": 2000})
+    config.head.detections = ConfigDict({"score_threshold": -1e6, "nms_iou": 0.3})  # below every margin
+    config.head.detections.pre_nms_per_class = 100  # max_per_image
+    config.head.detections.max_detections = 2000  # of 20 classes: no limit
     config.head.context = 16  # det_context_pad
     config.head.chunk = 64  # windows per image that pass the net at a time
     config.head.scoring = "svm"

@@ -159,6 +159,7 @@ def flat(module):
                 "head.roi_targets.negative_iou": (0.1, 0.5),
                 "head.roi_targets.batch_size": 64,
                 "head.detections.score_threshold": 0.0,
+                "head.detections.pre_nms_per_class": 100,
                 "head.detections.max_detections": 2000,
                 "optim.boundaries": (30_000,),
                 "optim.decay_biases": False,

@@ -152,6 +152,7 @@ class DetectionLimits:
     """ops.detect.detect."""
 
     score_threshold: Annotated[float, "detections of a lower score are dropped"]
+    pre_nms_per_class: Annotated[Count, "best boxes of each class that enter NMS; 0: all"]
     nms_iou: Annotated[float, 0.0, "NMS per class suppresses above this IoU"]
     max_detections: Annotated[Positive, "best detections per image"]
 

@@ -10,9 +10,9 @@ FORMAT = 2
 # Fields that format 2 got later, with the value that runs of before had.
 LATER_FIELDS = {
     "net": {"dropout_scaling": "train"},
-    "head": {"box_weight": 1.0},
+    "head": {"box_weight": 1.0, "detections": {"pre_nms_per_class": 0}},
 }
-LATER_FIELDS_OF_RCNN = {"net": LATER_FIELDS["net"]}
+LATER_FIELDS_OF_RCNN = LATER_FIELDS | {"head": {"detections": {"pre_nms_per_class": 100}}}
 
 # Format 1 -> format 2: the section `model` became `rpn` and `head`.
 TO_RPN = {

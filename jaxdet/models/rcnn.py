@@ -21,7 +21,6 @@ from jaxdet.ops.warp import warp
 from jaxdet.types import Batch, Detections, Metrics, Params, Proposals
 
 SCORINGS = ("svm", "softmax")
-MAX_BEFORE_NMS = 100  # boxes per class and image
 EXACT = lax.Precision.HIGHEST  # accelerators round float32 products; the SVMs and regressors were fitted without
 
 Read = Callable[[jax.Array, jax.Array], Any]  # (pool5 f32[R,h,w,C], fc7 f32[R,F]) -> pytree of arrays [R,...]
@@ -43,8 +42,8 @@ def rcnn(
     the whole data set, with replacement. Here they are sampled per image, without replacement: 16 images of 2 + 6 make
     the same 128.
 
-    `predict` takes the 100 best proposals per class and image (and ties with the hundredth), moves them by
-    params["bbox_ridge"] if present (appendix C), then suppresses. The batch must hold proposals.
+    `predict` moves the proposals of each class by params["bbox_ridge"] if present (appendix C), then suppresses within
+    the class. The batch must hold proposals.
 
     Args:
       net: the network of the crops.
@@ -107,7 +106,6 @@ def rcnn(
         valid = batch.proposals_valid & batch.image_valid[:, None]
         sizes = {"context": context, "chunk": chunk}
         scores, deltas = _over_crops(net, params, batch, batch.proposals, valid, score, **sizes)
-        scores = jax.vmap(_best_per_class)(scores, valid)
         detected = jax.vmap(detect_boxes)(scores, deltas, batch.proposals, valid, batch.image_size)
         return dataclasses.replace(detected, boxes=detected.boxes / batch.scale[:, None, None])
 
@@ -199,13 +197,6 @@ def _deltas(params: Params, pool5: jax.Array, scores: jax.Array) -> jax.Array:
     deltas = jnp.einsum("rp,kpd->rkd", flat, params["bbox_ridge"]["kernel"], precision=EXACT)
     deltas = deltas + params["bbox_ridge"]["bias"][None]
     return jnp.pad(deltas, ((0, 0), (1, 0), (0, 0)))
-
-
-def _best_per_class(scores: jax.Array, valid: jax.Array) -> jax.Array:
-    """Return scores f32[P,K+1] with -inf for all but the best of each class among the valid proposals."""
-    scores = jnp.where(valid[:, None], scores, -jnp.inf)
-    best, _ = lax.top_k(scores.T, min(MAX_BEFORE_NMS, scores.shape[0]))
-    return jnp.where(scores >= best[:, -1][None, :], scores, -jnp.inf)
 
 
 def _check_proposals(batch: Batch) -> None:

@@ -20,6 +20,7 @@ def detect(
     score_threshold: float,
     nms_iou: float,
     max_detections: int,
+    pre_nms_per_class: int = 0,
     max_log_scale: float | None = None,
 ) -> Detections:
     """Refine every RoI for every class, suppress within each class and keep the best of all (Fast R-CNN, 2.2, 3.1).
@@ -33,6 +34,8 @@ def detect(
       score_threshold: only scores above this are detections.
       nms_iou: a box is dropped where its IoU with a better one of its class is above this.
       max_detections: boxes kept at most over all classes, D.
+      pre_nms_per_class: of each class only this many boxes, those of the highest score (ties: lower RoI), enter NMS; 0
+        for all. R-CNN's and Fast R-CNN's code takes 100.
       max_log_scale: see `decode`.
 
     Returns:
@@ -53,15 +56,20 @@ def detect(
     finite = jnp.all(jnp.isfinite(class_boxes), axis=-1)  # a box is NaN where its deltas overflow
     candidate = valid[None, :] & (class_scores > score_threshold) & finite
 
+    if 0 < pre_nms_per_class < num_rois:
+        best = lax.top_k(jnp.where(candidate, class_scores, -jnp.inf), pre_nms_per_class)[1]  # [K,n], in order
+        class_scores, candidate = (jnp.take_along_axis(x, best, axis=1) for x in (class_scores, candidate))
+        class_boxes = jnp.take_along_axis(class_boxes, best[..., None], axis=1)
+
     # Suppress within each class.
-    per_class = min(max_detections, num_rois)
+    per_class = min(max_detections, class_scores.shape[1])
 
     def suppress(boxes, scores, valid):
         return nms(boxes, scores, valid, iou_threshold=nms_iou, max_outputs=per_class)
 
-    roi, selected = jax.vmap(suppress)(class_boxes, class_scores, candidate)  # [K,per_class]
-    selected_scores = jnp.where(selected, jnp.take_along_axis(class_scores, roi, axis=1), -jnp.inf).reshape(-1)
-    selected_boxes = jnp.take_along_axis(class_boxes, roi[..., None], axis=1).reshape(-1, 4)
+    index, selected = jax.vmap(suppress)(class_boxes, class_scores, candidate)  # [K,per_class]
+    selected_scores = jnp.where(selected, jnp.take_along_axis(class_scores, index, axis=1), -jnp.inf).reshape(-1)
+    selected_boxes = jnp.take_along_axis(class_boxes, index[..., None], axis=1).reshape(-1, 4)
     selected = selected.reshape(-1)
 
     # Keep the best of all classes.

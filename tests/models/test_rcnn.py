@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.models import rcnn as models
 from jaxdet.models.rcnn import rcnn, rcnn_features
 from jaxdet.ops.warp import warp
 from jaxdet.types import Batch
@@ -187,9 +186,8 @@ def plain_detections(params, batch, most=100):
         half = side * np.exp(deltas[:, 2:]) / 2
         moved = np.clip(np.concatenate([centre - half, centre + half], axis=1), 0, [width, height, width, height])
         selected = []
-        least = np.sort(scores[:, k])[-most:][0]  # ties with the last one too
-        for i in np.argsort(-scores[:, k], kind="stable"):
-            if scores[i, k] >= least and scores[i, k] > 0.05 and all(iou(moved[i], moved[j]) <= 0.3 for j in selected):
+        for i in np.argsort(-scores[:, k], kind="stable")[:most]:
+            if scores[i, k] > 0.05 and all(iou(moved[i], moved[j]) <= 0.3 for j in selected):
                 selected.append(i)
         detections += [(k + 1, scores[i, k], moved[i] / batch.scale[0]) for i in selected]
     return sorted(detections, key=lambda detection: -detection[1])
@@ -223,12 +221,12 @@ def test_without_linear_stage_the_softmax_scores_the_proposals():
     assert_detections_equal_a_plain_loop(jax.jit(softmax.predict), PARAMS)
 
 
-def test_detections_come_from_the_best_proposals_per_class(monkeypatch):
+def test_detections_come_from_the_best_proposals_per_class():
     batch = image_batch(4, (40, 44), ALONE)
     few, every = (plain_detections(with_linear_stage(), batch, most) for most in (3, 100))
     assert len(few) < len(every)
-    monkeypatch.setattr(models, "MAX_BEFORE_NMS", 3)
-    predict = jax.jit(rcnn(NET, **SECTIONS, context=1, chunk=4).predict)
+    limited = SECTIONS | {"detections": SECTIONS["detections"] | {"pre_nms_per_class": 3}}
+    predict = jax.jit(rcnn(NET, **limited, context=1, chunk=4).predict)
     assert_detections_equal_a_plain_loop(predict, with_linear_stage(), most=3)
 
 
@@ -248,15 +246,6 @@ def test_features_do_not_depend_on_the_chunk_and_are_zero_where_invalid():
     np.testing.assert_allclose(pool5[0, :9], expected_pool5[:9], atol=1e-5)
     np.testing.assert_allclose(features[0, :9], expected_features[:9], atol=1e-5)
     assert not np.any(pool5[0, 9:]) and not np.any(features[0, 9:])
-
-
-def test_only_the_best_hundred_per_class_enter_suppression():
-    scores = jnp.asarray(np.random.default_rng(0).permutation(150)[:, None] * np.float32([[1, 1, -1]]))
-    valid = jnp.arange(150) < 140
-    best = np.asarray(jax.jit(models._best_per_class)(scores, valid))
-    for column in (1, 2):
-        expected = np.sort(np.asarray(scores)[:140, column])[-100:]
-        np.testing.assert_array_equal(np.sort(best[np.isfinite(best[:, column]), column]), expected)
 
 
 def test_unknown_options_and_missing_inputs_are_errors():

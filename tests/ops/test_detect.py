@@ -5,6 +5,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxdet import ops
 from tests import laws
@@ -12,10 +13,12 @@ from tests import laws
 golden = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")
 SIZE = jnp.array([100.0, 150.0])
 RULE = {"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 20}
-detect = jax.jit(ops.detect, static_argnames=("nms_iou", "max_detections", "max_log_scale"))
+detect = jax.jit(ops.detect, static_argnames=("nms_iou", "pre_nms_per_class", "max_detections", "max_log_scale"))
 
 
-def test_equals_torchvisions_batched_nms():
+@pytest.mark.parametrize("most", [0, 5, 1000])
+def test_equals_torchvisions_batched_nms(most):
+    """Greedy suppression of the best boxes is not changed by worse ones: with a limit, fewer of the same boxes stay."""
     boxes, classes = golden["batched_nms/boxes"], golden["batched_nms/classes"]
     num_classes = int(classes.max()) + 1
     scores = np.zeros((len(boxes), num_classes + 1), np.float32)
@@ -28,9 +31,15 @@ def test_equals_torchvisions_batched_nms():
         jnp.array([1e4, 1e4]),
         score_threshold=0.0,
         nms_iou=0.4,
+        pre_nms_per_class=most,
         max_detections=300,
     )
     keep = golden["batched_nms/keep"]
+    if most == 5:
+        own = golden["batched_nms/scores"]
+        better = (classes[None] == classes[:, None]) & (own[None] > own[:, None])
+        keep, every = keep[better.sum(axis=1)[keep] < most], keep
+        assert 3 < len(keep) < len(every)
     np.testing.assert_array_equal(detections.valid, np.arange(300) < len(keep))
     np.testing.assert_array_equal(detections.scores[: len(keep)], golden["batched_nms/scores"][keep])
     np.testing.assert_array_equal(detections.labels[: len(keep)], classes[keep] + 1)
@@ -72,6 +81,28 @@ def test_max_detections_keeps_the_best():
     laws.assert_close(some, jax.tree.map(lambda leaf: np.asarray(leaf)[:20], many))
 
 
+def test_only_the_best_boxes_of_each_class_enter_nms():
+    """Three boxes per class enter; those that they suppress are not replaced by the fourth."""
+    scores, deltas, boxes, valid, size = scene()
+    got = detect(scores, deltas, boxes, valid, size, **RULE, pre_nms_per_class=3)
+    limited = np.zeros_like(scores)
+    for k in range(1, 5):
+        best = np.argsort(-np.where(valid, scores[:, k], -1), kind="stable")[:3]
+        limited[best, k] = scores[best, k]
+    expected = detect(limited, deltas, boxes, valid, size, **RULE)
+    laws.assert_close(got, expected)
+    assert 4 < int(got.valid.sum()) < int(detect(scores, deltas, boxes, valid, size, **RULE).valid.sum())
+
+
+def test_of_equal_scores_the_first_rois_enter_nms():
+    boxes = np.array([[0, 0, 20, 20], [60, 60, 90, 90], [0, 60, 20, 90], [0, 0, 1, 1]], np.float32)
+    scores, deltas = np.full((4, 3), 0.5, np.float32), np.zeros((4, 3, 4), np.float32)
+    valid = np.array([False, True, True, True])
+    detections = detect(scores, deltas, boxes, valid, SIZE, **RULE, pre_nms_per_class=2)
+    np.testing.assert_array_equal(detections.labels[:5], [1, 1, 2, 2, 0])
+    np.testing.assert_array_equal(detections.boxes[:4, 0], [60, 0, 60, 0])
+
+
 def test_negative_scores_of_svms():
     boxes = np.array([[0, 0, 50, 50], [60, 60, 90, 90], [0, 60, 30, 90], [0, 0, 1, 1]], np.float32)
     scores = np.array([[0, -0.5, -3], [0, -1.5, -3], [0, -3, 0.2], [0, -3, -3]], np.float32)
@@ -107,11 +138,11 @@ def test_a_box_of_overflowing_deltas_is_dropped():
         np.testing.assert_array_equal(leaf, expected)
 
 
-def function(*args):
-    return ops.detect(*args, **RULE)
+@pytest.mark.parametrize("most", [0, 7])
+def test_laws(most):
+    def function(*args):
+        return ops.detect(*args, **RULE, pre_nms_per_class=most)
 
-
-def test_laws():
     args = scene()
     laws.assert_jit_law(function, *args, tolerance=1e-4)
     laws.assert_vmap_law(function, args, scene(1), (*scene(2)[:3], np.zeros_like(args[3]), SIZE), tolerance=1e-4)
