@@ -15,10 +15,12 @@ from jaxdet.config.fields import Devkit, SelectiveSearch, Shapes, Voc, keywords
 from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.data import pipeline
 from jaxdet.data.dataset import open_split
+from jaxdet.data.datasets import voc_layout
 from jaxdet.data.datasets.shapes import prepare_shapes
 from jaxdet.data.datasets.voc import open_voc
 from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import InputOptions
+from jaxdet.data.training_split import check_training_split
 from jaxdet.proposals.search import search_split
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.systems import SYSTEMS
@@ -101,6 +103,24 @@ def open_part(experiment: Experiment, part: str) -> Split:
         search=_search(experiment),
         data_dir=Path(experiment.dataset.data_dir).expanduser(),
     )
+
+
+def open_training_part(experiment: Experiment) -> Split:
+    """Open the split that is trained on, and check that a folder of the user's own has objects of each class.
+
+    Raises:
+      InputError: see open_part and check_training_split.
+    """
+    split = open_part(experiment, "train")
+    if isinstance(experiment.dataset, Devkit):
+        folder = voc_layout.find_devkit(experiment.dataset.devkit)
+        check_training_split(
+            split.dataset,
+            use_difficult=experiment.input.use_difficult,
+            annotated=voc_layout.find_class_names(folder),
+            source=str(folder),
+        )
+    return split
 
 
 def proposals_file(search: SelectiveSearch, data_dir: Path, dataset: Dataset) -> Path:

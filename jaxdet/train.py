@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from jaxdet.config import experiment_json, schema
 from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
-from jaxdet.inputs import open_part
+from jaxdet.inputs import open_part, open_training_part
 from jaxdet.io.lock import locked
 from jaxdet.recipes.alternating import AlternatingTraining
 from jaxdet.recipes.joint import JointTraining
@@ -44,7 +44,7 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         check_rcnn_can_train()  # before anything is written or downloaded
     with locked(workdir or experiment.default_workdir) as folder:
         experiment = resolve_config(experiment, folder)
-        split = open_part(experiment, "train")
+        split = open_training_part(experiment)
         training = RECIPES[type(experiment)](experiment, folder, split)
         validation = open_part(experiment, "validation") if experiment.training.eval_every else None
         if jax.process_index() == 0:

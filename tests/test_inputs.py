@@ -5,7 +5,7 @@ import pytest
 from configs import faster_devkit
 from jaxdet.checks import InputError
 from jaxdet.config.parse import parse
-from jaxdet.inputs import open_part
+from jaxdet.inputs import open_part, open_training_part
 from tests.devkit import Devkit
 
 CAT = ("cat", 11, 6, 30, 40)
@@ -36,3 +36,36 @@ def test_a_test_split_without_annotations_is_refused_only_where_it_is_used(devki
     assert open_part(experiment, "train").dataset.names == ["a"]
     with pytest.raises(InputError, match="annotation missing from Annotations: b"):
         open_part(experiment, "test")
+
+
+def test_comma_separated_class_names_are_several_classes(devkit):
+    for text in ("dog,cat", "dog, cat", "(dog,cat)"):
+        assert open_training_part(experiment_of(devkit, class_names=(text,))).dataset.class_names == ("dog", "cat")
+
+
+@pytest.mark.parametrize("class_names", [("cat", "dgo"), ("cat,dgo",)])
+def test_a_misspelt_class_is_refused_with_the_nearest(devkit, class_names):
+    experiment = experiment_of(devkit, class_names=class_names)
+    with pytest.raises(InputError, match=r"no annotation in .* has 'dgo'; did you mean 'dog'\? .they have: cat, dog"):
+        open_training_part(experiment)
+
+
+def test_a_class_that_only_another_split_has_is_told(devkit, caplog):
+    devkit.annotation("b", ("ghost", 1, 1, 9, 9))
+    assert open_training_part(experiment_of(devkit)).dataset.class_names == ("cat", "dog", "ghost")
+    assert "1 of 3 classes have no object to train on in splits.train" in caplog.text
+
+
+@pytest.mark.parametrize("objects", [(), (("cat", 5, 5, 5, 5),), ((*CAT, {"difficult": 1}),)])
+def test_a_training_split_without_objects_is_refused(devkit, objects):
+    devkit.annotation("a", *objects)
+    devkit.annotation("b", CAT)
+    with pytest.raises(InputError, match="the 1 images must have objects to train on, got none of the classes cat"):
+        open_training_part(experiment_of(devkit))
+
+
+def test_difficult_objects_are_enough_where_they_are_used(devkit):
+    devkit.annotation("a", (*CAT, {"difficult": 1}))
+    assert len(open_training_part(experiment_of(devkit, **{"input.use_difficult": True})).dataset) == 1
+    with pytest.raises(InputError, match="1 marked difficult .set input.use_difficult"):
+        open_training_part(experiment_of(devkit))

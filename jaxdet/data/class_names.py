@@ -2,6 +2,8 @@
 
 import unicodedata
 
+from jaxdet.checks import InputError
+
 MAX_LENGTH = 100  # characters
 ZERO_WIDTH = dict.fromkeys((0xAD, 0x200B, 0x2060, 0xFEFF))  # invisible characters that do not join letters
 CONTROLS = ("Cc", "Cs")  # Unicode's categories of control characters and of halves of a character
@@ -23,3 +25,28 @@ def normalise(text: str) -> str:
         if unicodedata.category(character) in CONTROLS or unicodedata.bidirectional(character) in OVERRIDES:
             raise ValueError(f"has the control character {ascii(character)}")
     return name
+
+
+def parse_names(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the normalised class names that a user gives, such as ("cat", "dog") or, as one text, ("cat,dog",).
+
+    () where none is given.
+
+    Raises:
+      InputError: a name cannot be used, or a class is named twice.
+    """
+    if len(given) == 1 and "," in given[0]:
+        text = given[0].strip()
+        if (text[0], text[-1]) in (("(", ")"), ("[", "]")):
+            text = text[1:-1]
+        given = tuple(name.strip(" '\"") for name in text.split(","))
+    names = []
+    for name in given:
+        try:
+            names.append(normalise(name))
+        except ValueError as error:
+            raise InputError(f"class_names: {name[:80]!r} {error}; name the class as its annotations do.") from error
+    names = [name for name in names if name]
+    if len(set(names)) != len(names):
+        raise InputError(f"class_names must differ, got {tuple(names)}; name each class once.")
+    return tuple(names)

@@ -2,7 +2,8 @@ import unicodedata
 
 import pytest
 
-from jaxdet.data.class_names import normalise
+from jaxdet.checks import InputError
+from jaxdet.data.class_names import normalise, parse_names
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,26 @@ def test_long_names_are_refused():
     assert normalise("x" * 100) == "x" * 100
     with pytest.raises(ValueError, match="has 101 characters, more than 100"):
         normalise("x" * 101)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ((), ()),
+        (("",), ()),
+        (("cat",), ("cat",)),
+        (("cat,dog",), ("cat", "dog")),
+        ((" cat , traffic  light,",), ("cat", "traffic light")),
+        (("['cat', 'dog']",), ("cat", "dog")),
+        (("cup, broken", "dog"), ("cup, broken", "dog")),  # of several, each is one name
+    ],
+)
+def test_names_may_be_given_as_one_text(given, names):
+    assert parse_names(given) == names
+
+
+def test_names_that_cannot_be_used_are_refused():
+    with pytest.raises(InputError, match="class_names must differ"):
+        parse_names(("cat", "cat "))
+    with pytest.raises(InputError, match="class_names: .* has the control character"):
+        parse_names(("a\x1b[2J", "b"))

@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 
 from jaxdet.checks import InputError
 from jaxdet.data import image_file
+from jaxdet.data.class_names import parse_names
 from jaxdet.data.datasets import features
 from jaxdet.data.datasets import voc_layout as layout
 from jaxdet.data.datasets.file_index import FileIndex
@@ -128,21 +129,20 @@ def prepare_devkit(
       devkit: the folder with Annotations/, JPEGImages/ and ImageSets/Main/, or one that holds exactly one such folder.
       splits: names of files in ImageSets/Main, without .txt.
       data_dir: folder of prepared copies.
-      class_names: the classes, label 1 first; empty takes every name in the annotations, sorted.
+      class_names: see class_names.parse_names; label 1 first. Empty takes every name in the annotations, sorted.
       max_pixels: larger images are skipped before they are decoded.
 
     Raises:
-      InputError: a folder or split file is missing, no image of a split can be used, or data_dir cannot be written.
+      InputError: a folder or split file is missing, a class name cannot be used, a split has no usable image, or
+        data_dir cannot be written.
     """
-    folder, splits, class_names = layout.find_devkit(devkit), tuple(dict.fromkeys(splits)), tuple(class_names)
+    folder, splits, class_names = layout.find_devkit(devkit), tuple(dict.fromkeys(splits)), parse_names(class_names)
     for split in splits:
         layout.read_split(folder, split)
         if split == "all" or not re.fullmatch(r"[\w-]+", split):
             raise InputError(
                 f"devkit: TFDS cannot name a split {split!r}; rename the file with letters, digits, _ or -."
             )
-    if len(set(class_names)) != len(class_names):
-        raise InputError(f"class_names must differ, got {class_names}; name each class once.")
     key = f"{folder.name}-{layout.fingerprint(folder, splits, class_names, max_pixels)}"
     directory = Path(data_dir).expanduser().absolute() / "voc_folder" / key / str(VocFolder.VERSION)
     existing = prepared(directory)
