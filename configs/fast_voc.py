@@ -40,6 +40,7 @@ def get_config() -> ConfigDict:
     config.input.flip = True  # USE_FLIPPED
     config.input.max_gt = 64
     config.input.use_difficult = True
+    config.input.drop_empty = True
     config.input.workers = 4
 
     config.net = ConfigDict()

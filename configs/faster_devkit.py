@@ -37,6 +37,7 @@ def get_config() -> ConfigDict:
     config.input.flip = True
     config.input.max_gt = 64
     config.input.use_difficult = False  # objects marked difficult are not trained on
+    config.input.drop_empty = False  # images without objects are trained on as background
     config.input.workers = 4
 
     # A quarter of VGG16's channels.

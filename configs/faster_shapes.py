@@ -28,6 +28,7 @@ def get_config() -> ConfigDict:
     config.input.flip = True  # each image with probability 1/2
     config.input.max_gt = 8
     config.input.use_difficult = False
+    config.input.drop_empty = False  # images without objects are trained on as background
     config.input.workers = 2
 
     # A quarter of VGG16's channels.

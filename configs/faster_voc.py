@@ -37,6 +37,7 @@ def get_config() -> ConfigDict:
     config.input.flip = True  # USE_FLIPPED
     config.input.max_gt = 64
     config.input.use_difficult = False  # use_diff
+    config.input.drop_empty = True  # filter_roidb
     config.input.workers = 4
 
     config.net = ConfigDict()

@@ -11,7 +11,8 @@ locations, as in the paper; divided by the 256 sampled anchors it would weigh te
 difficult are not trained on here, there they are. Detections with a side under 0.01 pixels are not removed here.
 
 The article counts about 15,000 to 17,000 images per epoch; VOC2012's detection trainval has 11,540. Its 40 epochs of
-15,000 steps are unchanged here: 600,000 steps, 52 epochs of these images. No score of this config has been
+15,000 steps are unchanged here: 600,000 steps, 52 epochs of these images
+(images with nothing but difficult objects are left out; they were not counted). No score of this config has been
 measured yet.
 
     python train.py --config=configs/faster_voc12_article.py

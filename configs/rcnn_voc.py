@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
     config.input.short_side = 500
     config.input.long_side = 500
     config.input.flip = False
+    config.input.drop_empty = False  # windows of every image
 
     config.net.backbone = "alexnet"
 

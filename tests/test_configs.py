@@ -177,6 +177,7 @@ def flat(module):
                 "input.short_side": 500,
                 "input.long_side": 500,
                 "input.flip": False,
+                "input.drop_empty": False,
                 "net.backbone": "alexnet",
                 "head.roi_targets.negative_iou": (0.0, 0.5),
                 "head.roi_targets.batch_size": 8,

@@ -70,6 +70,7 @@ class Input:
     flip: Annotated[bool, "mirror each training image with probability 1/2"]
     max_gt: Annotated[Positive, "ground-truth slots per image; the largest objects are used"]
     use_difficult: Annotated[bool, "train on objects marked difficult"]
+    drop_empty: Annotated[bool, "leave out training images without objects; False: train on them as background"]
     workers: Annotated[Positive, "threads that decode and resize", MAY_CHANGE]
 
 

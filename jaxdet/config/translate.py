@@ -9,6 +9,7 @@ FORMAT = 2
 
 # Fields that format 2 got later, with the value that runs of before had.
 LATER_FIELDS = {
+    "input": {"drop_empty": False},
     "net": {"dropout_scaling": "train"},
     "head": {"box_weight": 1.0, "detections": {"pre_nms_per_class": 0}},
 }

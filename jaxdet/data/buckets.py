@@ -6,6 +6,7 @@ step alone determines the position in the data: `epoch, position = divmod(step, 
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -68,6 +69,11 @@ def assign_buckets(image_sizes: np.ndarray, *, short_side: int, long_side: int) 
     return assigned
 
 
+def leave_out(assigned: Sequence[Bucket | None], used: np.ndarray) -> list[Bucket | None]:
+    """Return the buckets with None for every image that `used` bool[N] does not mark."""
+    return [bucket if image_used else None for bucket, image_used in zip(assigned, used.tolist(), strict=True)]
+
+
 def check_rows(batch_size: int, process_count: int) -> None:
     """Raise InputError unless every process gets the same number of a batch's rows, at least one."""
     if batch_size < 1 or batch_size % process_count:
@@ -77,16 +83,19 @@ def check_rows(batch_size: int, process_count: int) -> None:
         )
 
 
-def batches_per_epoch(assigned: list[Bucket], *, batch_size: int) -> int:
-    """Return the number of batches in which every image is seen at least once; the same in every epoch."""
+def batches_per_epoch(assigned: Sequence[Bucket | None], *, batch_size: int) -> int:
+    """Return the number of batches in which every image with a bucket is seen; the same in every epoch."""
     return sum(-(-len(members) // batch_size) for members in _members(assigned).values())
 
 
-def train_plan(assigned: list[Bucket], *, batch_size: int, seed: int, epoch: int) -> tuple[PlannedBatch, ...]:
+def train_plan(
+    assigned: Sequence[Bucket | None], *, batch_size: int, seed: int, epoch: int
+) -> tuple[PlannedBatch, ...]:
     """Return the global batches of one epoch, shuffled within each bucket and across batches.
 
     A bucket's last batch is filled up from the start of the same bucket's order (a bucket of fewer images than
-    `batch_size` repeats them). Whether an image is flipped depends on (seed, epoch, image) only.
+    `batch_size` repeats them). Whether an image is flipped depends on (seed, epoch, image) only. An image without a
+    bucket is in no batch.
     """
     order, mirror = np.random.default_rng((seed, epoch, 0)), np.random.default_rng((seed, epoch, 1))
     flip = mirror.random(len(assigned)) < 0.5
@@ -114,9 +123,10 @@ def eval_plan(assigned: list[Bucket], *, batch_size: int) -> tuple[PlannedBatch,
     return tuple(batches)
 
 
-def _members(assigned: list[Bucket]) -> dict[Bucket, np.ndarray]:
+def _members(assigned: Sequence[Bucket | None]) -> dict[Bucket, np.ndarray]:
     """Return the image ids i32 of each bucket; the buckets are sorted."""
-    members: dict[Bucket, list[int]] = {bucket: [] for bucket in sorted(set(assigned))}
+    members: dict[Bucket, list[int]] = {bucket: [] for bucket in sorted(set(filter(None, assigned)))}
     for image_id, bucket in enumerate(assigned):
-        members[bucket].append(image_id)
+        if bucket is not None:
+            members[bucket].append(image_id)
     return {bucket: np.array(ids, np.int32) for bucket, ids in members.items()}

@@ -7,7 +7,7 @@ import functools
 import itertools
 import logging
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -32,6 +32,8 @@ class InputOptions:
       max_gt: G, ground-truth slots per image; of more objects the largest are used.
       workers: threads.
       use_difficult: train on difficult objects too, as Fast R-CNN's paper does; py-faster-rcnn leaves them out.
+      drop_empty: leave out the training images without an object to train on, as py-faster-rcnn does, instead of
+        training on them as background.
 
     Raises:
       InputError: max_gt or workers is below 1.
@@ -43,6 +45,7 @@ class InputOptions:
     max_gt: int
     workers: int
     use_difficult: bool = False
+    drop_empty: bool = False
 
     def __post_init__(self):
         at_least("input.max_gt", self.max_gt, 1, cure="64 is enough for VOC")
@@ -82,12 +85,14 @@ def train_batches(
 
     Raises:
       InputError: batch_size is not a multiple of process_count, the sides are out of range, the proposals are of
-        another number of images, or max_proposals does not fit them.
+        another number of images, max_proposals does not fit them, or drop_empty leaves no image.
       Exception: whatever reading an image raised, at the step that needs the image.
     """
     buckets.check_rows(batch_size, process_count)
     _check_proposals(proposals, len(dataset), max_proposals)
-    assigned = buckets.assign_buckets(dataset.image_sizes, **options.sides)
+    assigned: Sequence[buckets.Bucket | None] = buckets.assign_buckets(dataset.image_sizes, **options.sides)
+    if options.drop_empty:
+        assigned = buckets.leave_out(assigned, _with_objects(dataset, use_difficult=options.use_difficult))
     crowded = int((dataset.object_counts > options.max_gt).sum())
     if crowded:
         log.warning(
@@ -149,6 +154,25 @@ def image_batch(
     if proposals is not None:
         collate.attach_proposals(batch, 0, proposals)
     return batch
+
+
+def _with_objects(dataset: Dataset, *, use_difficult: bool) -> np.ndarray:
+    """Return bool[N], whether an image has an object to train on; the others are logged.
+
+    The stored counts are without difficult objects: where they are 0, those are read.
+    """
+    used = dataset.object_counts > 0
+    if use_difficult:
+        used = used | np.array([not has and len(dataset.annotations(i).labels) > 0 for i, has in enumerate(used)], bool)
+    empty = int((~used).sum())
+    if empty == len(dataset):
+        raise InputError(
+            f"input.drop_empty must leave an image to train on, got {empty} images without an object; name another "
+            "split, or set it to False."
+        )
+    if empty:
+        log.info("%d of %d images have no object to train on and are left out (input.drop_empty)", empty, len(dataset))
+    return used
 
 
 def _check_slots(proposals: ProposalTable | np.ndarray | None, max_proposals: int) -> None:

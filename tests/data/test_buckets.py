@@ -10,6 +10,7 @@ from jaxdet.data.buckets import (
     buckets,
     check_rows,
     eval_plan,
+    leave_out,
     train_plan,
 )
 from jaxdet.data.transforms import resized_size
@@ -66,6 +67,18 @@ def test_a_plan_depends_on_seed_and_epoch():
     assert ids(seed=1, epoch=3) == ids(seed=1, epoch=3)
     assert ids(seed=1, epoch=3) != ids(seed=1, epoch=4)
     assert ids(seed=1, epoch=3) != ids(seed=2, epoch=3)
+
+
+@given(st.integers(1, 6), st.lists(st.booleans(), min_size=9, max_size=9).filter(any))
+def test_an_image_that_is_left_out_is_in_no_batch_and_changes_no_flip(batch_size, used):
+    assigned = leave_out(ASSIGNED, np.array(used))
+    plan = train_plan(assigned, batch_size=batch_size, seed=1, epoch=4)
+    assert len(plan) == batches_per_epoch(assigned, batch_size=batch_size)
+    assert {int(i) for batch in plan for i in batch.image_id} == set(np.flatnonzero(used))
+    every = train_plan(ASSIGNED, batch_size=1, seed=1, epoch=4)
+    flips = {int(batch.image_id[0]): bool(batch.flip[0]) for batch in every}
+    for batch in plan:
+        assert batch.flip.tolist() == [flips[i] for i in batch.image_id.tolist()]
 
 
 def test_flips_do_not_depend_on_the_batch_size():

@@ -32,6 +32,9 @@ class Images:
     def __len__(self):
         return 11
 
+    def annotations(self, i):
+        return self[i]
+
     def __getitem__(self, i):
         if i == self.broken:
             raise OSError("the disk is gone")
@@ -108,6 +111,40 @@ def test_use_difficult_adds_the_difficult_objects():
     options = dataclasses.replace(OPTIONS, max_gt=4, use_difficult=True)
     for batch in eval_batches(Images(), options, batch_size=4):
         assert batch.gt_valid.sum(axis=1).tolist() == [i % 5 for i in batch.image_id]
+
+
+@pytest.mark.parametrize(("use_difficult", "empty"), [(False, {0, 1, 5, 6, 10}), (True, {0, 5, 10})])
+def test_drop_empty_leaves_out_images_without_an_object_to_train_on(use_difficult, empty, caplog):
+    def seen(drop_empty):
+        batches = take(40, use_difficult=use_difficult, drop_empty=drop_empty)
+        return {int(i) for batch in batches for i in batch.image_id}
+
+    assert seen(False) == set(range(11))
+    assert "left out" not in caplog.text
+    caplog.set_level("INFO")
+    assert seen(True) == set(range(11)) - empty
+    assert f"{len(empty)} of 11 images have no object to train on and are left out" in caplog.text
+    options = dataclasses.replace(OPTIONS, use_difficult=use_difficult, drop_empty=True)
+    evaluated = [batch.image_id[batch.image_valid] for batch in eval_batches(Images(), options, batch_size=4)]
+    assert sorted(np.concatenate(evaluated)) == list(range(11))
+
+
+def test_all_processes_drop_the_same_images():
+    whole = take(9, drop_empty=True)
+    parts = [take(9, drop_empty=True, process_index=i, process_count=2) for i in range(2)]
+    for batch, *rows in zip(whole, *parts, strict=True):
+        np.testing.assert_array_equal(np.concatenate([part.image_id for part in rows]), batch.image_id)
+
+
+def test_a_split_without_any_object_to_train_on_is_refused():
+    class Empty(Images):
+        def __init__(self):
+            super().__init__()
+            self.object_counts = np.zeros(11, np.int32)
+
+    options = dataclasses.replace(OPTIONS, drop_empty=True)
+    with pytest.raises(InputError, match="input.drop_empty must leave an image to train on, got 11 images without"):
+        train_batches(Empty(), options, start_step=0, **TRAIN)
 
 
 def test_flipped_rows_mirror_image_and_objects():
