@@ -5,8 +5,13 @@ from pathlib import Path
 
 from jaxdet.checks import InputError
 
-# Errors of the folder or disk that the user chose. Others, such as EIO of a failing disk, need a traceback.
-CANNOT_WRITE = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS)
+# Errors of the folder or disk that the user chose: not writable, full, or removed meanwhile. Others, such as EIO of a
+# failing disk, need a traceback.
+CANNOT_WRITE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EDQUOT, errno.EFBIG, errno.ENOSPC),
+    *(errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.ESTALE),
+)
 
 
 def make_writable(folder: Path, *, cure: str) -> Path:
@@ -26,7 +31,7 @@ def make_writable(folder: Path, *, cure: str) -> Path:
 
 
 def cannot_write(error: OSError) -> bool:
-    """Return whether an error says that the folder is not writable or the disk is full."""
+    """Return whether an error says that the folder is not writable, the disk is full, or the folder is gone."""
     return error.errno in CANNOT_WRITE
 
 

@@ -73,7 +73,10 @@ def locked(workdir: str | os.PathLike[str]) -> Iterator[Path]:
             yield workdir
         finally:
             with contextlib.suppress(OSError):
-                (workdir / "lock").unlink()  # before the lock ends: whoever waits for this file opens a new one
+                # Before the lock ends: whoever waits for this file opens a new one. In a workdir that was replaced
+                # meanwhile the file is another's.
+                if os.path.samestat(os.fstat(file.fileno()), (workdir / "lock").stat()):
+                    (workdir / "lock").unlink()
 
 
 def _hold(path: Path) -> IO[bytes]:

@@ -81,7 +81,7 @@ class FeatureFolder:
     def _write_at(self, name: str, position: int, array: np.ndarray) -> None:
         """Write an array at a position, over what an interrupted append left there, and wait for the disk."""
         path = self._folder / name
-        with path.open("r+b" if path.exists() else "w+b") as file:
+        with path.open("r+b" if position or path.exists() else "w+b") as file:  # a file that was removed is an error
             file.truncate(position)
             file.seek(position)
             file.write(np.ascontiguousarray(array).data)

@@ -89,10 +89,10 @@ class ProposalWriter:
         """
         if self.done != self.key["images"]:
             raise ValueError(f"finish: {self.key['images']} images must be added, got {self.done}; add the others.")
-        counts = np.fromfile(self._folder / "counts", np.int64)
-        boxes = np.fromfile(self._folder / "boxes", np.float32).reshape(-1, 4)
-        table = ProposalTable(boxes, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
         try:
+            counts = np.fromfile(self._folder / "counts", np.int64)
+            boxes = np.fromfile(self._folder / "boxes", np.float32).reshape(-1, 4)
+            table = ProposalTable(boxes, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
             save_proposals(self.path, table, self.key)
         except OSError as error:
             raise _write_error(error, self.path) from error

@@ -7,10 +7,12 @@ rules of its own. <step>.broken is a checkpoint whose manifest was damaged, so t
 left to the user.
 """
 
+import contextlib
 import json
 import logging
 import os
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,8 @@ class Checkpoints:
             make_writable(self.folder, cure="give another --workdir")
             self._remove_incomplete()
         _wait_for_all_processes("checkpoints opened")
+        self._opened = os.open(self.folder, os.O_RDONLY)  # held, or another folder could get its inode
+        weakref.finalize(self, os.close, self._opened)
 
     def check_space(self, state: TrainState) -> None:
         """Raise InputError unless the disk can hold `keep` checkpoints, the best one, and one being written."""
@@ -75,22 +79,25 @@ class Checkpoints:
         "val_map" in it is the best.
 
         Raises:
-          InputError: the checkpoint cannot be written, as on a full disk.
+          InputError: the checkpoint cannot be written, as on a full disk, or the folder was removed meanwhile.
         """
-        # Write the arrays, or only the metadata of a step that is saved already.
+        self._check_in_place()  # Orbax would make the folder again
         folder = self.folder / str(int(state.step))
-        if not manifest.exists(folder):
-            self._write(folder, state, metadata)
-        elif jax.process_index() == 0:
-            manifest.renew(folder, metadata)
-
-        # Remove older checkpoints, except the best.
-        if jax.process_index() == 0:
-            self._set_aside_unreadable()
-            best = best_step(self.folder.parent)
-            for step in saved_steps(self.folder)[: -self.keep]:
-                if step != best:
-                    self._remove(step)
+        try:
+            # Write the arrays, or only the metadata of a step that is saved already.
+            if not manifest.exists(folder):
+                self._write(folder, state, metadata)
+            elif jax.process_index() == 0:
+                manifest.renew(folder, metadata)
+            if jax.process_index() == 0:
+                self._remove_older()
+        except (OSError, ValueError) as error:  # Orbax raises ValueError for a full disk
+            self._check_in_place()
+            reason = str(error).partition("\n")[0]
+            raise InputError(
+                f"checkpoint {folder} must be written, got {reason}; make room and start again: the checkpoints saved "
+                "before are whole."
+            ) from error
         _wait_for_all_processes(f"checkpoint {folder.name} saved")
 
     def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
@@ -135,8 +142,30 @@ class Checkpoints:
             if jax.process_index() == 0:
                 (folder / "arrays.json").write_text(json.dumps(_array_types(state), indent=1))
                 manifest.write(folder, metadata)
-        except (OSError, ValueError) as error:  # Orbax raises ValueError for a full disk
-            raise InputError(f"checkpoint {folder} must be written, got {error}; make room and start again.") from error
+        except (OSError, ValueError):
+            if jax.process_index() == 0:  # a full disk needs the room
+                for draft in (folder, *self.folder.glob(f"{folder.name}{DRAFT}*")):
+                    shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def _remove_older(self) -> None:
+        """Remove all checkpoints but the newest and the best."""
+        self._set_aside_unreadable()
+        best = best_step(self.folder.parent)
+        for step in saved_steps(self.folder)[: -self.keep]:
+            if step != best:
+                self._remove(step)
+
+    def _check_in_place(self) -> None:
+        """Raise InputError where the folder was removed, replaced or unmounted since the start."""
+        in_place = False
+        with contextlib.suppress(OSError):
+            in_place = os.path.samestat(os.fstat(self._opened), self.folder.stat())
+        if not in_place:
+            raise InputError(
+                f"{self.folder} must stay in place while training, got it removed or replaced; bring it back and run "
+                "the same command to resume, or give another --workdir."
+            )
 
     def _read(self, folder: Path, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
         _check_arrays(folder, like)

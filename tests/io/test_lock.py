@@ -67,3 +67,11 @@ def test_an_unwritable_workdir_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="must be writable, got Not a directory"), locked(tmp_path / "file" / "run"):
         pass
+
+
+def test_the_lock_of_a_run_in_a_replaced_workdir_stays(tmp_path):
+    with locked(tmp_path / "run") as workdir:
+        workdir.rename(tmp_path / "moved")
+        workdir.mkdir()
+        (workdir / "lock").write_text("another's")
+    assert (workdir / "lock").read_text() == "another's"

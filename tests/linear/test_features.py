@@ -130,3 +130,12 @@ def test_mean_norm(monkeypatch):
     assert sample == mean_norm(many) != everything
     assert sample == pytest.approx(2, abs=0.1)
     assert mean_norm([np.zeros((2, 2), np.float32)]) == 1 and mean_norm([]) == 1
+
+
+def test_features_removed_meanwhile_are_not_replaced_by_zeros(tmp_path):
+    stored = FeatureFolder(tmp_path, KEY, WIDTHS)
+    stored.append(image(0))
+    stored.append(image(1))
+    next(tmp_path.glob("*.f32")).unlink()
+    with pytest.raises(InputError, match="must be writable, got No such file or directory"):
+        stored.append(image(2))

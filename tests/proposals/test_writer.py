@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -124,3 +126,12 @@ def test_partial_writes_are_completed():
     file = Slow()
     module._append(file, b"0123456789")
     assert file.content == b"0123456789"
+
+
+def test_a_folder_removed_meanwhile_is_one_line(tmp_path):
+    with ProposalWriter(tmp_path / "run" / "a.npz", KEY) as writer:
+        for boxes in IMAGES:
+            writer.add(boxes)
+        shutil.rmtree(tmp_path / "run")
+        with pytest.raises(InputError, match="a.npz must be writable, got No such file or directory"):
+            writer.finish()

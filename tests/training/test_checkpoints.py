@@ -141,13 +141,21 @@ checkpoints = Checkpoints(sys.argv[1], keep=1)
 tx, _ = toy.optimizer()
 state = toy.fresh_state(tx, sharding.data_mesh())
 checkpoints.save(state, {})
-state = dataclasses.replace(state, step=state.step + 1)
-resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))  # writing more fails, as on a full disk
-try:
-    checkpoints.save(state, {})
-except InputError as error:
-    assert "must be written, got" in str(error) and "make room" in str(error)
-    sys.exit(7)
+later = dataclasses.replace(state, step=state.step + 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))  # writing more fails, as on a full disk
+for unsaved in (later, state):  # a new step; only the metadata of a saved one
+    try:
+        checkpoints.save(unsaved, {"val_map": 0.25})
+    except InputError as error:
+        assert "must be written, got" in str(error) and "make room" in str(error), error
+        assert "\\n" not in str(error)
+    else:
+        sys.exit("it was saved")
+    assert [path.name for path in checkpoints.folder.iterdir()] == ["0"]  # whole, and no draft takes room
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert int(checkpoints.restore(later)[0].step) == 0
+checkpoints.save(later, {})
+sys.exit(7)
 """
 
 
@@ -208,3 +216,37 @@ def test_what_an_interrupted_removal_leaves_is_removed(saved, states, caplog):
     Checkpoints(saved, keep=3)
     assert steps(saved) == ["2", "3"]
     assert "removing" in caplog.text and "1.removed: incomplete" in caplog.text
+
+
+def replace_by_a_file(folder):
+    shutil.rmtree(folder)
+    folder.touch()
+
+
+def replace_by_another(folder):
+    folder.rename(folder.with_name("moved"))
+    folder.mkdir()
+
+
+@pytest.mark.parametrize("remove", [shutil.rmtree, replace_by_a_file, replace_by_another])
+@pytest.mark.parametrize("removed", ["run", "run/checkpoints"])
+def test_a_folder_removed_while_training_is_named_and_not_made_again(tmp_path, states, remove, removed):
+    checkpoints = Checkpoints(tmp_path / "run", keep=1)
+    checkpoints.save(states[1], {})
+    remove(tmp_path / removed)
+    left = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="run/checkpoints must stay in place while training, got it removed or repl"):
+        checkpoints.save(states[2], {})
+    assert sorted(tmp_path.rglob("*")) == left
+
+
+def test_a_folder_removed_while_saving_is_named(tmp_path, states, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+
+    def removed(*_, **__):
+        shutil.rmtree(tmp_path / "checkpoints")
+        raise ValueError("NOT_FOUND: a file\nand where")
+
+    monkeypatch.setattr(checkpoints._orbax, "save", removed)
+    with pytest.raises(InputError, match="must stay in place"):
+        checkpoints.save(states[1], {})
