@@ -14,11 +14,11 @@ import rich.console
 import rich.table
 import rich.text
 
-from jaxdet.checks import InputError
 from jaxdet.evaluation.coco_ap import coco_statistics
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
 from jaxdet.io.atomic import atomic_write
+from jaxdet.io.file_name import safe_file_name
 
 VOC_SCORES = {  # name in metrics.json -> (metric, IoU threshold) of average_precision
     "voc07@0.5": ("voc07", 0.5),
@@ -99,13 +99,9 @@ def write_comp4(
 
     A line is `image score xmin ymin xmax ymax` in VOC's 1-based inclusive pixels, with py-faster-rcnn's digits (%.3f,
     %.1f). These round scores into ties, so scoring the files can differ from `summarize`, which rounds nothing.
-
-    Raises:
-      InputError: a class name cannot be part of a file name.
+    Characters of a class name that cannot be part of a file name are percent-encoded; see io.file_name.
     """
     for k, name in enumerate(class_names, 1):
-        if {"/", "\\", "\0"} & set(name):
-            raise InputError(f"comp4 files: class name {name!r} cannot be part of a file name; rename the class.")
         rows = np.flatnonzero(detections.labels == k)
         boxes = detections.boxes[rows] + np.array([1, 1, 0, 0], detections.boxes.dtype)
         columns = zip(detections.image[rows].tolist(), detections.scores[rows].tolist(), boxes.tolist(), strict=True)
@@ -113,7 +109,7 @@ def write_comp4(
             f"{image_names[image]} {score:.3f} " + " ".join(f"{edge:.1f}" for edge in box) + "\n"
             for image, score, box in columns
         ]
-        with atomic_write(pathlib.Path(folder) / f"comp4_det_{split}_{name}.txt") as file:
+        with atomic_write(pathlib.Path(folder) / safe_file_name(f"comp4_det_{split}_{name}", ".txt")) as file:
             file.write("".join(lines).encode())
 
 

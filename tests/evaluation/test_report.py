@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pytest
 
-from jaxdet.checks import InputError
 from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 
@@ -65,6 +64,10 @@ def test_result_files_hold_1_based_inclusive_pixels(tables, tmp_path):
     assert (tmp_path / "comp4_det_test_potted plant.txt").read_text() == ""
 
 
-def test_a_class_name_that_cannot_be_a_file_name_is_refused(tables, tmp_path):
-    with pytest.raises(InputError, match="class name 'a/b' cannot be part of a file name; rename the class"):
-        write_comp4(tmp_path, "test", tables[0], ["2007_1", "2007_2"], ("a/b", "c", "d"))
+def test_characters_of_a_class_name_that_no_file_name_has_are_encoded(tables, tmp_path):
+    names = ("cabinet/shelf", "../up", "x" * 300)
+    write_comp4(tmp_path / "inner", "test", tables[0], ["2007_1", "2007_2"], names)
+    files = sorted(file.name for file in (tmp_path / "inner").iterdir())
+    assert files[:2] == ["comp4_det_test_..%2Fup.txt", "comp4_det_test_cabinet%2Fshelf.txt"]
+    assert len(files) == 3
+    assert [file.name for file in tmp_path.iterdir()] == ["inner"]
