@@ -50,6 +50,7 @@ def get_config() -> ConfigDict:
     # Selective Search's fast mode on images resized to a width of 500 pixels; boxes narrower than 20 are dropped.
     config.proposals = ConfigDict({"max_boxes": 2000, "min_side": 20.0, "width": 500, "workers": 2})
     config.proposals.segment_sizes = ()  # empty: OpenCV's segmentations
+    config.proposals.file = ""  # boxes of your own instead, as in boxes_{split}.mat
 
     # The detection head: Fast R-CNN, 2.3.
     config.head = ConfigDict()

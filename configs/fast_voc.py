@@ -57,6 +57,7 @@ def get_config() -> ConfigDict:
     # Selective Search's fast mode on images resized to a width of 500 pixels; boxes narrower than 20 are dropped.
     config.proposals = ConfigDict({"max_boxes": 2000, "min_side": 20.0, "width": 500, "workers": 2})
     config.proposals.segment_sizes = (50, 100)  # ks and minSize of R-CNN's selective_search_boxes.m
+    config.proposals.file = ""  # the authors' boxes instead, as in voc_{split}.mat
 
     # The detection head: Fast R-CNN, 2.3.
     config.head = ConfigDict()

@@ -21,6 +21,7 @@ from jaxdet.data.datasets.voc import open_voc
 from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import InputOptions
 from jaxdet.data.training_split import check_training_split
+from jaxdet.proposals.mat_file import import_boxes, mat_key, mat_paths
 from jaxdet.proposals.search import search_split
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.systems import SYSTEMS
@@ -34,6 +35,7 @@ class Split:
     Attributes:
       eval_batch_size: images per evaluation batch, over all devices and hosts.
       search: parameters of Selective Search; None for a detector that makes its own proposals.
+      mat_files: files that hold the split's boxes instead; empty where they are searched.
       data_dir: folder of prepared data and proposals.
       proposals: of every image; None until `with_proposals`, or for a detector that makes its own. In 4-step training
         the RPN's table for Fast R-CNN.
@@ -43,24 +45,43 @@ class Split:
     options: InputOptions
     eval_batch_size: int
     search: SelectiveSearch | None
+    mat_files: tuple[Path, ...]
     data_dir: Path
     proposals: ProposalTable | None = None
 
     def with_proposals(self) -> "Split":
-        """Return the split with Selective Search's boxes, searched if needed, where the detector needs them.
+        """Return the split with the boxes of Selective Search or of mat_files, where the detector needs them.
 
         Raises:
-          InputError: see search_split; or there are several processes and nothing is searched yet.
+          InputError: see search_split and import_boxes; or there are several processes and no boxes are saved yet.
         """
         if self.search is None:
             return self
-        path = proposals_file(self.search, self.data_dir, self.dataset)
+        path = self.proposals_file
         if jax.process_count() > 1 and not path.exists():  # all would search, or wait for longer than jax lets them
             raise InputError(
                 f"proposals: {path} must exist before several processes start, got none; run this "
                 "once without --distributed."
             )
-        return dataclasses.replace(self, proposals=search_split(self.dataset, path, **keywords(self.search)))
+        if self.mat_files:
+            table = import_boxes(self.dataset, path, self.mat_files)
+        else:
+            table = search_split(self.dataset, path, **keywords(self.search, "file"))
+        return dataclasses.replace(self, proposals=table)
+
+    @property
+    def proposals_file(self) -> Path:
+        """Where the boxes are saved; other search parameters or .mat files have another file."""
+        assert self.search is not None
+        source = [str(path.resolve()) for path in self.mat_files] or search_parameters(self.search)
+        digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:8]
+        method = "mat_file" if self.mat_files else "selective_search"
+        return self.data_dir / "proposals" / f"{method}_{self.dataset.fingerprint}_{digest}.npz"
+
+    def proposals_key(self) -> dict[str, Any]:
+        """Return what the boxes depend on, besides the images."""
+        assert self.search is not None
+        return mat_key(self.mat_files) if self.mat_files else search_parameters(self.search)
 
     def train_batches(self, *, seed: int, batch_size: int) -> Callable[[int], Generator[Batch, None, None]]:
         """Return a function that maps the number of finished steps to the training batches of all later steps.
@@ -94,13 +115,16 @@ def open_part(experiment: Experiment, part: str) -> Split:
     """Open the split that experiment.splits names for `part` ('train', 'validation', 'test'); prepare it if needed.
 
     Raises:
-      InputError: no split is named, or it cannot be prepared.
+      InputError: no split is named, it cannot be prepared, or proposals.file names no file.
     """
+    search, split = _search(experiment), getattr(experiment.splits, part)
+    mat_files = mat_paths(search.file, split) if search and search.file and split else []  # before a long preparation
     return Split(
         dataset=_open_dataset(experiment, part),
         options=InputOptions(**keywords(experiment.input)),
         eval_batch_size=experiment.evaluation.batch_size,
-        search=_search(experiment),
+        search=search,
+        mat_files=tuple(mat_files),
         data_dir=Path(experiment.dataset.data_dir).expanduser(),
     )
 
@@ -123,16 +147,10 @@ def open_training_part(experiment: Experiment) -> Split:
     return split
 
 
-def proposals_file(search: SelectiveSearch, data_dir: Path, dataset: Dataset) -> Path:
-    """Return where Selective Search's boxes of a split are saved; other search parameters have another file."""
-    parameters = json.dumps(search_parameters(search), sort_keys=True)
-    key = hashlib.sha256(parameters.encode()).hexdigest()[:8]
-    return data_dir / "proposals" / f"selective_search_{dataset.fingerprint}_{key}.npz"
-
-
 def search_parameters(search: SelectiveSearch) -> dict[str, Any]:
     """Return what Selective Search's boxes depend on, besides the images."""
-    return {name: value for name, value in keywords(search, "workers").items() if value != ()}  # see search_key
+    parameters = keywords(search, "workers", "file")
+    return {name: value for name, value in parameters.items() if value != ()}  # as in search_key
 
 
 def image_batch(experiment: Experiment, image: np.ndarray) -> Batch:

@@ -140,7 +140,7 @@ class Scripts:
         val have no proposals.
         """
         from jaxdet.config.parse import parse  # few tests need what these import
-        from jaxdet.inputs import open_part, proposals_file
+        from jaxdet.inputs import open_part
 
         devkit, data = self.folder / "photos", self.folder / "data"
         if not devkit.exists():
@@ -157,7 +157,7 @@ class Scripts:
                     boxes[0] = boxes[0][:0]
                 starts = np.cumsum([0, *map(len, boxes)])
                 table, key = ProposalTable(np.concatenate(boxes), starts), search_key(dataset, **SEARCH)
-                save_proposals(proposals_file(split.search, split.data_dir, dataset), table, key)
+                save_proposals(split.proposals_file, table, key)
         return f"--config.dataset.devkit={devkit}", f"--config.dataset.data_dir={data}"
 
 

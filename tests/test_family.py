@@ -8,12 +8,13 @@ import shutil
 import jax
 import numpy as np
 import pytest
+import scipy.io
 
 from configs import fast_devkit, rcnn_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
-from jaxdet.inputs import open_part, proposals_file
+from jaxdet.inputs import open_part
 from jaxdet.load import restore
 from jaxdet.systems import param_shapes
 from jaxdet.train import train
@@ -123,12 +124,12 @@ def test_a_rank_that_is_too_large_is_refused(trained_fast):
 
 def test_each_set_of_search_parameters_has_its_own_file(photos_config):
     split = open_part(experiment_of(photos_config), "train")
-    path = proposals_file(split.search, split.data_dir, split.dataset)
+    path = split.proposals_file
     assert path.exists()
     search = dataclasses.replace(split.search, workers=3)  # proposals do not depend on it
-    assert proposals_file(search, split.data_dir, split.dataset) == path
+    assert dataclasses.replace(split, search=search).proposals_file == path
     search = dataclasses.replace(split.search, max_boxes=7)
-    other = proposals_file(search, split.data_dir, split.dataset)
+    other = dataclasses.replace(split, search=search).proposals_file
     assert not other.exists()
     shutil.copy(path, other)
     try:
@@ -137,6 +138,21 @@ def test_each_set_of_search_parameters_has_its_own_file(photos_config):
     finally:
         other.unlink()
     assert f"{other} is of other data or parameters: max_boxes must be 7, got 8; delete it" in str(refused.value)
+
+
+def test_boxes_of_a_mat_file_replace_the_search(photos_config, tmp_path):
+    config = photos_config
+    dataset = open_part(experiment_of(config), "test").dataset
+    boxes, names = np.empty((2, len(dataset)), object)
+    for i, name in enumerate(dataset.names):
+        boxes[i], names[i] = np.float64([[11, 1, 64, 20 + i]]), name
+    scipy.io.savemat(tmp_path / "boxes_test.mat", {"boxes": boxes, "images": names})
+    config.proposals.file = f"{tmp_path}/boxes_{{split}}.mat"
+    split = dataclasses.replace(open_part(experiment_of(config), "test"), data_dir=tmp_path).with_proposals()
+    assert [table.tolist() for table in split.proposals] == [[[0, 10, 20, 64]], [[0, 10, 21, 64]]]
+    assert split.proposals_file.name.startswith("mat_file_") and split.proposals_key()["method"] == "mat_file"
+    with pytest.raises(InputError, match="must name the boxes of split train, got .*boxes_train.mat, which is no file"):
+        open_part(experiment_of(config), "train")
 
 
 def test_several_processes_cannot_search_or_train_rcnn(photos_config, monkeypatch, tmp_path):

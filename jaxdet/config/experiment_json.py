@@ -22,7 +22,7 @@ FINGERPRINTS = {
 }
 FREE_FIELDS = frozenset(path for path, hint, _ in all_fields() if MAY_CHANGE in hint.__metadata__)
 DEFAULTS = {path: field.default for path, _, field in all_fields() if field.default is not dataclasses.MISSING}
-PATHS = ("training.init_from", "training.pretrained_file")
+PATHS = ("training.init_from", "training.pretrained_file", "proposals.file")
 
 
 def claim(

@@ -199,6 +199,7 @@ class SelectiveSearch:
         tuple[int, ...], 1, "k and least size of each segmentation (R-CNN: 50 and 100); empty: OpenCV's three"
     ] = ()
     workers: Annotated[Positive, "processes", MAY_CHANGE]
+    file: Annotated[str, ".mat file of boxes that replace the search, {split} standing for the split; empty: none"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

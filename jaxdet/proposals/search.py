@@ -20,7 +20,7 @@ from jaxdet.checks import InputError, at_least
 from jaxdet.io.progress import progress
 from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.selective_search import selective_search
-from jaxdet.proposals.writer import ProposalWriter
+from jaxdet.proposals.writer import ProposalWriter, log_counts
 from jaxdet.types import Dataset, ProposalTable
 
 log = logging.getLogger(__name__)
@@ -73,11 +73,7 @@ def search_split(
             for boxes in progress(searched, name="selective search", total=len(dataset), done=writer.done):
                 writer.add(boxes)
         table = writer.finish()
-    counts = np.diff(table.starts)
-    log.info("proposals: %.0f boxes per image in %s", counts.mean(), path)
-    if not counts.all():
-        first = dataset.names[int(np.argmin(counts))]
-        log.warning("proposals: %d of %d images have none, first %s", (counts == 0).sum(), len(table), first)
+    log_counts(table, dataset.names, path)
     return table
 
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -113,6 +113,15 @@ class ProposalWriter:
         self._counts.truncate(done * COUNT_BYTES)
         self._boxes.truncate(int(counts[:done].sum()) * BOX_BYTES)
         return done
+
+
+def log_counts(table: ProposalTable, names: Sequence[str], path: str | os.PathLike[str]) -> None:
+    """Log how many boxes an image has, and how many of the images, named `names`, have none."""
+    counts = np.diff(table.starts)
+    log.info("proposals: %.0f boxes per image in %s", counts.mean(), path)
+    if not counts.all():
+        first = names[int(np.argmin(counts))]
+        log.warning("proposals: %d of %d images have none, first %s", (counts == 0).sum(), len(table), first)
 
 
 def _append(file: IO[bytes], content: bytes) -> None:

@@ -18,7 +18,7 @@ from jaxdet.config.experiment_json import is_trained
 from jaxdet.config.fields import keywords
 from jaxdet.config.schema import Rcnn
 from jaxdet.data.pipeline import image_batch
-from jaxdet.inputs import Split, search_parameters
+from jaxdet.inputs import Split
 from jaxdet.io.keyed_folder import claim_folder, load_arrays, save_arrays
 from jaxdet.io.progress import progress
 from jaxdet.linear.bbox_ridge import fit_bbox_ridge
@@ -87,7 +87,7 @@ class RcnnTraining:
         """Return what the features, and all that is fitted to them, depend on."""
         inputs = {
             "dataset": self._split.dataset.fingerprint,
-            "proposals": search_parameters(self._experiment.proposals),
+            "proposals": self._split.proposals_key(),
         }
         return inputs | {"params": digest(params), "context": self._experiment.head.context}
 

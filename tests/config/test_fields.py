@@ -42,7 +42,7 @@ from jaxdet.training.optimizer import make_optimizer
         (fields.FastHead, fast_rcnn, {"num_classes"}, set()),
         (fields.FasterHead, faster_rcnn, set(), set()),
         (fields.RcnnHead, rcnn, set(), set()),
-        (fields.SelectiveSearch, search_split, set(), set()),
+        (fields.SelectiveSearch, search_split, set(), {"file"}),
         (fields.Optim, make_optimizer, {"steps"}, set()),
     ],
 )

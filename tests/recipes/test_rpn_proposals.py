@@ -61,7 +61,7 @@ class Photos:
 
 def propose(params, photos, path):
     options = InputOptions(short_side=16, long_side=32, flip=True, max_gt=1, workers=2, use_difficult=False)
-    split = Split(photos, options, eval_batch_size=2, search=None, data_dir=path.parent)
+    split = Split(photos, options, eval_batch_size=2, search=None, mat_files=(), data_dir=path.parent)
     return rpn_proposals(STAGE, params, split, path, limits=LIMITS)
 
 
