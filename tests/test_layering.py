@@ -20,7 +20,7 @@ LAYERS = {
     "models": {"checks", "nets", "ops", "types"},
     "weights": {"checks", "io", "types"},
     "visualize": set(),
-    "evaluation": {"checks", "io", "ops.boxes_np", "types"},
+    "evaluation": {"io", "ops.boxes_np", "types"},
     "proposals": {"checks", "io", "ops.boxes_np", "types"},
     "data": {"checks", "io", "types"},
     "linear": {"checks", "io", "ops.boxes_np", "types"},
