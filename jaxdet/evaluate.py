@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,29 @@ from jaxdet.config.fields import Voc
 from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
 from jaxdet.config.schema import Experiment
-from jaxdet.evaluation.coco_json import write_coco
+from jaxdet.evaluation.coco_json import DETECTIONS, GROUND_TRUTH, write_coco
 from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.recall import proposal_recall
-from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
+from jaxdet.evaluation.report import (
+    METRICS,
+    comp4_files,
+    print_table,
+    summarize,
+    write_comp4,
+    write_metrics,
+)
 from jaxdet.evaluation.tables import DetectionTable, best_of_each_class
 from jaxdet.inputs import open_part
-from jaxdet.io.folder import make_writable
+from jaxdet.io.file_name import safe_file_name
+from jaxdet.io.output_folder import OutputFolder, unique_name
 from jaxdet.load import choose_checkpoint, restore
 from jaxdet.systems import SYSTEMS
 from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
 from jaxdet.types import Dataset
 
 log = logging.getLogger(__name__)
+
+ALL_PICTURES = "pictures/all.png"
 
 
 def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, checkpoint: str) -> dict[str, Any]:
@@ -46,7 +57,8 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
       differs from training and, for a detector that is given boxes, their recall.
 
     Raises:
-      InputError: no such workdir, checkpoint or split; other classes than those trained on.
+      InputError: no such workdir, checkpoint or split; other classes than those trained on; a file that jaxdet did not
+        write has the name of a result.
     """
     overriding = None if config is None else parse(config.to_dict())
     if not workdir:
@@ -67,7 +79,10 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
             f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}; give data of the "
             "same classes, or name them in that order (of a devkit: dataset.class_names)."
         )
-    output = make_writable(folder / "evaluation" / split, cure="free it, or work on a copy")
+    output = OutputFolder(folder / "evaluation" / split, cure="free it, or work on a copy")
+    result_files = comp4_files(_comp4_name(experiment, split), class_names)
+    pictures = _picture_files(dataset.names[: experiment.evaluation.pictures])
+    output.check([METRICS, DETECTIONS, GROUND_TRUTH, *result_files, *pictures, ALL_PICTURES])
     mesh = data_mesh()
     check_batch_size(experiment.evaluation.batch_size, mesh)
     source = choose_checkpoint(folder, checkpoint)
@@ -84,11 +99,11 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
         summary["proposals"] = proposal_recall(data.proposals, map(dataset.annotations, range(len(dataset))))
     if jax.process_index() == 0:
         print_table(summary)
-        write_metrics(output / "metrics.json", summary)
-        write_comp4(output, _comp4_name(experiment, split), detections, dataset.names, class_names)
+        write_metrics(output, summary)
+        write_comp4(output, result_files, detections, dataset.names)
         write_coco(output, detections, truth, dataset.names, dataset.image_sizes, class_names)
-        _draw_pictures(output / "pictures", dataset, detections, experiment)
-        log.info("metrics, result files and pictures: %s", output)
+        _draw_pictures(output, pictures, dataset, detections, experiment)
+        log.info("metrics, result files and pictures: %s", output.folder)
     return summary
 
 
@@ -101,16 +116,24 @@ def _comp4_name(experiment: Experiment, split: str) -> str:
     return "val" if isinstance(experiment.dataset, Voc) and name == "validation" else name
 
 
-def _draw_pictures(folder: Path, dataset: Dataset, detections: DetectionTable, experiment: Experiment) -> None:
+def _picture_files(names: Sequence[str]) -> list[str]:
+    """Return a file for each image name; none is the file with all of them."""
+    used = {ALL_PICTURES}
+    return [unique_name(f"pictures/{safe_file_name(name, '.png')}", used) for name in names]
+
+
+def _draw_pictures(
+    output: OutputFolder, files: Sequence[str], dataset: Dataset, detections: DetectionTable, experiment: Experiment
+) -> None:
     """Draw the first images with their likely detections and, dashed, the ground truth."""
     threshold = SYSTEMS[experiment.system].default_threshold(experiment)
     pictures = []
-    for i in range(min(experiment.evaluation.pictures, len(dataset))):
+    for i, file in enumerate(files):
         rows = (detections.image == i) & (detections.scores >= threshold)
         record = dataset[i]
         boxes, scores, labels = detections.boxes[rows], detections.scores[rows], detections.labels[rows]
         picture = visualize.draw(record.image, boxes, scores, labels, dataset.class_names, gt_boxes=record.boxes)
-        visualize.save_image(folder / f"{record.name}.png", picture)
+        output.write(file, visualize.encode_png(picture))
         pictures.append(picture)
     if pictures:
-        visualize.save_image(folder / "all.png", visualize.grid(pictures, 4))
+        output.write(ALL_PICTURES, visualize.encode_png(visualize.grid(pictures, 4)))

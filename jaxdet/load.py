@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -63,11 +64,11 @@ class LoadedDetector:
           For each image its detections, best first, boxes in pixels of that image.
 
         Raises:
-          InputError: an image is not a u8[H,W,3].
+          InputError: an image is not a u8[H,W,3], or no score can reach the threshold.
         """
         if isinstance(images, np.ndarray):
             return self([images], threshold)[0]
-        threshold = self.default_threshold if threshold is None else threshold
+        threshold = self.check_threshold(threshold)
         waiting: dict[tuple[int, ...], list[tuple[int, Batch]]] = defaultdict(list)  # per bucket
         detections: dict[int, ImageDetections] = {}
         for i, image in enumerate(images):
@@ -81,6 +82,21 @@ class LoadedDetector:
             if bucket:
                 detections |= self._detect(bucket, threshold)
         return [detections[i] for i in range(len(detections))]
+
+    def check_threshold(self, threshold: float | None) -> float:
+        """Return the threshold, default_threshold for None.
+
+        Raises:
+          InputError: it is no number, or outside [0, 1] for scores that are probabilities.
+        """
+        if threshold is None:
+            return self.default_threshold
+        if isinstance(self.experiment, Rcnn) and self.experiment.head.scoring == "svm":
+            if not math.isfinite(threshold):
+                raise InputError(f"threshold must be a finite margin of the SVMs, got {threshold}; 0 is usual.")
+        elif not 0 <= threshold <= 1:
+            raise InputError(f"threshold must be a probability in [0, 1], got {threshold}; 0.5 is usual.")
+        return threshold
 
     def _detect(self, images: list[tuple[int, Batch]], threshold: float) -> dict[int, ImageDetections]:
         """Return number -> detections of at most batch_size images of one bucket; invalid rows fill up the batch."""

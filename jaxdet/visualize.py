@@ -1,8 +1,7 @@
 """Drawing of boxes with class names and scores on images."""
 
 import colorsys
-import os
-import pathlib
+import io
 import unicodedata
 from collections.abc import Sequence
 
@@ -93,10 +92,11 @@ def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return sheet
 
 
-def save_image(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Write an image u8[H,W,3] RGB in the format of the path's suffix (.png, .jpg); its folder is created."""
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, quality=92)
+def encode_png(image: np.ndarray) -> bytes:
+    """Return an image u8[H,W,3] RGB as the content of a PNG file."""
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, "PNG")
+    return encoded.getvalue()
 
 
 def class_colour(label: int) -> Colour:

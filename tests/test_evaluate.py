@@ -4,7 +4,7 @@ import pytest
 
 from configs import faster_devkit, faster_voc
 from jaxdet.config.parse import parse
-from jaxdet.evaluate import _comp4_name
+from jaxdet.evaluate import ALL_PICTURES, _comp4_name, _picture_files
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,17 @@ def test_result_files_are_named_as_by_the_official_devkit(module, split, name):
     config = module.get_config()
     config.splits.train = split
     assert _comp4_name(parse(config.to_dict()), "train") == name
+
+
+def test_pictures_never_replace_each_other_or_leave_their_folder():
+    names = ["all", "a/b", "../x", "X", "x", "my photo"]
+    files = _picture_files(names)
+    assert files == [
+        "pictures/all-1.png",
+        "pictures/a%2Fb.png",
+        "pictures/%2E.%2Fx.png",
+        "pictures/X.png",
+        "pictures/x-1.png",
+        "pictures/my photo.png",
+    ]
+    assert ALL_PICTURES not in files

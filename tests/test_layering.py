@@ -36,10 +36,10 @@ LAYERS = {
     "__init__": {"checks", "config", "load", "ops", "systems", "types"},  # `import jaxdet`: the public names
     "train": {"config", "inputs", "io.lock", "recipes"},
     "evaluate": {
-        *("checks", "config", "evaluation", "inputs", "io.folder", "load", "systems", "training.sharding", "types"),
+        *("checks", "config", "evaluation", "inputs", "io", "load", "systems", "training.sharding", "types"),
         "visualize",
     },
-    "predict": {"checks", "data.image_file", "io.atomic", "load", "types", "visualize"},
+    "predict": {"checks", "data.image_file", "io.output_folder", "load", "types", "visualize"},
     "convert": {"checks", "config", "data.datasets", "io.lock", "systems", "training", "types", "weights"},
     "cli": {"__init__", "checks", "config.experiment_json", "convert", "evaluate", "predict", "train"},
 }

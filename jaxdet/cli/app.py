@@ -1,5 +1,6 @@
 """The frame of every command: flags, logging, and errors as one line instead of a traceback."""
 
+import io
 import logging
 import sys
 from collections.abc import Callable
@@ -66,6 +67,8 @@ def run(
 def setup_logging() -> None:
     """Log to the terminal and cache compiled programs between runs."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal cannot show; stderr does so anyway
     for noisy in ("absl", "jax", "orbax"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     if not jax.config.values["jax_compilation_cache_dir"]:

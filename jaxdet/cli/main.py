@@ -8,6 +8,7 @@
 `jaxdet COMMAND --help` lists the flags of a command, `jaxdet --version` prints the version.
 """
 
+import os
 import sys
 
 from absl import flags
@@ -23,13 +24,24 @@ flags.disclaim_key_flags()  # --help lists the flags below under the running scr
 # Commands import their work when they start it: that takes seconds, and mistakes in flags are reported before.
 
 
+class _Path(flags.ArgumentParser):
+    """Parser of a path: ~ is the home folder, also where the shell leaves it as it is (--output=~/detections)."""
+
+    def parse(self, argument: str) -> str:
+        return os.path.expanduser(argument)
+
+
+def _define_path(name: str, default: str | None, text: str) -> flags.FlagHolder[str]:
+    return flags.DEFINE(_Path(), name, default, text, serializer=flags.ArgumentSerializer())
+
+
 def train() -> None:
     """Trains a detector: jaxdet train --config=faster_shapes [--workdir=...] [--config.any.field=value]
 
     --config is a file or the name of a shipped config. The same command resumes a run that was stopped.
     """
-    flags.DEFINE_string("config", None, "The experiment: a file or a shipped config; faster_shapes if not given.")
-    workdir = flags.DEFINE_string("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
+    _define_path("config", None, "The experiment: a file or a shipped config; faster_shapes if not given.")
+    workdir = _define_path("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
     distributed = _define_distributed()
 
     def main(config: ConfigDict, _: list[str]) -> None:
@@ -46,8 +58,8 @@ def evaluate() -> None:
 
     --config.field=value changes the config that the workdir was trained with.
     """
-    flags.DEFINE_string("config", None, "Overrides the config that the workdir was trained with: a file or a name.")
-    workdir = flags.DEFINE_string("workdir", None, "Workdir of a training; runs/<name of the config> if not given.")
+    _define_path("config", None, "Overrides the config that the workdir was trained with: a file or a name.")
+    workdir = _define_path("workdir", None, "Workdir of a training; runs/<name of the config> if not given.")
     split = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split of the config's data set.")
     checkpoint = _define_checkpoint()
     distributed = _define_distributed()
@@ -63,26 +75,36 @@ def evaluate() -> None:
 
 def predict() -> None:
     """Draws detections on images: jaxdet predict --workdir=runs/faster_shapes photo.jpg folder/ --output=detections"""
-    workdir = flags.DEFINE_string("workdir", None, "Workdir of a training.")
-    output = flags.DEFINE_string("output", "detections", "Folder for the drawn images and detections.json.")
+    workdir = _define_path("workdir", None, "Workdir of a training.")
+    output = _define_path("output", "detections", "Folder for the drawn images and detections.json.")
     threshold = flags.DEFINE_float("threshold", None, "Minimum score of a detection; if not given 0.5, for SVMs 0.")
+    max_pixels = flags.DEFINE_integer(
+        "max_pixels", None, "Larger images are skipped; the run's dataset.max_pixels if not given.", lower_bound=1
+    )
     checkpoint = _define_checkpoint()
 
     def main(_: None, files: list[str]) -> None:
         from jaxdet.predict import predict
 
-        predict(workdir.value, files, output=output.value, threshold=threshold.value, checkpoint=checkpoint.value)
+        predict(
+            workdir.value,
+            [os.path.expanduser(file) for file in files],
+            output=output.value,
+            threshold=threshold.value,
+            checkpoint=checkpoint.value,
+            max_pixels=max_pixels.value,
+        )
 
     run(main, takes_files=True)
 
 
 def convert() -> None:
     """Makes a workdir of another project's detector: jaxdet convert --file=model.pth --workdir=... [--config=...]"""
-    flags.DEFINE_string("config", None, "How it was trained: a file or a name; simple_faster_rcnn if not given.")
-    file = flags.DEFINE_string(
+    _define_path("config", None, "How it was trained: a file or a name; simple_faster_rcnn if not given.")
+    file = _define_path(
         "file", None, "The .pth file: simple-faster-rcnn-pytorch's, or torchvision's FasterRCNN with VGG16."
     )
-    workdir = flags.DEFINE_string("workdir", None, "Folder to write; evaluate and predict take it.")
+    workdir = _define_path("workdir", None, "Folder to write; evaluate and predict take it.")
     classes = flags.DEFINE_list(
         "classes", None, "Names of the head's classes in its order, without background; VOC's if not given."
     )

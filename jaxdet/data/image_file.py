@@ -93,7 +93,8 @@ def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> De
             if image.width * image.height > max_pixels:
                 raise InputError(
                     f"image {name}: has {image.width} x {image.height} pixels, more than max_pixels = "
-                    f"{max_pixels}; make it smaller or raise max_pixels."
+                    f"{max_pixels}; make it smaller or raise max_pixels (predict.py --max_pixels=..., train.py "
+                    "--config.dataset.max_pixels=...)."
                 )
             plain = image.format in ("JPEG", "MPO", "PNG") and image.mode in ("RGB", "L")
             plain = plain and "transparency" not in image.info and not _is_deep_colour(image, encoded)

@@ -1,26 +1,26 @@
 """Detections and ground truth as COCO's JSON files (cocodataset.org, data format), for pycocotools and others."""
 
 import json
-import os
-import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
-from jaxdet.io.atomic import atomic_write
+from jaxdet.io.output_folder import OutputFolder
+
+DETECTIONS, GROUND_TRUTH = "coco_detections.json", "coco_ground_truth.json"
 
 
 def write_coco(
-    folder: str | os.PathLike,
+    output: OutputFolder,
     detections: DetectionTable,
     ground_truth: GroundTruthTable,
     image_names: Sequence[str],
     image_sizes: np.ndarray,
     class_names: Sequence[str],
 ) -> None:
-    """Write coco_detections.json and coco_ground_truth.json, each atomically.
+    """Write coco_detections.json and coco_ground_truth.json.
 
     `COCOeval(COCO(ground truth), loadRes(detections), "bbox")` then gives the metrics of `coco_statistics`: COCO has no
     difficult objects and counts them as ordinary ones; they are marked `"ignore": 1`, which pycocotools overlooks. (It
@@ -48,8 +48,7 @@ def write_coco(
             strict=True,
         )
     )
-    with atomic_write(pathlib.Path(folder) / "coco_detections.json") as file:
-        file.write(f"{_json_array(entries)}\n".encode())
+    output.write(DETECTIONS, f"{_json_array(entries)}\n")
 
     # Write the ground truth.
     images = (
@@ -78,8 +77,7 @@ def write_coco(
     categories = ({"id": k, "name": name, "supercategory": "none"} for k, name in enumerate(class_names, 1))
     parts = {"images": images, "annotations": annotations, "categories": categories}
     text = ",\n".join(['"info": {}', *(f'"{name}": {_json_array(items)}' for name, items in parts.items())])
-    with atomic_write(pathlib.Path(folder) / "coco_ground_truth.json") as file:
-        file.write(f"{{\n{text}\n}}\n".encode())
+    output.write(GROUND_TRUTH, f"{{\n{text}\n}}\n")
 
 
 def _image_ids(names: Sequence[str]) -> list[int]:

@@ -1,10 +1,11 @@
 """Reports of an evaluation: a table on screen, metrics.json, PASCAL's result files."""
 
 import json
+import logging
 import math
-import os
-import pathlib
+import re
 import sys
+import urllib.parse
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -17,9 +18,13 @@ import rich.text
 from jaxdet.evaluation.coco_ap import coco_statistics
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
-from jaxdet.io.atomic import atomic_write
 from jaxdet.io.file_name import safe_file_name
+from jaxdet.io.output_folder import OutputFolder
 
+log = logging.getLogger(__name__)
+
+METRICS = "metrics.json"
+NOT_IN_COLUMNS = re.compile(r"[\s%\0-\x1f\x7f\ud800-\udfff]")  # lone surrogates are bytes that are not UTF-8
 VOC_SCORES = {  # name in metrics.json -> (metric, IoU threshold) of average_precision
     "voc07@0.5": ("voc07", 0.5),
     "voc10@0.5": ("voc10", 0.5),
@@ -82,35 +87,51 @@ def print_table(summary: dict[str, Any], stream: TextIO | None = None) -> None:
         console.print("Proposals: " + "  ".join(f"{name} {value:.3f}" for name, value in summary["proposals"].items()))
 
 
-def write_metrics(path: str | os.PathLike, summary: dict[str, Any]) -> None:
-    """Write the result of `summarize` as JSON, atomically; NaN becomes null."""
-    with atomic_write(pathlib.Path(path)) as file:
-        file.write(f"{json.dumps(_without_nan(summary), indent=1, ensure_ascii=False)}\n".encode())
+def write_metrics(output: OutputFolder, summary: dict[str, Any]) -> None:
+    """Write the result of `summarize` to metrics.json; NaN becomes null."""
+    output.write(METRICS, f"{json.dumps(_without_nan(summary), indent=1, ensure_ascii=False)}\n")
+
+
+def comp4_files(split: str, class_names: Sequence[str]) -> list[str]:
+    """Return the names of PASCAL's result files, one per class; see safe_file_name for characters of other names."""
+    return [safe_file_name(f"comp4_det_{split}_{name}", ".txt") for name in class_names]
 
 
 def write_comp4(
-    folder: str | os.PathLike,
-    split: str,
-    detections: DetectionTable,
-    image_names: Sequence[str],
-    class_names: Sequence[str],
+    output: OutputFolder, files: Sequence[str], detections: DetectionTable, image_names: Sequence[str]
 ) -> None:
-    """Write PASCAL's result files, `comp4_det_<split>_<class>.txt`, one per class, each atomically.
+    """Write PASCAL's result files, one per class.
 
     A line is `image score xmin ymin xmax ymax` in VOC's 1-based inclusive pixels, with py-faster-rcnn's digits (%.3f,
     %.1f). These round scores into ties, so scoring the files can differ from `summarize`, which rounds nothing.
-    Characters of a class name that cannot be part of a file name are percent-encoded; see io.file_name.
+
+    Spaces separate the columns, so white space in an image's name is percent-encoded ("my%20photo"), and % with it;
+    `urllib.parse.unquote` decodes it. The log says so.
+
+    Args:
+      files: the result of `comp4_files`; files[k-1] is of label k.
+      image_names: names of image 0, 1, ...
     """
-    for k, name in enumerate(class_names, 1):
+    ids = [_percent_encoded(name) for name in image_names]
+    changed = [(name, encoded) for name, encoded in zip(image_names, ids, strict=True) if name != encoded]
+    if changed:
+        log.warning(
+            "comp4 files: spaces and %% in image names are percent-encoded, in %d names, such as %s for %r",
+            *(len(changed), changed[0][1], changed[0][0]),
+        )
+    for k, file in enumerate(files, 1):
         rows = np.flatnonzero(detections.labels == k)
         boxes = detections.boxes[rows] + np.array([1, 1, 0, 0], detections.boxes.dtype)
         columns = zip(detections.image[rows].tolist(), detections.scores[rows].tolist(), boxes.tolist(), strict=True)
         lines = [
-            f"{image_names[image]} {score:.3f} " + " ".join(f"{edge:.1f}" for edge in box) + "\n"
+            f"{ids[image]} {score:.3f} " + " ".join(f"{edge:.1f}" for edge in box) + "\n"
             for image, score, box in columns
         ]
-        with atomic_write(pathlib.Path(folder) / safe_file_name(f"comp4_det_{split}_{name}", ".txt")) as file:
-            file.write("".join(lines).encode())
+        output.write(file, "".join(lines))
+
+
+def _percent_encoded(name: str) -> str:
+    return NOT_IN_COLUMNS.sub(lambda match: urllib.parse.quote(match[0], safe="", errors="surrogateescape"), name)
 
 
 def _score(value: float) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,15 +16,26 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     created.
 
     Raises:
-      OSError: the file cannot be written. The old content of `path` stays, and no other file is left behind.
+      OSError: the file cannot be written; `filename` of the error names it. The old content of `path` stays, and no
+        other file is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}")
+    draft = draft_of(path)
     try:
         with draft.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())  # the rename could reach the disk before the content does
         draft.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(draft)):  # a write does not say to which file
+            error.filename = str(path)
+        raise
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def draft_of(path: Path) -> Path:
+    """Return the temporary file of a path: short, as the name of `path` may be as long as names can be."""
+    return path.with_name(f".jaxdet-{zlib.crc32(os.fsencode(path.name)):08x}")

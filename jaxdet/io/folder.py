@@ -1,6 +1,7 @@
 """Output folders: the check that one can be written, and the error where it cannot."""
 
 import errno
+import tempfile
 from pathlib import Path
 
 from jaxdet.checks import InputError
@@ -10,7 +11,7 @@ from jaxdet.checks import InputError
 CANNOT_WRITE = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.EDQUOT, errno.EFBIG, errno.ENOSPC),
-    *(errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.ESTALE),
+    *(errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ESTALE),
 )
 
 
@@ -22,9 +23,8 @@ def make_writable(folder: Path, *, cure: str) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink(missing_ok=True)  # several processes may probe at once
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise unwritable(folder, error, cure=cure) from error
     return folder

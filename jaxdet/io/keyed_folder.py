@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.io.atomic import atomic_write
+from jaxdet.io.atomic import atomic_write, draft_of
 from jaxdet.io.folder import unwritable
 
 KEY = "key.json"
@@ -29,7 +29,8 @@ def claim_folder(folder: Path, key: Key) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if {file.name for file in folder.iterdir()} <= {KEY, f".{KEY}"}:  # no outputs yet: the key may change
+        key_files = {KEY, draft_of(folder / KEY).name}
+        if {file.name for file in folder.iterdir()} <= key_files:  # no outputs yet: the key may change
             write_key(folder, key)
     except OSError as error:
         raise unwritable(folder, error, cure="make room and start again") from error

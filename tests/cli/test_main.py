@@ -1,5 +1,7 @@
 """The command jaxdet; the root scripts run the same functions."""
 
+import types
+
 import pytest
 
 import jaxdet
@@ -63,3 +65,16 @@ def test_mistakes_are_one_line(command):
         2,
         "error: Unknown command line flag 'workdri'. Did you mean: workdir ?\n",
     )
+
+
+def test_the_home_folder_is_understood_in_every_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    paths, others = {}, set()
+    stubs = {name: lambda name, *_, **__: others.add(name) for name in dir(main.flags) if name.startswith("DEFINE_")}
+    stubs["DEFINE"] = lambda parser, name, *_, **__: paths.update({name: parser.parse("~/x")})
+    monkeypatch.setattr(main, "flags", types.SimpleNamespace(ArgumentSerializer=main.flags.ArgumentSerializer, **stubs))
+    monkeypatch.setattr(main, "run", lambda *_, **__: None)
+    for define_flags in main.COMMANDS.values():
+        define_flags()
+    assert paths == dict.fromkeys(("config", "workdir", "output", "file"), str(tmp_path / "x"))
+    assert others == {"checkpoint", "classes", "distributed", "max_pixels", "split", "threshold"}

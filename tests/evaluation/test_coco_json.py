@@ -9,8 +9,13 @@ import pytest
 from jaxdet.evaluation.coco_ap import coco_statistics
 from jaxdet.evaluation.coco_json import write_coco
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
+from jaxdet.io.output_folder import LIST, OutputFolder
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "ap.npz"  # py-faster-rcnn's voc_eval, pycocotools
+
+
+def opened(folder):
+    return OutputFolder(folder, cure="name another folder")
 
 
 def read(folder):
@@ -34,8 +39,8 @@ def two_images(names=("000012", "2008_000002")):
 
 
 def test_the_files_equal_cocos_own_conversion_of_voc(tmp_path):
-    write_coco(tmp_path / "new", *two_images())
-    write_coco(tmp_path / "new", *two_images())
+    write_coco(opened(tmp_path / "new"), *two_images())
+    write_coco(opened(tmp_path / "new"), *two_images())
     entries, truth = read(tmp_path / "new")
     assert entries == [
         {"image_id": 2008000002, "category_id": 1, "bbox": [10.1, 20.0, 20.2, 21.0], "score": 0.100000001}
@@ -51,6 +56,7 @@ def test_the_files_equal_cocos_own_conversion_of_voc(tmp_path):
     assert (cow["id"], cow["image_id"], cow["ignore"], cow["iscrowd"]) == (2, 2008000002, 1, 0)
     assert [(entry["id"], entry["name"]) for entry in truth["categories"]] == [(1, "Kühe"), (2, "car")]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        LIST,
         "coco_detections.json",
         "coco_ground_truth.json",
     ]
@@ -58,7 +64,7 @@ def test_the_files_equal_cocos_own_conversion_of_voc(tmp_path):
 
 @pytest.mark.parametrize("names", [("000012", "photo"), ("12", "1_2"), ("12", "²")])
 def test_image_ids_are_positions_where_names_are_no_distinct_numbers(tmp_path, names):
-    write_coco(tmp_path, *two_images(names))
+    write_coco(opened(tmp_path), *two_images(names))
     entries, truth = read(tmp_path)
     assert [image["id"] for image in truth["images"]] == [1, 2]
     assert [image["file_name"] for image in truth["images"]] == [f"{name}.jpg" for name in names]
@@ -69,7 +75,7 @@ def test_an_empty_split_gives_valid_json(tmp_path):
     no_ids, no_boxes = np.zeros(0, np.int32), np.zeros((0, 4), np.float32)
     detections = DetectionTable(no_ids, no_boxes, no_ids, np.zeros(0, np.float32))
     truth = GroundTruthTable(no_ids, no_boxes, no_ids, np.zeros(0, bool))
-    write_coco(tmp_path, detections, truth, [], np.zeros((0, 2), np.int32), ("a",))
+    write_coco(opened(tmp_path), detections, truth, [], np.zeros((0, 2), np.int32), ("a",))
     entries, truth = read(tmp_path)
     assert entries == truth["images"] == truth["annotations"] == []
 
@@ -80,7 +86,7 @@ def test_the_written_files_score_as_the_tables_do_in_pycocotools(tmp_path):
     truth = GroundTruthTable(g["gt/image"], g["gt/boxes"], g["gt/labels"] + 1, g["gt/difficult"])
     names = [f"{i:06d}" for i in range(1 + max(truth.image.max(), detections.image.max()))]
     sizes = np.full((len(names), 2), 500, np.int32)
-    write_coco(tmp_path, detections, truth, names, sizes, [f"class {k}" for k in range(20)])
+    write_coco(opened(tmp_path), detections, truth, names, sizes, [f"class {k}" for k in range(20)])
     written, annotated = read(tmp_path)
 
     def columns(items, *more):

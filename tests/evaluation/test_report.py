@@ -3,14 +3,20 @@
 import io
 import json
 import re
+import urllib.parse
 
 import numpy as np
 import pytest
 
-from jaxdet.evaluation.report import print_table, summarize, write_comp4, write_metrics
+from jaxdet.evaluation.report import comp4_files, print_table, summarize, write_comp4, write_metrics
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
+from jaxdet.io.output_folder import LIST, OutputFolder
 
 NAMES = ("cat", "potted plant", "unseen")
+
+
+def opened(folder):
+    return OutputFolder(folder, cure="name another folder")
 
 
 @pytest.fixture
@@ -46,17 +52,17 @@ def test_the_table_in_a_log_is_plain_text_with_one_line_per_class(tables):
 
 def test_the_metrics_file_is_strict_json_and_leaves_no_draft(tables, tmp_path):
     path = tmp_path / "new" / "metrics.json"
-    write_metrics(path, summarize(*tables, NAMES))
-    write_metrics(path, summarize(*tables, NAMES))
+    write_metrics(opened(path.parent), summarize(*tables, NAMES))
+    write_metrics(opened(path.parent), summarize(*tables, NAMES))
     read = json.loads(path.read_text(), parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
     assert read["classes"]["unseen"]["voc07@0.5"] is None
     assert read["mAP"]["voc10@0.5"] == 0.5
-    assert [p.name for p in path.parent.iterdir()] == ["metrics.json"]
+    assert {p.name for p in path.parent.iterdir()} == {LIST, "metrics.json"}
 
 
 def test_result_files_hold_1_based_inclusive_pixels(tables, tmp_path):
-    write_comp4(tmp_path, "test", tables[0], ["2007_1", "2007_2"], NAMES)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"comp4_det_test_{name}.txt" for name in NAMES)
+    write_comp4(opened(tmp_path), comp4_files("test", NAMES), tables[0], ["2007_1", "2007_2"])
+    assert sorted(p.name for p in tmp_path.glob("*.txt")) == sorted(f"comp4_det_test_{name}.txt" for name in NAMES)
     assert (tmp_path / "comp4_det_test_cat.txt").read_text().splitlines() == [
         "2007_1 0.900 1.0 1.0 50.0 50.0",
         "2007_2 0.123 11.0 21.0 30.0 40.0",
@@ -64,10 +70,22 @@ def test_result_files_hold_1_based_inclusive_pixels(tables, tmp_path):
     assert (tmp_path / "comp4_det_test_potted plant.txt").read_text() == ""
 
 
-def test_characters_of_a_class_name_that_no_file_name_has_are_encoded(tables, tmp_path):
-    names = ("cabinet/shelf", "../up", "x" * 300)
-    write_comp4(tmp_path / "inner", "test", tables[0], ["2007_1", "2007_2"], names)
-    files = sorted(file.name for file in (tmp_path / "inner").iterdir())
-    assert files[:2] == ["comp4_det_test_..%2Fup.txt", "comp4_det_test_cabinet%2Fshelf.txt"]
-    assert len(files) == 3
-    assert [file.name for file in tmp_path.iterdir()] == ["inner"]
+def test_characters_of_a_class_name_that_no_file_name_has_are_encoded():
+    names = ("cabinet/shelf", "a\\b", "potted plant", "étoile", "100%")
+    assert comp4_files("test", names) == [
+        "comp4_det_test_cabinet%2Fshelf.txt",
+        "comp4_det_test_a%5Cb.txt",
+        "comp4_det_test_potted plant.txt",
+        "comp4_det_test_étoile.txt",
+        "comp4_det_test_100%25.txt",
+    ]
+
+
+@pytest.mark.parametrize("name", ["my photo (5)", "100% %20", "a\tb\u2028c\u00a0d", "étoile", "2007_1", "caf\udce9 x"])
+def test_image_names_survive_the_columns_of_result_files(tables, tmp_path, name, caplog):
+    write_comp4(opened(tmp_path), comp4_files("test", NAMES), tables[0], [name, "2007_2"])
+    text = (tmp_path / "comp4_det_test_cat.txt").read_text(encoding="utf-8")
+    (first, *columns), _ = [line.split() for line in text.splitlines()]
+    assert urllib.parse.unquote(first, errors="surrogateescape") == name
+    assert columns == ["0.900", "1.0", "1.0", "50.0", "50.0"]
+    assert ("percent-encoded, in 1 names" in caplog.text) == (first != name)

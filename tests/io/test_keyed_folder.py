@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
+from jaxdet.io.atomic import draft_of
 from jaxdet.io.keyed_folder import claim_folder, load_arrays, save_arrays
 
 ARRAYS = {"kernel": np.arange(12, dtype=np.float32).reshape(4, 3), "bias": np.float32([1, 2, 3])}
@@ -72,7 +73,7 @@ def test_a_folder_with_results_accepts_one_key_only(tmp_path):
 
 def test_a_folder_without_results_accepts_another_key(tmp_path):
     claim_folder(tmp_path, KEY)
-    (tmp_path / ".key.json").write_text('{"half')  # killed while it wrote the key
+    draft_of(tmp_path / "key.json").write_text('{"half')  # killed while it wrote the key
     claim_folder(tmp_path, KEY | {"params": "34ab"})
     save_arrays(tmp_path / "svms.npz", ARRAYS)
     with pytest.raises(InputError, match="params must be '12ef', got '34ab'"):

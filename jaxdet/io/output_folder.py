@@ -1,0 +1,119 @@
+"""Folders of results: a file that jaxdet did not write is never replaced, and results are written whole or not at all.
+
+`.jaxdet-files` in the folder lists every result with the sha256 of its content, one `sha256 "name"` per line.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from jaxdet.checks import InputError
+from jaxdet.io.atomic import atomic_write
+from jaxdet.io.folder import make_writable, unwritable
+
+LIST = ".jaxdet-files"
+
+
+class OutputFolder:
+    """A folder to write results to, created where it does not exist.
+
+    A file in it that is not as jaxdet wrote it, if only because somebody changed it since, belongs to the user.
+    """
+
+    def __init__(self, folder: Path, *, cure: str):
+        """Open a folder; `cure` ends the errors, such as "name another folder with --output".
+
+        Raises:
+          InputError: the folder cannot be written.
+        """
+        self.folder, self._cure = make_writable(folder, cure=cure), cure
+        self._written: dict[str, set[str]] = defaultdict(set)  # name -> sha256 of what was written under it
+        if (folder / LIST).exists():
+            for line in (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines():
+                if listed := re.fullmatch(r'([0-9a-f]{64}) (".*")', line):  # a kill may have cut a line off
+                    self._written[json.loads(listed[2])].add(listed[1])
+
+    def check(self, names: Iterable[str], *, inputs: Iterable[Path] = ()) -> None:
+        """Check that results may be written under these names, before the work that they take.
+
+        Args:
+          names: of files in the folder, or in folders in it ("pictures/a.png").
+          inputs: files that are read; they are never replaced, whoever wrote them.
+
+        Raises:
+          InputError: an input, or a file that jaxdet did not write, has one of the names.
+        """
+        read = {_identity(path) for path in inputs if path.exists()}
+        for name in names:
+            path = self.folder / name
+            try:
+                if path.exists() and _identity(path) in read:
+                    raise InputError(f"{path} must not be replaced, as it is read; {self._cure}.")
+                self._check_ours(name)
+            except OSError as error:
+                raise unwritable(path, error, cure=self._cure) from error
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        r"""Write a file whole and return its path. Lone surrogates of a text, from odd file names, become \udcXX.
+
+        Raises:
+          InputError: a file that jaxdet did not write has the name, the disk is full, or the folder cannot be written.
+            The old content stays.
+        """
+        path = self.folder / name
+        encoded = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+        try:
+            self._check_ours(name)
+            self._list(name, hashlib.sha256(encoded).hexdigest())  # first: a kill leaves no file that is not listed
+            with atomic_write(path) as file:
+                file.write(encoded)
+        except OSError as error:
+            raise unwritable(path, error, cure=self._cure) from error
+        return path
+
+    def remove(self, name: str) -> None:
+        """Remove a result of an earlier run, if there is one; errors as in `check`."""
+        self.check([name])
+        (self.folder / name).unlink(missing_ok=True)
+
+    def _list(self, name: str, digest: str) -> None:
+        if digest not in self._written[name]:
+            with (self.folder / LIST).open("ab", buffering=0) as file:
+                # The first newline ends a line that was cut off.
+                file.write(f"\n{digest} {json.dumps(name)}\n".encode())
+            self._written[name].add(digest)
+
+    def _check_ours(self, name: str) -> None:
+        """Raise InputError where a file has the name that is not as jaxdet wrote it."""
+        path = self.folder / name
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        ours = self._written.get(name, ()) if stat.S_ISREG(mode) else ()
+        if not ours or hashlib.sha256(path.read_bytes()).hexdigest() not in ours:
+            raise InputError(f"{path} must not be replaced, as jaxdet did not write it; move it away, or {self._cure}.")
+
+
+def unique_name(name: str, used: set[str]) -> str:
+    """Return a file name, numbered where it is in `used`, and add it there: "a.png" -> "a-1.png".
+
+    Names that differ in upper and lower case only, or in how accents are encoded, are one file on some systems.
+    """
+    stem, suffix = os.path.splitext(name)
+    number = 1
+    while (key := unicodedata.normalize("NFC", name).casefold()) in used:
+        name, number = f"{stem}-{number}{suffix}", number + 1
+    used.add(key)
+    return name
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
