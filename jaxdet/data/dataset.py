@@ -60,7 +60,10 @@ class PreparedDataset:
         """Return record i with its image decoded to RGB and all its objects, difficult ones included."""
         source, place = self._records[i]
         example = source[place]
-        return Record(**self._objects(i, example["objects"]), image=_decode(example["image"]))
+        image = _decode(example["image"])
+        if image is None:
+            raise source.damaged(f"image {self.names[i]!r} cannot be decoded")
+        return Record(**self._objects(i, example["objects"]), image=image)
 
     def annotations(self, i: int) -> Annotation:
         """Return the objects of image i without decoding its pixels."""
@@ -132,9 +135,7 @@ def _slices(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, in
     ]
 
 
-def _decode(encoded: bytes) -> np.ndarray:
+def _decode(encoded: bytes) -> np.ndarray | None:
+    """Return the image u8[H,W,3], RGB; None where it cannot be decoded."""
     # EXIF's orientation was applied when the data set was prepared: the boxes refer to the pixels as stored.
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise ValueError("a stored image must be decodable, got a damaged one; prepare the data set again.")
-    return image
+    return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)

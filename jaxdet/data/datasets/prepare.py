@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ import tensorflow_datasets as tfds
 
 from jaxdet.checks import InputError
 from jaxdet.data.datasets.features import VocObject
+from jaxdet.data.datasets.prepared_copy import check_files, damaged, preparing, write_manifest
 from jaxdet.data.image_file import open_image
 from jaxdet.io.atomic import atomic_write
-from jaxdet.io.folder import cannot_write
+from jaxdet.io.folder import CANNOT_WRITE, cannot_write
 
 log = logging.getLogger(__name__)
 
@@ -71,17 +73,62 @@ def read_index(builder: tfds.core.DatasetBuilder, split: str) -> Index:
     return index
 
 
-def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[dict[str, Any]]:
-    """Return random access to the records of a prepared split; images are the bytes of their files."""
-    encoded = {"image": tfds.decode.SkipDecoding()}
-    return builder.as_data_source(split, decoders=encoded)
+class Records(Sequence[dict[str, Any]]):
+    """The records of a prepared split; images are the bytes of their files.
+
+    Raises:
+      InputError: when it is opened, or at a record: the prepared copy is damaged.
+    """
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
+        self._directory = Path(builder.data_path)
+        with self._reading():
+            self._source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+            self._length = len(self._source)
+        expected = builder.info.splits[split].num_examples
+        if self._length != expected:
+            raise damaged(self._directory, f"{split} has {self._length} records, not {expected}")
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, i: Any) -> Any:
+        """Return record i, counted from 0."""
+        if not 0 <= i < self._length:
+            raise IndexError(i)
+        with self._reading():
+            return self._source[i]
+
+    def damaged(self, reason: str) -> InputError:
+        """Return the error for a record that cannot be used."""
+        return damaged(self._directory, reason)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # array_record and TFDS raise ValueError, RuntimeError, IndexError, OSError, ...
+            raise self.damaged(str(error) or type(error).__name__) from error
+
+
+def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Records:
+    """Return random access to the records of a prepared split."""
+    return Records(builder, split)
 
 
 def prepared(directory: Path) -> tfds.core.DatasetBuilder | None:
-    """Return the builder of a complete prepared copy, or None. (TFDS renames only finished copies into place.)"""
-    if not (directory / "dataset_info.json").exists():
+    """Return the builder of a complete prepared copy, or None. (TFDS renames only finished copies into place.)
+
+    Raises:
+      InputError: files of the copy are missing or damaged; see prepared_copy.check_files.
+    """
+    if not directory.exists():
         return None
-    return tfds.builder_from_directory(directory)
+    check_files(directory)
+    try:
+        return tfds.builder_from_directory(directory)
+    except Exception as error:  # of TFDS, protobuf or JSON
+        raise damaged(directory, str(error)) from error
 
 
 def prepare(
@@ -102,24 +149,33 @@ def prepare(
       InputError: the folder cannot be written, or the disk is full.
       OSError: any other failure of the system.
     """
+    home = directory.parents[2]
     try:
-        log.info("preparing %s, once", directory)
-        with _quiet():
-            builder = builder_class(data_dir=str(directory.parents[2]), config=config)
+        with preparing(directory.parents[1]), _quiet():
+            log.info("preparing %s, once", directory)
+            builder = builder_class(data_dir=str(home), config=config)
             downloads = tfds.download.DownloadConfig(manual_dir=manual_dir)
             builder.download_and_prepare(file_format="array_record", download_config=downloads)
-    except OSError as error:
+            write_manifest(directory)
+    except (OSError, RuntimeError) as error:  # array_record raises RuntimeError
         existing = prepared(directory)
         if existing is not None:
             log.info("%s was prepared by another process meanwhile", directory)
             return existing
-        if not cannot_write(error):
+        if not _cannot_write(error):
             raise
         raise InputError(
             f"data_dir: cannot prepare the data set in {directory}: {error}; "
             "free space there or set data_dir to a folder you can write to."
         ) from error
     return tfds.builder_from_directory(directory)
+
+
+def _cannot_write(error: OSError | RuntimeError) -> bool:
+    """Return whether an error, of array_record too, says that the folder is not writable or the disk is full."""
+    if isinstance(error, OSError):
+        return cannot_write(error)
+    return any(os.strerror(number) in str(error) for number in CANNOT_WRITE)
 
 
 def _index_records(builder: tfds.core.DatasetBuilder, split: str) -> Index:

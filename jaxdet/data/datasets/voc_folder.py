@@ -1,6 +1,7 @@
 """TFDS builder for a folder in VOC layout with any classes; faulty files are skipped and reported."""
 
 import dataclasses
+import hashlib
 import json
 import logging
 import re
@@ -20,6 +21,7 @@ from jaxdet.data.datasets import features
 from jaxdet.data.datasets import voc_layout as layout
 from jaxdet.data.datasets.file_index import FileIndex
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
+from jaxdet.data.datasets.prepared_copy import report_earlier
 from jaxdet.data.datasets.voc_xml import annotated_size, read_objects, read_xml
 from jaxdet.data.datasets.xml_file import Unusable
 from jaxdet.io.atomic import atomic_write
@@ -143,7 +145,10 @@ def prepare_devkit(
             raise InputError(
                 f"devkit: TFDS cannot name a split {split!r}; rename the file with letters, digits, _ or -."
             )
-    key = f"{folder.name}-{layout.fingerprint(folder, splits, class_names, max_pixels)}"
+    settings = (splits, class_names, max_pixels)
+    place = hashlib.sha256(repr((str(folder), settings)).encode()).hexdigest()[:8]
+    prefix = f"{folder.name}-{place}-"  # of all copies of this folder with these settings
+    key = prefix + layout.fingerprint(folder, settings)
     directory = Path(data_dir).expanduser().absolute() / "voc_folder" / key / str(VocFolder.VERSION)
     existing = prepared(directory)
     if existing is not None:
@@ -155,7 +160,9 @@ def prepare_devkit(
         class_names=class_names or layout.find_class_names(folder),
         max_pixels=max_pixels,
     )
-    return prepare(VocFolder, config, directory)
+    builder = prepare(VocFolder, config, directory)
+    report_earlier(directory, prefix)
+    return builder
 
 
 def _stored_image(file: Path, root: Element, max_pixels: int) -> tuple[bytes, tuple[int, int]]:

@@ -1,9 +1,12 @@
 import errno
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +38,7 @@ def test_a_killed_preparation_leaves_no_copy(tmp_path):
     assert list(tmp_path.rglob("*incomplete*"))
     assert not list(tmp_path.glob("shapes/*/1.0.0"))
     assert len(open_split(shapes.prepare_shapes(data_dir=str(tmp_path), **SETTINGS), "train")) == 4
+    assert not list(tmp_path.rglob("*incomplete*"))  # removed by the next preparation
 
 
 def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):
@@ -76,6 +80,57 @@ def test_only_write_errors_are_blamed_on_the_folder(tmp_path, monkeypatch, numbe
     with pytest.raises(raised, match=words):
         shapes.prepare_shapes(data_dir=str(tmp_path), **SETTINGS)
     assert not list(tmp_path.rglob("*incomplete*"))
+
+
+def test_a_full_disk_is_named_and_leaves_no_copy(tmp_path):
+    """array_record reports it as RuntimeError, when the file is closed."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, limits[1]))
+    try:
+        with pytest.raises(InputError, match="data_dir: cannot prepare .*File too large.*; free space there"):
+            shapes.prepare_shapes(data_dir=str(tmp_path), **SETTINGS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.rglob("*array_record*"))
+    assert len(open_split(shapes.prepare_shapes(data_dir=str(tmp_path), **SETTINGS), "train")) == 4
+
+
+@pytest.fixture(scope="module")
+def whole_copy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    shapes.prepare_shapes(data_dir=str(folder), **SETTINGS)
+    return folder
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    file.write_bytes(content)
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+FILES = ["shapes-train.array_record*", "features.json", "dataset_info.json", "objects-label.labels.txt"]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("damage", [flip, truncate, Path.unlink])
+@pytest.mark.parametrize(
+    "name", ["shapes-train.array_record*", "features.json", "dataset_info.json", "objects-label.labels.txt"]
+)
+def test_damaged_copies_are_named_with_the_cure(whole_copy, tmp_path, name, damage, listed):
+    """A copy of an earlier version has no list of its files; there a changed class name goes unnoticed."""
+    shutil.copytree(whole_copy, tmp_path / "data")
+    (file,) = (tmp_path / "data").glob(f"shapes/*/1.0.0/{name}")
+    damage(file)
+    if not listed:
+        if name.endswith("labels.txt") or (name == "dataset_info.json" and damage is flip):
+            pytest.skip("cannot be noticed")
+        (file.parent / "files.json").unlink()
+    with pytest.raises(InputError, match=f"must be whole, got damage .*; delete the folder.*rm -r {file.parent}"):
+        open_split(shapes.prepare_shapes(data_dir=str(tmp_path / "data"), **SETTINGS), "train").fingerprint  # noqa: B018
 
 
 def make_tfds_copy(data_dir, official):

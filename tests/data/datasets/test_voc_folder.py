@@ -239,7 +239,8 @@ def test_odd_colour_modes_are_stored_as_shown(devkit, tmp_path, kind):
     assert np.abs(image.astype(int) - want).mean() <= (4 if jpeg else 0)
 
 
-def test_a_changed_devkit_is_prepared_again(devkit, tmp_path):
+def test_a_changed_devkit_is_prepared_again(devkit, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     devkit.image("a")
     devkit.annotation("a", CAT)
     devkit.split("train", "a")
@@ -249,6 +250,8 @@ def test_a_changed_devkit_is_prepared_again(devkit, tmp_path):
     second = prepare(devkit, tmp_path, "train")
     assert second.data_path != first.data_path
     assert open_split(second, "train").class_names == ("cat", "dog")
+    assert "1 copies of earlier contents of the folder use" in caplog.text
+    assert str(first.data_path.parent) in caplog.messages[-1]
 
 
 def test_a_split_without_usable_images_is_refused(devkit, tmp_path):
