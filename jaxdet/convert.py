@@ -23,7 +23,8 @@ from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.restore import has_checkpoint
 from jaxdet.types import Params
 from jaxdet.weights.file import read_weights
-from jaxdet.weights.torch import identify, simple_faster_rcnn, state_dict, torchvision_faster_rcnn
+from jaxdet.weights.state_dict import state_dict
+from jaxdet.weights.torch import identify, simple_faster_rcnn, torchvision_faster_rcnn
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from jaxdet.checks import InputError
+from jaxdet.io.regular_file import check_regular
 from jaxdet.io.safetensors import is_safetensors, read_safetensors
+from jaxdet.weights.layers import MAX_BYTES
 from jaxdet.weights.torch_file import read_torch_file
 
 
@@ -12,7 +15,11 @@ def read_weights(path: str | os.PathLike) -> Any:
     """Return the contents of a .pth file, or the arrays by name of a .safetensors file; arrays are read-only.
 
     Raises:
-      InputError: see read_torch_file and read_safetensors.
+      InputError: it is no regular file or has more than MAX_BYTES; see also read_torch_file and read_safetensors.
     """
     path = Path(path).expanduser()
+    try:
+        check_regular(path, max_bytes=MAX_BYTES)
+    except OSError as error:
+        raise InputError(f"{path} must be a readable file, got: {error.strerror}; check the path.") from error
     return read_safetensors(path)[0] if is_safetensors(path) else read_torch_file(path)

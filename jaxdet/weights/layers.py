@@ -1,6 +1,7 @@
 """Conversion of another library's arrays to jaxdet's layers: all checked together, then transposed."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from jaxdet.checks import InputError
 from jaxdet.types import Params
 from jaxdet.weights.architectures import looks_like
+
+MAX_BYTES = 4 * 2**30  # of a file of weights, which is read into memory; VGG16 with Adam's state has 1.7 GB
 
 # VGG16's convolutions: layer -> (its name in Keras, its index in torchvision's `features`).
 VGG16_LAYERS = {
@@ -79,7 +82,7 @@ def convert(
       layers: the layers that it must hold.
       layout: of the library that wrote it.
       what: the network, for the error.
-      ignored: sources that the file may hold besides.
+      ignored: sources that the file may hold besides. Names of other modules than the layers' are ignored too.
 
     Raises:
       InputError: one error for all names that are missing, unknown, or of arrays whose shape does not fit.
@@ -93,25 +96,41 @@ def convert(
     return {layer.name: _parameters(state, layer, layout) for layer in layers}
 
 
+def some(names: Sequence[str], most: int = 4) -> str:
+    """Return the first of many names, comma-separated and shortened for an error."""
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    return ", ".join([name if len(name) <= 60 else f"{name[:57]}..." for name in names[:most]] + more)
+
+
 def _problems(state: Mapping[str, Any], layers: Sequence[Layer], layout: Layout, ignored: Iterable[str]) -> list[str]:
-    # Compare the names.
+    # Compare the names. One of the same module is of a similar network: VGG19 has features.34, or block3_conv4.
     required = {layer.source + suffix for layer in layers for suffix in (layout.kernel, layout.bias)}
-    allowed = required | {source + suffix for source in ignored for suffix in (layout.kernel, layout.bias)}
+    modules = {_module(name) for name in required}
+    extra = tuple(source + layout.kernel[0] for source in ignored)
     problems = []
     if missing := sorted(required - set(state)):
-        problems.append(f"missing {', '.join(missing)}")
-    if unknown := sorted(map(str, set(state) - allowed)):
-        problems.append(f"unknown {', '.join(unknown)}")
+        problems.append(f"missing {some(missing)}")
+    similar = (name for name in set(state) - required if _module(name) in modules)
+    if unknown := sorted(name for name in similar if not name.startswith(extra)):
+        problems.append(f"unknown {some(unknown)}")
 
     # Compare the shapes.
     shapes = _expected_shapes(state, layers, layout)
+    wrong = []
     for name in sorted(required & set(state)):
         shape, dtype = (getattr(state[name], attribute, None) for attribute in ("shape", "dtype"))
         if shape is None or dtype is None or not jnp.issubdtype(dtype, jnp.floating):
-            problems.append(f"{name} is no array of floats")
+            wrong.append(f"{name} is no array of floats")
         elif not _fits(shape, shapes[name]):
-            problems.append(f"{name} is {_text(shape)}, should be {_text(shapes[name])}")
-    return problems
+            wrong.append(f"{name} is {_text(shape)}, should be {_text(shapes[name])}")
+    if len(wrong) > 4:
+        wrong[4:] = [f"{len(wrong) - 4} more of another shape"]
+    return problems + wrong
+
+
+def _module(name: str) -> str:
+    """Return the start of a name up to its first number, dot or slash: features, conv, block."""
+    return re.split(r"[\d./]", name, maxsplit=1)[0]
 
 
 def _fits(shape: Shape, expected: Shape) -> bool:

@@ -10,7 +10,8 @@ from jaxdet.io.download import Unavailable, download, matches
 from jaxdet.types import Params
 from jaxdet.weights.file import read_weights
 from jaxdet.weights.keras import keras_vgg16
-from jaxdet.weights.torch import classifier, state_dict
+from jaxdet.weights.state_dict import state_dict
+from jaxdet.weights.torch import classifier
 
 CACHE = "~/.cache/jaxdet/weights"
 
@@ -116,7 +117,7 @@ def _downloaded(pretrained: Pretrained, address: str, cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             download([address], path, digest=pretrained.digest)
-        elif not matches(path, pretrained.digest):
+        elif not (path.is_file() and matches(path, pretrained.digest)):  # reading a pipe would never end
             raise InputError(f"{path} must have {pretrained.digest}, got another file; delete it, or {by_hand}.")
     except Unavailable as fault:
         raise InputError(f"{path.name} cannot be downloaded ({fault}); run again, or {by_hand}.") from fault

@@ -1,8 +1,9 @@
 """Parameters of PyTorch's networks under jaxdet's names and layouts.
 
-All functions take state dicts of arrays, which `torch_file` reads from files, and return arrays. Convolutions go from
-OIHW to HWIO, linear layers from [out, in] to [in, out]; fc6 reads features flattened as (channel, row, column) in torch
-and (row, column, channel) here. One InputError names everything that is missing, unknown or of another shape.
+All functions take the arrays of a network, which `state_dict` finds in what `torch_file` read, and return arrays.
+Convolutions go from OIHW to HWIO, linear layers from [out, in] to [in, out]; fc6 reads features flattened as (channel,
+row, column) in torch and (row, column, channel) here. One InputError names everything that is missing, unknown or of
+another shape.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 from jaxdet.checks import InputError
 from jaxdet.types import Params
 from jaxdet.weights.architectures import looks_like
-from jaxdet.weights.layers import TORCH, VGG16_LAYERS, Layer, convert, fully_connected, vgg16_convolutions
+from jaxdet.weights.layers import TORCH, VGG16_LAYERS, Layer, convert, fully_connected, some, vgg16_convolutions
 
 # (kernel's side, groups) of conv1 to conv5.
 CAFFENET = ((11, 1), (5, 2), (3, 1), (3, 2), (3, 2))
@@ -37,24 +38,9 @@ def identify(state: Mapping[str, Any]) -> str:
     readers = {VGG16: "vgg16", TORCHVISION: "torchvision_faster_rcnn", SIMPLE: "simple_faster_rcnn"}
     network = looks_like(state)
     if network not in readers:
-        names = ", ".join(list(state)[:3]) or "nothing"
-        raise InputError(f"the weights must be of {VGG16}, {TORCHVISION} or {SIMPLE}, got {network} ({names}, ...).")
+        names = some(list(state)) or "nothing"
+        raise InputError(f"the weights must be of {VGG16}, {TORCHVISION} or {SIMPLE}, got {network} ({names}).")
     return readers[network]
-
-
-def state_dict(contents: Any) -> Mapping[str, np.ndarray]:
-    """Return the state dict in a file's contents: the contents themselves, or those under 'model' or 'state_dict'.
-
-    Raises:
-      InputError: there is no dict of named arrays.
-    """
-    for key in ("model", "state_dict"):
-        if isinstance(contents, Mapping) and isinstance(contents.get(key), Mapping):
-            contents = contents[key]
-    if not isinstance(contents, Mapping) or not all(isinstance(name, str) for name in contents):
-        got = type(contents).__name__
-        raise InputError(f"the file must hold a state dict of named arrays, got a {got}; save model.state_dict().")
-    return contents
 
 
 def classifier(state: Mapping[str, np.ndarray]) -> Params:
@@ -67,6 +53,8 @@ def classifier(state: Mapping[str, np.ndarray]) -> Params:
       InputError: the names or shapes are those of another network.
     """
     network = looks_like(state)
+    if network in (TORCHVISION, SIMPLE):
+        raise InputError(f"the weights must be of a classifier, got {network}; convert it with convert.py.")
     if network == "AlexNet":
         raise InputError(
             "the weights must be of Caffe's AlexNet, got torchvision's, which has 64 and 192 channels in conv1 and "
@@ -89,17 +77,19 @@ def vgg16_classifier(state: Mapping[str, np.ndarray]) -> Params:
     """Return conv1_1 to conv5_3, fc6 and fc7 of torchvision's or timm's VGG16, without its last layer.
 
     Files converted from Caffe have torchvision's names, or jcjohnson's: classifier.1 and 4 in place of 0 and 3. A file
-    with features only gives no fc6 and fc7.
+    with features only, or with another classifier, gives no fc6 and fc7.
     """
     layers = _backbone("features")
     if "pre_logits.fc1.weight" in state:  # timm's, whose fully connected layers are convolutions of 7x7 and 1x1 cells
         state = {name: _as_linear(value) if name in TIMM_FC else value for name, value in state.items()}
         layers += fully_connected("pre_logits.fc1", "pre_logits.fc2")
         return convert(state, layers, TORCH, what=VGG16, ignored=["head.fc"])
-    if "classifier.1.weight" in state:
+    if {"classifier.1.weight", "classifier.4.weight"} <= state.keys():
         layers += fully_connected("classifier.1", "classifier.4")
-    elif any(name.startswith("classifier.") for name in state):
+    elif any(name.startswith(("classifier.0.", "classifier.3.")) for name in state):
         layers += fully_connected("classifier.0", "classifier.3")
+    else:
+        return convert(state, layers, TORCH, what=VGG16, ignored=["classifier"])
     return convert(state, layers, TORCH, what=VGG16, ignored=["classifier.6"])
 
 

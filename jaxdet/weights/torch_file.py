@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxdet.checks import InputError
 from jaxdet.weights.torch_tensors import ADMITTED, as_numbers, brief, is_count, rebuild_tensor, storage_view
-from jaxdet.weights.unpickle import check_key, read_pickle
+from jaxdet.weights.unpickle import Ignored, check_key, read_pickle
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of the legacy format, used before torch 1.6
 
@@ -20,8 +20,9 @@ _MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of the legacy format, used befor
 def read_torch_file(path: str | os.PathLike) -> Any:
     """Return the contents of a .pth file (zip or one of the two older formats), with numpy arrays for tensors.
 
-    Admitted are dense tensors of real numbers, numbers, strings and the built-in containers (an OrderedDict is read as
-    a dict, a parameter as its array). A file that names anything else is refused; nothing in a file is ever executed.
+    Read are dense tensors and numpy arrays of real numbers, numbers, strings and the built-in containers (an
+    OrderedDict is read as a dict, a parameter as its array). An `Ignored` stands for any other object, and an entry
+    whose key is no string or integer is left out; nothing in a file is ever executed.
 
     Args:
       path: file written by torch.save.
@@ -30,7 +31,7 @@ def read_torch_file(path: str | os.PathLike) -> Any:
       The saved object. Arrays have the saved dtype and are read-only; like tensors they may be views that share memory.
 
     Raises:
-      InputError: no such file; not written by torch.save; truncated or inconsistent; names other things than tensors.
+      InputError: no such file; not written by torch.save; truncated or inconsistent.
     """
     path = Path(path).expanduser()
     try:
@@ -48,7 +49,7 @@ def read_torch_file(path: str | os.PathLike) -> Any:
     except OSError as error:
         raise InputError(f"{path} must be a readable file, got: {error.strerror or error}; check the path.") from None
     except Exception as error:  # a damaged or hostile file can cause nearly any
-        got = f"{type(error).__name__} ({error})"
+        got = f"{type(error).__name__} ({str(error)[:200]})"
         raise InputError(
             f"{path} must be a whole file written by torch.save, got {got}; download the file again."
         ) from None
@@ -76,8 +77,10 @@ def _read_zip(file: BinaryIO) -> Any:
         # Read the pickle, and each storage when a tensor first refers to it.
         storages = {}
 
-        def storage(identity: Any) -> np.ndarray:
+        def storage(identity: Any) -> Any:
             kind, dtype, key, _, count = identity
+            if isinstance(dtype, Ignored):
+                return dtype
             check_key(key)
             if key not in storages:
                 storages[key] = np.frombuffer(archive.read(f"{folder}data/{key}"), np.uint8)
@@ -105,7 +108,11 @@ def _read_legacy(file: io.BufferedReader) -> Any:
     # Read the object; a storage is allocated when a tensor first refers to it.
     storages: dict[str | int, tuple[np.ndarray, np.dtype]] = {}  # key -> (bytes, dtype)
 
-    def storage(identity: Any) -> np.ndarray:
+    def storage(identity: Any) -> Any:
+        if isinstance(identity[1], Ignored):  # the source code of a whole model
+            if identity[0] == "module":
+                return identity[1]
+            raise InputError(f"a storage must be of a type of numbers that is read here, got {identity[1].name}")
         kind, dtype, key, _, count, view = identity
         check_key(key)
         if key not in storages:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.weights.unpickle import Buildable, mapping
+from jaxdet.weights.unpickle import Buildable, Ignored, mapping
 
 
 def storage_view(elements: np.ndarray, start: int, size: int) -> np.ndarray:
@@ -69,11 +69,38 @@ def _parameter(data: np.ndarray, *unused: Any) -> np.ndarray:
     return data
 
 
-def _dtype(code: str, *unused: Any) -> np.dtype:
-    """Return the dtype of a number: metrics saved beside the weights are often numpy scalars."""
+def _from_type(function: Any, type_: Any, arguments: tuple, state: Any) -> Any:
+    """Return a tensor with attributes of its own, without them; its class does not matter."""
+    if function not in (rebuild_tensor, _parameter):
+        raise InputError(f"a tensor must be rebuilt by a function of torch._utils, got {brief(function)}")
+    return function(*arguments)
+
+
+def _dtype(code: str, *unused: Any) -> Any:
+    """Return the dtype of a number or array, once its state says the byte order; others are ignored."""
     if type(code) is not str or code not in {"b1", *(kind + size for kind in "iuf" for size in "1248")}:
-        raise InputError(f"a number must be boolean, integer or float, got dtype {brief(code)}")
-    return np.dtype(code)
+        return Ignored("numpy.dtype")
+    return Buildable(lambda state: np.dtype(code).newbyteorder("=" if state[1] == "|" else state[1]))()
+
+
+def _empty_array(*unused: Any) -> Any:
+    return Buildable(_array)()
+
+
+def _array(state: tuple) -> Any:
+    _, shape, dtype, by_columns, data = state
+    ignored = isinstance(dtype, Ignored) or isinstance(data, Ignored)
+    return Ignored("numpy.ndarray") if ignored else _numbers(data, dtype, shape, "CF"[by_columns])
+
+
+def _numbers(data: bytes, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
+    """Return an array of the bytes, in the machine's byte order."""
+    if not isinstance(data, bytes | bytearray) or not isinstance(dtype, np.dtype) or not all(map(is_count, shape)):
+        raise InputError(f"an array must have bytes, a dtype and a shape, got {brief(dtype)} {brief(shape)}")
+    if math.prod(shape) * dtype.itemsize != len(data):
+        raise InputError(f"an array must have the size of its {len(data)} bytes, got {brief(shape)} {dtype}")
+    array = np.ndarray(shape, dtype, bytes(data), order="F" if order == "F" else "C")
+    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _number(dtype: np.dtype, data: bytes) -> bool | int | float:
@@ -99,6 +126,8 @@ ADMITTED: dict[str, Any] = {
     "torch._utils _rebuild_tensor": rebuild_tensor,
     "torch._utils _rebuild_tensor_v2": rebuild_tensor,
     "torch._utils _rebuild_parameter": _parameter,
+    "torch._utils _rebuild_parameter_with_state": _parameter,
+    "torch._tensor _rebuild_from_type_v2": _from_type,
     "torch FloatStorage": np.dtype(np.float32),
     "torch DoubleStorage": np.dtype(np.float64),
     "torch HalfStorage": np.dtype(np.float16),
@@ -112,5 +141,11 @@ ADMITTED: dict[str, Any] = {
     "numpy dtype": _dtype,
     "numpy.core.multiarray scalar": _number,
     "numpy._core.multiarray scalar": _number,
+    "numpy ndarray": None,  # an argument of _reconstruct
+    "numpy.core.multiarray _reconstruct": _empty_array,
+    "numpy._core.multiarray _reconstruct": _empty_array,
+    "numpy.core.numeric _frombuffer": _numbers,
+    "numpy._core.numeric _frombuffer": _numbers,
     "_codecs encode": _bytes,
+    "__builtin__ bytes": lambda: b"",  # only empty ones are pickled as a call
 }

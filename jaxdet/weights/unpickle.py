@@ -3,10 +3,12 @@
 A `pickle.Unpickler` with an allow-list in `find_class` would be shorter, but leaves attacks open that need no import: a
 file of a few hundred bytes makes it hash a nested tuple for ever or fill the memory with an empty memo, and BUILD sets
 attributes of the admitted functions themselves. Here a name is looked up in a table, keys are strings or integers, the
-memo is a dict, and BUILD does nothing, except for an object of an admitted `Buildable` class.
+memo is a dict, and BUILD does nothing, except for an object of an admitted `Buildable` class. Any other object becomes
+an `Ignored`: it is never created, so a checkpoint may hold what weights do not need.
 """
 
 import dataclasses
+import logging
 import pickletools
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
@@ -14,13 +16,23 @@ from typing import IO, Any
 
 from jaxdet.checks import InputError
 
+log = logging.getLogger(__name__)
+
+MAX_INSTRUCTIONS = 5_000_000  # a state dict has thousands; each may take 100 bytes of memory
 # Instructions whose argument is the value itself.
 _LITERALS = frozenset(
     ("INT", "LONG", "LONG1", "LONG4", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT")
     + ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
-    + ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8")
+    + ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ignored:
+    """Stands for an object that is not admitted. Calls, state and items are dropped."""
+
+    name: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +64,7 @@ class _Unfilled:
 
 
 def read_pickle(file: IO[bytes], *, admitted: Mapping[str, Any], persistent: Callable[[Any], Any] | None = None) -> Any:
-    """Return the object pickled at the file's position, which moves behind it.
+    """Return the object pickled at the file's position, which moves behind it; Ignored for what is not admitted.
 
     Args:
       file: opened in binary mode.
@@ -60,28 +72,25 @@ def read_pickle(file: IO[bytes], *, admitted: Mapping[str, Any], persistent: Cal
       persistent: persistent id -> object; None if there must not be any.
 
     Raises:
-      InputError: the pickle names anything else, or uses an instruction that weights do not need.
+      InputError: it uses an instruction that weights do not need, or too many.
       ValueError, TypeError, IndexError and the like: it is no pickle, truncated or inconsistent.
     """
     machine = _Machine(admitted, persistent)
-    for opcode, argument, _ in pickletools.genops(file):
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if number == MAX_INSTRUCTIONS:
+            raise InputError(f"the pickle must have at most {MAX_INSTRUCTIONS} instructions, got more")
         machine.step(opcode.name, argument)
     (value,) = machine.stack
+    if machine.ignored:
+        log.info("not read: objects of %s", ", ".join(sorted(machine.ignored)[:5]))
     if machine.unfilled:
         raise InputError(f"every object in the pickle must have its state, got {machine.unfilled} without")
     return value
 
 
 def mapping(pairs: Iterable[tuple[Any, Any]]) -> dict[str | int, Any]:
-    """Return a dict of the pairs.
-
-    Raises:
-      InputError: a key is no str or int; hashing a nested tuple could take for ever.
-    """
-    pairs = [(key, value) for key, value in pairs]
-    for key, _ in pairs:
-        check_key(key)
-    return dict(pairs)
+    """Return a dict of the pairs whose key is a str or int; hashing a nested tuple could take for ever."""
+    return {key: value for key, value in pairs if type(key) in (str, int)}
 
 
 def check_key(key: Any) -> None:
@@ -99,6 +108,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
         # Placeholders on the stack. Each is in one place besides the memo, so the result has none when this is 0.
         self.unfilled = 0
+        self.ignored: set[str] = set()  # names that are not admitted
         self.admitted, self.persistent = admitted, persistent
 
     def step(self, name: str, argument: Any) -> None:
@@ -120,6 +130,13 @@ class _Machine:
                 self.marks.append(len(stack))
             case "POP":
                 pop()
+            case "POP_MARK":
+                self._marked()
+            case "EMPTY_SET":
+                stack.append(Ignored("set"))
+            case "FROZENSET":
+                self._marked()
+                stack.append(Ignored("frozenset"))
             case "EMPTY_TUPLE" | "EMPTY_LIST" | "EMPTY_DICT":
                 stack.append({"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}[name]())
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
@@ -130,12 +147,14 @@ class _Machine:
                 stack.append(self._marked())
             case "DICT":
                 stack.append(_pairs(self._marked()))
-            case "APPEND" | "APPENDS":
+            case "APPEND" | "APPENDS" | "ADDITEMS":
                 values = [pop()] if name == "APPEND" else self._marked()
-                stack[-1].extend(values)
+                if not isinstance(stack[-1], Ignored):
+                    stack[-1].extend(values)
             case "SETITEM" | "SETITEMS":
                 values = self._take(len(stack) - 2) if name == "SETITEM" else self._marked()
-                stack[-1].update(_pairs(values))
+                if not isinstance(stack[-1], Ignored):
+                    stack[-1].update(_pairs(values))
             case "BINPUT" | "LONG_BINPUT" | "PUT":
                 self._memoize(argument)
             case "MEMOIZE":
@@ -158,10 +177,16 @@ class _Machine:
                 check_key(attribute)
                 check_key(module)
                 stack.append(self._named(f"{module} {attribute}"))
-            case "REDUCE" | "NEWOBJ" if name == "REDUCE" or isinstance(stack[-2:][0], Buildable):
+            case "REDUCE" | "NEWOBJ" if name == "REDUCE" or isinstance(stack[-2:][0], Buildable | Ignored):
                 arguments, function = pop(), pop()
-                stack.append(function(*arguments))  # only an admitted object can be callable
-                self.unfilled += isinstance(stack[-1], _Unfilled)
+                self._call(function, arguments)
+            case "NEWOBJ_EX" if isinstance(stack[-3:][0], Ignored):
+                pop(), pop()
+            case "INST":
+                self._call(self._named(argument), self._marked())
+            case "OBJ":
+                function, *arguments = self._marked()
+                self._call(function, arguments)
             case "BUILD":
                 self._build(pop())
             case "BINPERSID" if self.persistent is not None:
@@ -169,11 +194,18 @@ class _Machine:
             case _:
                 raise InputError(f"the pickle must hold only tensors, numbers and containers, got instruction {name}")
 
+    def _call(self, function: Any, arguments: Any) -> None:
+        """Push the result; with an ignored function or argument it is ignored as well."""
+        ignored = [value for value in (function, *arguments) if isinstance(value, Ignored)]
+        self.stack.append(ignored[0] if ignored else function(*arguments))  # only an admitted object can be callable
+        self.unfilled += isinstance(self.stack[-1], _Unfilled)
+
     def _named(self, name: str) -> Any:
-        if name not in self.admitted:
-            dotted = name.replace(" ", ".")
-            raise InputError(f"the pickle must hold only tensors, numbers and containers, got {dotted}: refused")
-        return self.admitted[name]
+        if name in self.admitted:
+            return self.admitted[name]
+        ignored = Ignored(name.replace(" ", ".")[:80])
+        self.ignored.add(ignored.name)
+        return ignored
 
     def _memoize(self, key: int) -> None:
         value = self.memo[key] = self.stack[-1]

@@ -121,12 +121,11 @@ def test_a_tensor_larger_than_its_storage_is_refused(torch, tmp_path):
         read_torch_file(path)
 
 
-def test_nested_tuples_as_keys_are_refused_without_hashing_them(torch, tmp_path):
+def test_nested_tuples_as_keys_are_left_out_without_hashing_them(torch, tmp_path):
     """The time to hash or print them would double with every level."""
     path = tmp_path / "old.pth"
     # 200 levels of pairs of the same object, then a dict with the outermost as its key.
     levels = b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(200))
     pickled = b"\x80\x02}" + b"X\x01\x00\x00\x00x\x85" + levels + b"K\x01s."
     path.write_bytes(b"".join(map(dumped, (MAGIC, VERSION, MACHINE))) + pickled + dumped([]))
-    with pytest.raises(InputError, match="a key must be a string or an integer, got"):
-        read_torch_file(path)
+    assert read_torch_file(path) == {}

@@ -6,6 +6,7 @@ torchvision and Keras (make_weights.py). The Caffe layout pools with ceil: 210 x
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 
 import jax
@@ -130,6 +131,10 @@ def test_without_a_connection_the_error_says_which_file_to_put_where(tmp_path, m
         error.value
     )
     assert list(path.parent.iterdir()) == []
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="must have sha256:00b39a1b, got another file; delete it"):
+        load_pretrained("caffe", cache=tmp_path / "cache")
+    path.unlink()
     path.write_bytes(b"something else")
     with pytest.raises(InputError, match="must have sha256:00b39a1b, got another file; delete it"):
         load_pretrained("caffe", cache=tmp_path / "cache")

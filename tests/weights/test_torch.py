@@ -11,7 +11,6 @@ from jaxdet.weights.torch import (
     classifier,
     identify,
     simple_faster_rcnn,
-    state_dict,
     torchvision_faster_rcnn,
     vgg16_classifier,
 )
@@ -115,6 +114,24 @@ def test_timms_vgg16_is_read():
     assert_same(vgg16_classifier(state), vgg16_classifier(VGG16))
 
 
+def test_another_classifier_gives_the_convolutions():
+    features = {name: x for name, x in VGG16.items() if name.startswith("features.")}
+    for head in ({"classifier": (2, 9)}, {"classifier.1": (2, 9)}, {"fc": (2, 9)}):
+        assert list(vgg16_classifier(features | random_state(head))) == list(LAYERS)
+    state = {name: x for name, x in VGG16.items() if "classifier.6" not in name} | random_state(
+        {"classifier.6.1": (2, 9)}
+    )
+    assert list(vgg16_classifier(state)) == [*LAYERS, "fc6", "fc7"]
+
+
+def test_a_detector_is_no_classifier():
+    for state in (SIMPLE, TORCHVISION):
+        with pytest.raises(
+            InputError, match="must be of a classifier, got .* Faster R-CNN.*; convert it with convert.py"
+        ):
+            classifier(state)
+
+
 def test_a_file_of_features_gives_the_convolutions():
     state = {name: x for name, x in VGG16.items() if name.startswith("features.")}
     assert list(vgg16_classifier(state)) == list(LAYERS)
@@ -198,15 +215,6 @@ def test_identify_names_the_three_networks():
     assert identify(VGG16) == "vgg16"
     assert identify(TORCHVISION) == "torchvision_faster_rcnn"
     assert identify(SIMPLE) == "simple_faster_rcnn"
-
-
-def test_state_dict_finds_the_state_dict_in_a_files_contents():
-    assert state_dict(VGG16) is VGG16
-    assert state_dict({"model": SIMPLE, "config": {}, "other_info": None}) is SIMPLE
-    assert state_dict({"state_dict": VGG16, "epoch": 3}) is VGG16
-    for contents in ([1, 2], np.zeros(3), {1: 2}):
-        with pytest.raises(InputError, match="the file must hold a state dict of named arrays, got a"):
-            state_dict(contents)
 
 
 def caffe(net, fully_connected=True):
