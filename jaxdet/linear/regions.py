@@ -7,7 +7,7 @@ import numpy as np
 from jaxdet.ops.boxes_np import box_deltas, box_iou
 from jaxdet.types import Annotation
 
-MIN_IOU = 0.6  # box regression trains on regions of at least this IoU with the best ground truth box of any class
+MIN_IOU = 0.6  # box regression trains on regions above this IoU with the best ground truth box of any class
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,6 @@ def box_examples(regions: Regions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     truth = regions.labels > 0
     iou = box_iou(regions.boxes[:, None], regions.boxes[truth][None])
-    rows = np.flatnonzero(iou.max(axis=1, initial=0.0) >= MIN_IOU)
+    rows = np.flatnonzero(iou.max(axis=1, initial=0.0) > MIN_IOU)
     best = iou[rows].argmax(axis=1) if len(rows) else rows
     return rows, regions.labels[truth][best], box_deltas(regions.boxes[rows], regions.boxes[truth][best])

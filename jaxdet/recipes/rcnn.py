@@ -23,7 +23,7 @@ from jaxdet.io.keyed_folder import claim_folder, load_arrays, save_arrays
 from jaxdet.io.progress import progress
 from jaxdet.linear.bbox_ridge import fit_bbox_ridge
 from jaxdet.linear.features import FeatureFolder, mean_norm
-from jaxdet.linear.regions import Regions, box_examples, regions_of
+from jaxdet.linear.regions import MIN_IOU, Regions, box_examples, regions_of
 from jaxdet.linear.svm import check_installed, fit_svms
 from jaxdet.models.rcnn import rcnn, rcnn_features
 from jaxdet.recipes.initial_params import InitialWeights
@@ -88,6 +88,7 @@ class RcnnTraining:
         inputs = {
             "dataset": self._split.dataset.fingerprint,
             "proposals": self._split.proposals_key(),
+            "pool5": f"of IoU > {MIN_IOU}",
         }
         return inputs | {"params": digest(params), "context": self._experiment.head.context}
 
