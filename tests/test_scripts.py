@@ -34,7 +34,7 @@ def test_running_out_of_memory_is_one_line(refused, tmp_path, module):
     (tmp_path / "greedy.py").write_text(script.format(module))
     (line,) = refused(str(tmp_path / "greedy.py"))
     assert line.startswith("error: memory must hold what is computed, got ")
-    assert "lower the batch sizes or the images' sides" in line
+    assert "lower training.batch_size" in line and "raise training.accumulate" in line
 
 
 @pytest.fixture

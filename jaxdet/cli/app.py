@@ -13,6 +13,9 @@ from ml_collections import ConfigDict
 
 from jaxdet.checks import InputError
 from jaxdet.cli.config_file import load_config, stored_config
+from jaxdet.cli.distributed import exit_at_once, lost_process
+from jaxdet.cli.interrupts import answered_at_once
+from jaxdet.cli.memory import out_of_memory
 from jaxdet.cli.overrides import override, split_overrides
 
 
@@ -50,15 +53,14 @@ def run(
         main(*parsed)
 
     try:
-        app.run(call, flags_parser=parse)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+        with answered_at_once():
+            app.run(call, flags_parser=parse)
+    except Exception as error:
+        mistake = lost_process(error) or (error if isinstance(error, InputError) else out_of_memory(error))
+        if mistake is None:
             raise
-        print(f"error: {_out_of_memory(error)}", file=sys.stderr)
-        sys.exit(2)
+        print(f"error: {mistake}", file=sys.stderr)
+        exit_at_once(2)
     except KeyboardInterrupt as interrupt:
         print(" ".join(["stopped by SIGINT", *map(str, interrupt.args)]), file=sys.stderr)
         sys.exit(130)
@@ -90,8 +92,3 @@ def _config(overrides: list[str], default: str | None, changes_stored: bool) -> 
     else:
         raise InputError(f"{overrides[0]} changes a config, and this command takes none; remove it.")
     return override(config, overrides)
-
-
-def _out_of_memory(error: Exception) -> str:
-    got = str(error).partition("\n")[0].rstrip(".") or "too little"
-    return f"memory must hold what is computed, got {got}; lower the batch sizes or the images' sides, or give it more."

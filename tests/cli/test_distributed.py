@@ -1,12 +1,82 @@
 """--distributed joins processes; tests/training/test_sharding.py trains with two."""
 
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
 import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.cli.distributed import init_distributed
 
+ROOT = pathlib.Path(__file__).parents[2]
+ALONE = """
+import sys
+from jaxdet.cli import app
+from jaxdet.cli.distributed import init_distributed
+processes = sys.argv.pop()
+app.run(lambda *_: init_distributed(processes))
+"""
+# The second process is lost while the first waits for it.
+LOST = """
+import os, sys
+import jax
+from jax.experimental import multihost_utils
+from jaxdet.cli import app
+from jaxdet.cli.distributed import init_distributed
+processes = sys.argv.pop()
+def main(*_):
+    init_distributed(processes)
+    multihost_utils.broadcast_one_to_all(jax.numpy.ones(2))
+    if jax.process_index() == LOST:
+        os._exit(0)
+    for _ in range(3):
+        multihost_utils.broadcast_one_to_all(jax.numpy.ones(2))
+app.run(main)
+"""
 
-@pytest.mark.parametrize("processes", ["2", "Auto", "host:1234,2", "host:1234,2,2", "host,2,0"])
+
+def address():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return f"localhost:{free.getsockname()[1]}"
+
+
+def start(script, processes):
+    return subprocess.Popen(
+        [sys.executable, "-c", script, processes],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_process_that_never_comes_is_one_line():
+    for process in [start(ALONE, f"{address()},2,{number},1") for number in (0, 1)]:  # each waits for the other number
+        _, printed = process.communicate(timeout=120)
+        assert process.returncode == 2, printed
+        assert printed.startswith("error: --distributed=localhost:") and printed.count("\n") == 1, printed
+        assert "do not find each other (waited 1 s); start all of them" in printed
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_process_is_one_line_for_the_other(lost):
+    where = address()
+    processes = [start(LOST.replace("LOST", str(lost)), f"{where},2,{number}") for number in (0, 1)]
+    printed = [process.communicate(timeout=120)[1] for process in processes]
+    assert processes[1 - lost].returncode == 2, printed
+    assert f"got process {1 - lost} of 2 without an answer of another (" in printed[1 - lost]
+    assert "start all of them again with the same commands: training resumes" in printed[1 - lost]
+    assert "Traceback" not in printed[1 - lost] and "***" not in printed[1 - lost]
+
+
+@pytest.mark.parametrize(
+    "processes", ["2", "Auto", "host:1234,2", "host:1234,2,2", "host,2,0", "auto,0", "host:1,2,0,x"]
+)
 def test_a_value_in_another_form(processes):
     with pytest.raises(
         InputError, match=f"must be auto or HOST:PORT,COUNT,NUMBER, numbers from 0 on, got '{processes}'"
@@ -16,14 +86,17 @@ def test_a_value_in_another_form(processes):
 
 def test_the_arguments_of_jax(monkeypatch):
     calls = []
-    monkeypatch.setattr("jax.distributed.initialize", lambda *arguments: calls.append(arguments))
-    for processes in ("", "auto", "[::1]:1234,2,1"):
+    monkeypatch.setattr("jax.distributed.initialize", lambda **arguments: calls.append(tuple(arguments.values())))
+    for processes in ("", "auto", "auto,7", "[::1]:1234,2,1", "host:1234,2,0,30"):
         init_distributed(processes)
-    assert calls == [(), ("[::1]:1234", 2, 1)]
+    assert calls == [
+        *((660, 100), (74, 7)),
+        *(("[::1]:1234", 2, 1, 660, 100), ("host:1234", 2, 0, 120, 30)),
+    ]
 
 
 def test_processes_that_cannot_be_reached(monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("no cluster")
 
     monkeypatch.setattr("jax.distributed.initialize", fail)
