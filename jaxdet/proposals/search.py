@@ -20,7 +20,7 @@ from jaxdet.checks import InputError, at_least
 from jaxdet.io.progress import progress
 from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.selective_search import selective_search
-from jaxdet.proposals.writer import ProposalWriter, log_counts
+from jaxdet.proposals.writer import ProposalWriter, log_counts, remove_parts
 from jaxdet.types import Dataset, ProposalTable
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def search_split(
     parameters["segment_sizes"] = segment_sizes
     key = search_key(dataset, **parameters)
     if Path(path).is_file():
+        remove_parts(Path(path))
         return open_proposals(path, key)
     with ProposalWriter(path, key) as writer:
         images = range(writer.done, len(dataset))

@@ -96,7 +96,7 @@ class ProposalWriter:
             save_proposals(self.path, table, self.key)
         except OSError as error:
             raise _write_error(error, self.path) from error
-        shutil.rmtree(self._folder)
+        remove_parts(self.path)
         return table
 
     def _resume(self) -> int:
@@ -122,6 +122,11 @@ def log_counts(table: ProposalTable, names: Sequence[str], path: str | os.PathLi
     if not counts.all():
         first = names[int(np.argmin(counts))]
         log.warning("proposals: %d of %d images have none, first %s", (counts == 0).sum(), len(table), first)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove the parts that a kill left beside a finished file."""
+    shutil.rmtree(parts_folder(path), ignore_errors=True)
 
 
 def _append(file: IO[bytes], content: bytes) -> None:

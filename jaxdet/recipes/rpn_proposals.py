@@ -16,7 +16,7 @@ from jaxdet.inputs import Split
 from jaxdet.io.progress import progress
 from jaxdet.models.detector import Detector
 from jaxdet.proposals.file import open_proposals
-from jaxdet.proposals.writer import ProposalWriter
+from jaxdet.proposals.writer import ProposalWriter, remove_parts
 from jaxdet.training.sharding import data_mesh, replicate, shard_batch
 from jaxdet.training.stage import Stage
 from jaxdet.training.state import digest
@@ -55,6 +55,8 @@ def rpn_proposals(stage: Stage, params: Params, split: Split, path: Path, *, lim
                 for _ in proposals:
                     pass
         multihost_utils.sync_global_devices(str(path))
+    elif jax.process_index() == 0:
+        remove_parts(path)
     return open_proposals(path, key)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.proposals.file import open_proposals
+from jaxdet.proposals.file import open_proposals, parts_folder
 from jaxdet.proposals.search import search_key, search_split
 from jaxdet.proposals.selective_search import selective_search
 from jaxdet.proposals.writer import ProposalWriter
@@ -87,3 +87,15 @@ def test_numbers_too_small_for_any_box_are_refused_at_once(tmp_path, name, value
     with pytest.raises(InputError, match=f"proposals.{name} must be at least {least}, got {got}; "):
         search_split(Images(), tmp_path / "train.npz", **SMALL | {"workers": 1, name: value})
     assert not list(tmp_path.iterdir())
+
+
+def test_parts_that_a_kill_left_beside_a_finished_file_are_removed(tmp_path):
+    path, key = tmp_path / "train.npz", search_key(Images(), **SMALL)
+    with ProposalWriter(path, key) as writer:
+        for _ in range(6):
+            writer.add(np.zeros((1, 4), np.float32))
+        writer.finish()
+    parts_folder(path).mkdir()
+    (parts_folder(path) / "counts").touch()
+    search_split(Images(), path, workers=1, **SMALL)
+    assert list(tmp_path.iterdir()) == [path]

@@ -53,7 +53,7 @@ def test_a_killed_run_is_resumed(tmp_path, boxes, counts, done):
 
 
 def test_a_kill_before_the_parts_are_removed_is_harmless(tmp_path, monkeypatch):
-    monkeypatch.setattr(module.shutil, "rmtree", lambda folder: None)
+    monkeypatch.setattr(module.shutil, "rmtree", lambda folder, **_: None)
     with ProposalWriter(tmp_path / "a.npz", KEY) as writer:
         for boxes in IMAGES:
             writer.add(boxes)
