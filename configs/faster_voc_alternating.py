@@ -1,12 +1,12 @@
-"""Faster R-CNN, VGG16, PASCAL VOC 2007 trainval -> test, by the paper's 4-step training (py-faster-rcnn's alt-opt).
+"""Faster R-CNN, VGG16, PASCAL VOC 2007 trainval -> test, by 4-step training as py-faster-rcnn has it (alt-opt).
 
 Step 1: region proposal network, 80,000 steps of one image. Step 2: Fast R-CNN on its proposals, 40,000 steps of two
 images with 64 RoIs each. Step 3: the RPN's own layers again, from random values, on Fast R-CNN's convolutions. Step 4:
 Fast R-CNN's own layers again. The rate is 0.001, a tenth of it after 60,000 and 30,000 steps. The result is one
 detector, as in joint training. The comments give the names of tools/train_faster_rcnn_alt_opt.py, its cfgs, solvers and
-prototxts.
+prototxts. The authors' own code (MATLAB) differs in four points: see the 4-step training in docs/differences.md.
 
-Published: 69.9 mAP; 59.9 with ZF-Net (--config.net.backbone=zf --config.training.frozen="()" and its weights in
+Published, with that code: 69.9 mAP; 59.9 with ZF-Net (--config.net.backbone=zf --config.training.frozen="()" and its weights in
 training.pretrained_file, see faster_zf_voc.py). No score of this config has been measured yet.
 
     python train.py --config=configs/faster_voc_alternating.py

@@ -5,6 +5,7 @@ The originals' names stand beside the values in faster_voc.py, fast_voc.py and r
 
 import importlib
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from configs import (
     faster_shapes,
     faster_voc,
     faster_voc0712,
+    faster_voc0712_alternating,
     faster_voc12_article,
     faster_voc_alternating,
     faster_zf_voc,
@@ -50,13 +52,18 @@ def test_a_config_builds_its_detector_and_stage(name, tmp_path):
     make_stage(experiment, detector, trainable_paths(detector, experiment.training.frozen), name="joint")
 
 
+def bases_of(name):
+    """The configs that a config is derived from."""
+    source = (FOLDER / f"{name}.py").read_text()
+    return re.findall(r"= (\w+)\.get_config\(\)", source)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_config_is_complete_or_derived_in_one_level(name):
+def test_a_config_is_complete_or_derived_in_at_most_two_levels(name):
     source = (FOLDER / f"{name}.py").read_text()
     assert "del " not in source
-    bases = [other for other in NAMES if f"{other}.get_config()" in source]
-    for base in bases:
-        assert not any(f"{other}.get_config()" in (FOLDER / f"{base}.py").read_text() for other in NAMES)
+    bases = bases_of(name)
+    assert not [third for first in bases for second in bases_of(first) for third in bases_of(second)]
     if name in ("faster_shapes", "faster_devkit", "faster_voc", "fast_voc", "fast_devkit"):
         assert bases == []
 
@@ -96,6 +103,12 @@ def flat(module):
                 "optim.boundaries": (80_000,),
                 "training.steps": 110_000,
             },
+        ),
+        # solver_60k80k and solver_30k60k of the authors' VGG16_for_Faster_RCNN_VOC0712.m.
+        (
+            faster_voc0712_alternating,
+            faster_voc_alternating,
+            {"splits.train": "2007/trainval+2012/trainval", "stages.fast_rcnn.steps": 60_000},
         ),
         # py-faster-rcnn's ZF solver has VGG16's numbers; its train.prototxt has no lr_mult 0.
         (faster_zf_voc, faster_voc, {"net.backbone": "zf", "training.frozen": ()}),

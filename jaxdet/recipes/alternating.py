@@ -1,4 +1,4 @@
-"""The paper's 4-step alternating training (Faster R-CNN, 3.2): two networks that come to share their convolutions.
+"""4-step training (Faster R-CNN, 3.2) as py-faster-rcnn has it: two networks that come to share their convolutions.
 
 Step 1 trains the region proposal network from ImageNet's weights. Step 2 trains Fast R-CNN on its proposals, from
 ImageNet's weights again. Step 3 trains the RPN's own layers on Fast R-CNN's convolutions, which stay fixed. Step 4
@@ -6,7 +6,8 @@ trains Fast R-CNN's own layers on the proposals of step 3. All four have the par
 changes its part.
 
 As in py-faster-rcnn, step 3 starts the RPN's layers from random values, not from those of step 1, and step 4 starts
-cls_score and bbox_pred from random values, fc6 and fc7 from those of step 2. The paper only says "fine-tune".
+cls_score and bbox_pred from random values, fc6 and fc7 from those of step 2. The paper only says "fine-tune"; in the
+authors' MATLAB code step 4 starts from the file of step 2.
 """
 
 import dataclasses
