@@ -65,6 +65,7 @@ def get_config() -> ConfigDict:
     config.head.box_weight = 1.0
     config.head.roi_pooling = "align"
     config.head.max_log_scale = config_dict.placeholder(float)
+    config.head.scoring = "softmax"  # or "svm": SVMs are fitted after training, and score_threshold is of their margins
 
     config.optim = ConfigDict()
     config.optim.name = "adamw"

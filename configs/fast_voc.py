@@ -5,6 +5,7 @@ trained on too. Deltas are normalised per class. 40,000 steps at 0.001, a tenth 
 The comments give the names of lib/fast_rcnn/config.py and of VGG16's solver and train.prototxt of fast-rcnn.
 
 Published: 66.9 mAP (Fast R-CNN, table 1); 68.1 without the difficult objects (--config.input.use_difficult=False);
+66.8 with SVMs in place of the softmax (--config.head.scoring=svm);
 66.6 with fc6 and fc7 compressed (evaluate.py --config=configs/fast_voc.py --config.evaluation.svd_ranks=1024,256).
 For AlexNet, 57.1: --config.net.backbone=alexnet --config.training.frozen="('conv1/',)" with Caffe's weights in
 training.pretrained_file. No score of this config has been measured yet.
@@ -67,13 +68,14 @@ def get_config() -> ConfigDict:
     config.head.roi_targets.batch_size = 64  # BATCH_SIZE 128 over IMS_PER_BATCH 2
     config.head.roi_targets.positive_fraction = 0.25  # FG_FRACTION
     # Boxes of any score: evaluation takes the best of each class of the split, 40 per image on average.
-    config.head.detections = ConfigDict({"score_threshold": 0.0, "nms_iou": 0.3})
+    config.head.detections = ConfigDict({"score_threshold": -1e6, "nms_iou": 0.3})
     config.head.detections.pre_nms_per_class = 100  # max_per_image
     config.head.detections.max_detections = 2000  # of 20 classes: no limit
     config.head.sigma = 1.0
     config.head.box_weight = 1.0  # loss_weight of loss_bbox
     config.head.roi_pooling = "max_pool"
     config.head.max_log_scale = config_dict.placeholder(float)
+    config.head.scoring = "softmax"  # or "svm": SVMs are fitted after training
 
     # Caffe's solver: 0.001, a tenth of it after 30,000 steps; the rate of biases is twice as high, without decay.
     config.optim = ConfigDict()

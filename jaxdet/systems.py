@@ -11,7 +11,7 @@ import jax
 
 from jaxdet.checks import InputError
 from jaxdet.config.fields import keywords
-from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnAlternating, Rcnn
+from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnAlternating, FastRcnn, Rcnn
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import fast_rcnn
 from jaxdet.models.faster_rcnn import faster_rcnn
@@ -67,6 +67,11 @@ def build_crop_net(experiment: Rcnn, num_classes: int) -> CropNet:
     return crop_net(num_classes=num_classes, **keywords(experiment.net, "pool_rounding"))
 
 
+def build_fast_rcnn_net(experiment: FastRcnn, num_classes: int, svd_ranks: Ranks = WHOLE) -> RegionNet:
+    """Build Fast R-CNN's net, without an RPN."""
+    return region_net(**keywords(experiment.net), num_classes=num_classes, num_anchors=0, svd_ranks=svd_ranks)
+
+
 def param_shapes(detector: Detector) -> Params:
     """Return the shapes and dtypes of a detector's parameters."""
     return jax.eval_shape(detector.init, jax.random.key(0))
@@ -97,8 +102,8 @@ def _build_faster_rcnn(experiment: FasterRcnn, num_classes: int, svd_ranks: Rank
     return faster_rcnn(net, rpn, **keywords(experiment.head))
 
 
-def _build_fast_rcnn(experiment: Any, num_classes: int, svd_ranks: Ranks) -> Detector:
-    net = region_net(**keywords(experiment.net), num_classes=num_classes, num_anchors=0, svd_ranks=svd_ranks)
+def _build_fast_rcnn(experiment: FastRcnn, num_classes: int, svd_ranks: Ranks) -> Detector:
+    net = build_fast_rcnn_net(experiment, num_classes, svd_ranks)
     return fast_rcnn(net, num_classes=num_classes, **keywords(experiment.head))
 
 
@@ -110,12 +115,12 @@ def _half(experiment: Experiment) -> float:
     return 0.5
 
 
-def _margin_or_half(experiment: Rcnn) -> float:
+def _margin_or_half(experiment: FastRcnn | Rcnn) -> float:
     return 0.0 if experiment.head.scoring == "svm" else 0.5
 
 
 SYSTEMS = {
     "faster_rcnn": System(build=_build_faster_rcnn, needs_proposals=False, default_threshold=_half),
-    "fast_rcnn": System(build=_build_fast_rcnn, needs_proposals=True, default_threshold=_half),
+    "fast_rcnn": System(build=_build_fast_rcnn, needs_proposals=True, default_threshold=_margin_or_half),
     "rcnn": System(build=_build_rcnn, needs_proposals=True, default_threshold=_margin_or_half),
 }

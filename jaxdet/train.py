@@ -7,6 +7,7 @@ metrics of each stage that trains a net, and checkpoints/ the resulting detector
 
 import dataclasses
 import logging
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -17,12 +18,14 @@ from jaxdet.config.resolve import resolve_config
 from jaxdet.inputs import open_part, open_training_part
 from jaxdet.io.lock import locked
 from jaxdet.recipes.alternating import AlternatingTraining
+from jaxdet.recipes.fast_rcnn_svm import FastRcnnSvmTraining
 from jaxdet.recipes.joint import JointTraining
-from jaxdet.recipes.rcnn import RcnnTraining, check_rcnn_can_train
+from jaxdet.recipes.rcnn import RcnnTraining
+from jaxdet.recipes.svm_stages import check_svms_can_be_fitted
 
 log = logging.getLogger(__name__)
 
-RECIPES = {
+RECIPES: dict[type[schema.Experiment], Any] = {
     schema.FasterRcnn: JointTraining,
     schema.FasterRcnnAlternating: AlternatingTraining,
     schema.FastRcnn: JointTraining,
@@ -40,12 +43,15 @@ def train(config: ConfigDict, workdir: str | None) -> None:
       InputError: a mistake in the config or the data; a workdir in use, of another config, or not writable.
     """
     experiment = parse(config.to_dict())
-    if isinstance(experiment, schema.Rcnn):
-        check_rcnn_can_train()  # before anything is written or downloaded
+    recipe = RECIPES[type(experiment)]
+    if isinstance(experiment, schema.FastRcnn) and experiment.head.scoring == "svm":
+        recipe = FastRcnnSvmTraining
+    if recipe in (RcnnTraining, FastRcnnSvmTraining):
+        check_svms_can_be_fitted()  # before anything is written or downloaded
     with locked(workdir or experiment.default_workdir) as folder:
         experiment = resolve_config(experiment, folder)
         split = open_training_part(experiment)
-        training = RECIPES[type(experiment)](experiment, folder, split)
+        training = recipe(experiment, folder, split)
         validation = open_part(experiment, "validation") if experiment.training.eval_every else None
         if jax.process_index() == 0:
             experiment_json.claim(

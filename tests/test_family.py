@@ -162,6 +162,6 @@ def test_several_processes_cannot_search_or_train_rcnn(photos_config, monkeypatc
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError, match="npz must exist before several processes start, got none; run this once"):
         dataclasses.replace(split, data_dir=tmp_path).with_proposals()
-    with pytest.raises(InputError, match="R-CNN must be trained by one process, got 2; remove --distributed"):
+    with pytest.raises(InputError, match="SVMs must be fitted by one process, got 2; remove --distributed"):
         train(config, str(tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []

@@ -160,7 +160,7 @@ class DetectionLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class FastHead:
-    """models.fast_rcnn.fast_rcnn."""
+    """What the heads of Fast and Faster R-CNN share."""
 
     roi_targets: RoiSampling
     detections: DetectionLimits
@@ -168,6 +168,13 @@ class FastHead:
     box_weight: Annotated[float, 0.0, "weight of the box loss"]
     roi_pooling: Annotated[str, "'max_pool' (Fast R-CNN, 2.1) or 'align' (RoIAlign)"]
     max_log_scale: Annotated[float | None, "upper limit of dw and dh when detections are decoded; empty: none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastRcnnHead(FastHead):
+    """models.fast_rcnn.fast_rcnn."""
+
+    scoring: Annotated[str, "'softmax', or 'svm': margins of SVMs fitted after training"] = "softmax"
 
 
 @dataclass(frozen=True, kw_only=True)

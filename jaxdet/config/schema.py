@@ -13,7 +13,7 @@ from jaxdet.config.fields import (
     Devkit,
     Evaluation,
     FasterHead,
-    FastHead,
+    FastRcnnHead,
     Input,
     Linear,
     Net,
@@ -70,7 +70,7 @@ class FasterRcnn(OneStage):
 @dataclass(frozen=True, kw_only=True)
 class FastRcnn(OneStage):
     proposals: SelectiveSearch
-    head: FastHead
+    head: FastRcnnHead
 
 
 @dataclass(frozen=True, kw_only=True)

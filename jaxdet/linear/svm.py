@@ -30,7 +30,7 @@ NEVER = -1e9  # the score of a class without an SVM, below any threshold
 def check_installed() -> None:
     """Raise InputError if scikit-learn is missing, before the hours of work that lead to `fit_svms`."""
     if importlib.util.find_spec("sklearn") is None:
-        raise InputError('the SVMs of R-CNN need scikit-learn, got none installed; pip install "jaxdet[rcnn]".')
+        raise InputError('SVMs need scikit-learn, got none installed; pip install "jaxdet[rcnn]".')
 
 
 def fit_svms(

@@ -6,16 +6,17 @@ proposals may come from Selective Search or from a region proposal network; noth
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdet.checks import bind
+from jaxdet.checks import bind, one_of
 from jaxdet.models.detector import Detector, image_mean, per_image_keys
 from jaxdet.models.roi_pooling import make_roi_pooling
+from jaxdet.models.svm_scores import SCORINGS, svm_scores
 from jaxdet.nets.region_net import RegionNet
 from jaxdet.ops import targets as op_targets
 from jaxdet.ops.detect import detect
@@ -35,6 +36,7 @@ def fast_rcnn(
     box_weight: float = 1.0,
     roi_pooling: str = "max_pool",
     max_log_scale: float | None = None,
+    scoring: str = "softmax",
 ) -> Detector:
     """Return Fast R-CNN; a region proposal network in `net` is not used.
 
@@ -51,10 +53,13 @@ def fast_rcnn(
       box_weight: as in faster_rcnn.
       roi_pooling: as in faster_rcnn.
       max_log_scale: as in faster_rcnn.
+      scoring: 'softmax', or 'svm' for the margins of SVMs that are fitted afterwards, params["svm"] (5.4).
 
     Raises:
-      InputError: an argument that an op does not take, or another roi_pooling.
+      InputError: an argument that an op does not take, or another roi_pooling or scoring. `predict` raises it where the
+        SVMs are missing.
     """
+    one_of("head.scoring", scoring, SCORINGS)
     unit_std = (1.0, 1.0, 1.0, 1.0)
     assign_rois = bind(op_targets.roi_targets, roi_targets, section="head.roi_targets", delta_std=unit_std)
     detect_boxes = bind(detect, detections, section="head.detections", max_log_scale=max_log_scale)
@@ -81,10 +86,12 @@ def fast_rcnn(
         features, size = net.features(params, net.preprocess(batch.image), batch.image_size)  # 1
         proposals = batch_proposals(batch)
         pooled = pool(features, size, proposals.boxes)  # 7
-        class_logits, box_deltas = net.head(params, pooled, None)  # 8
+        fc7 = net.fc7(params, pooled, None)  # 8
+        class_logits, box_deltas = net.outputs(params, fc7)
+        scores = svm_scores(params, fc7.astype(jnp.float32)) if scoring == "svm" else jax.nn.softmax(class_logits)
         mean, std = params[TARGET_STATISTICS]["mean"], params[TARGET_STATISTICS]["std"]
         detected = jax.vmap(detect_boxes)(
-            jax.nn.softmax(class_logits),
+            scores,
             box_deltas * std[None, None] + mean[None, None],
             proposals.boxes,
             proposals.valid & batch.image_valid[:, None],
@@ -93,6 +100,21 @@ def fast_rcnn(
         return dataclasses.replace(detected, boxes=detected.boxes / batch.scale[:, None, None])
 
     return Detector(init=init, loss=loss, predict=predict)
+
+
+def fast_rcnn_features(net: RegionNet, *, roi_pooling: str) -> Callable[[Params, Batch], jax.Array]:
+    """Return the pure function (params, batch) -> fc7 f32[B,P,F] of the batch's proposals, to which SVMs are fitted.
+
+    Without dropout; 0 where a proposal is invalid. `roi_pooling` is that of `fast_rcnn`.
+    """
+    pool = make_roi_pooling(net, roi_pooling)
+
+    def features(params: Params, batch: Batch) -> jax.Array:
+        maps, size = net.features(params, net.preprocess(batch.image), batch.image_size)
+        fc7 = net.fc7(params, pool(maps, size, batch.proposals), None)
+        return jnp.where(batch.proposals_valid[..., None], fc7.astype(jnp.float32), 0.0)
+
+    return features
 
 
 def batch_proposals(batch: Batch) -> Proposals:

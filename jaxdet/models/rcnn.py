@@ -14,14 +14,12 @@ from jax import lax
 
 from jaxdet.checks import InputError, at_least, bind, one_of
 from jaxdet.models.detector import Detector, image_mean, per_image_keys
+from jaxdet.models.svm_scores import EXACT, SCORINGS, svm_scores
 from jaxdet.nets.crop_net import CropNet
 from jaxdet.ops import targets as op_targets
 from jaxdet.ops.detect import detect
 from jaxdet.ops.warp import warp
 from jaxdet.types import Batch, Detections, Metrics, Params, Proposals
-
-SCORINGS = ("svm", "softmax")
-EXACT = lax.Precision.HIGHEST  # accelerators round float32 products; the SVMs and regressors were fitted without
 
 Read = Callable[[jax.Array, jax.Array], Any]  # (pool5 f32[R,h,w,C], fc7 f32[R,F]) -> pytree of arrays [R,...]
 
@@ -96,8 +94,6 @@ def rcnn(
 
     def predict(params: Params, batch: Batch) -> Detections:
         _check_proposals(batch)
-        if scoring == "svm" and "svm" not in params:
-            raise InputError("R-CNN's params must hold 'svm', got none; fit the SVMs first, or take scoring='softmax'.")
 
         def score(pool5, fc7):
             scores = _scores(net, params, fc7, scoring)
@@ -185,8 +181,7 @@ def _scores(net: CropNet, params: Params, fc7: jax.Array, scoring: str) -> jax.A
     """Return f32[R,K+1] for crops with fc7 f32[R,F]; ops detect does not read the first column, the background's."""
     if scoring == "softmax":
         return jax.nn.softmax(net.classify(params, fc7))
-    scores = jnp.matmul(fc7, params["svm"]["kernel"], precision=EXACT) + params["svm"]["bias"][None, :]
-    return jnp.pad(scores, ((0, 0), (1, 0)))
+    return svm_scores(params, fc7)
 
 
 def _deltas(params: Params, pool5: jax.Array, scores: jax.Array) -> jax.Array:

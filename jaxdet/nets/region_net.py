@@ -23,16 +23,22 @@ class RegionNet:
     features(params, preprocessed image, image_size f32[B,2]) -> [B,h,w,C] with h, w about H, W / stride, and the size
       of each image's own features, i32[B,2]
     rpn(params, features) -> logits f32[B,N,2] (background, object), deltas f32[B,N,4]; None without anchors
-    head(params, pooled [B,R,s,s,C], dropout_keys [B] or None) -> logits f32[B,R,K+1], deltas f32[B,R,K+1,4]
+    fc7(params, pooled [B,R,s,s,C], dropout_keys [B] or None) -> [B,R,F]
+    outputs(params, fc7) -> logits f32[B,R,K+1], deltas f32[B,R,K+1,4]
     """
 
     init: Callable[[jax.Array], Params]
     preprocess: Callable[[jax.Array], jax.Array]
     features: Callable[[Params, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
     rpn: Callable[[Params, jax.Array], tuple[jax.Array, jax.Array]] | None
-    head: Callable[[Params, jax.Array, jax.Array | None], tuple[jax.Array, jax.Array]]
+    fc7: Callable[[Params, jax.Array, jax.Array | None], jax.Array]
+    outputs: Callable[[Params, jax.Array], tuple[jax.Array, jax.Array]]
     stride: int
     pool_size: int
+
+    def head(self, params: Params, pooled: jax.Array, dropout_keys: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+        """Return the outputs of pooled features: fc7, then both of its layers."""
+        return self.outputs(params, self.fc7(params, pooled, dropout_keys))
 
 
 def region_net(
@@ -105,15 +111,13 @@ def region_net(
             **boxes.init(head_key, jnp.zeros((1, 1, head_features)))["params"],
         }
 
-    def head(params: Params, pooled: jax.Array, dropout_keys: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-        return apply(boxes, params, apply(hidden, params, pooled, dropout_keys))
-
     return RegionNet(
         init=init_params,
         preprocess=PREPROCESSINGS[preprocessing],
         features=lambda params, x, size: apply(convolutions, params, x, size.astype(jnp.int32)),
         rpn=(lambda params, x: apply(rpn, params, x)) if num_anchors else None,
-        head=head,
+        fc7=lambda params, pooled, dropout_keys: apply(hidden, params, pooled, dropout_keys),
+        outputs=lambda params, fc7: apply(boxes, params, fc7),
         stride=STRIDE,
         pool_size=convolutions.pool_size,
     )

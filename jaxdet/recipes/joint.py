@@ -25,7 +25,8 @@ class JointTraining:
         if split.search is not None and not is_trained(workdir):
             self._weights.check(detector)  # before the proposal search, which takes hours
 
-    def run(self, validation: Split | None) -> None:
+    def run(self, validation: Split | None) -> Params:
+        """Train or resume; return the last parameters."""
         split = self._split.with_proposals()
         validation = None if validation is None else validation.with_proposals()
 
@@ -33,4 +34,4 @@ class JointTraining:
             params = self._weights.copy_into(params)
             return params if split.proposals is None else with_measured_statistics(params, split, self._positive_iou)
 
-        run_stage(self._stage, split, validation, folder=self._workdir, initialise=initialise)
+        return run_stage(self._stage, split, validation, folder=self._workdir, initialise=initialise)

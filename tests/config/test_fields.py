@@ -39,7 +39,7 @@ from jaxdet.training.optimizer import make_optimizer
         (fields.Rpn, region_proposal_network, set(), set()),
         (fields.RoiSampling, roi_targets, {"delta_std"}, set()),
         (fields.DetectionLimits, detect, {"max_log_scale"}, set()),
-        (fields.FastHead, fast_rcnn, {"num_classes"}, set()),
+        (fields.FastRcnnHead, fast_rcnn, {"num_classes"}, set()),
         (fields.FasterHead, faster_rcnn, set(), set()),
         (fields.RcnnHead, rcnn, set(), set()),
         (fields.SelectiveSearch, search_split, set(), {"file"}),

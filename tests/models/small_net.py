@@ -22,7 +22,8 @@ def small_net() -> RegionNet:
         preprocess=lambda image: image.astype(jnp.float32) / 255.0,
         features=_features,
         rpn=_rpn,
-        head=_head,
+        fc7=_fc7,
+        outputs=_outputs,
         stride=STRIDE,
         pool_size=POOL,
     )
@@ -55,8 +56,11 @@ def _rpn(params, x):
     return logits.reshape(x.shape[0], -1, 2), 0.1 * deltas.reshape(x.shape[0], -1, 4)
 
 
-def _head(params, x, dropout_keys):
-    del dropout_keys
-    x = x.reshape(*x.shape[:2], -1)
+def _fc7(params, x, dropout_keys):
+    del params, dropout_keys
+    return x.reshape(*x.shape[:2], -1)
+
+
+def _outputs(params, x):
     deltas = _dense(params["bbox_pred"], x)
     return _dense(params["cls_score"], x), deltas.reshape(*x.shape[:2], CLASSES + 1, 4)

@@ -254,7 +254,7 @@ def test_unknown_options_and_missing_inputs_are_errors():
     with pytest.raises(InputError, match="head.scoring must be one of svm, softmax, got 'svn'; did you mean 'svm'"):
         rcnn(NET, **SECTIONS, context=1, scoring="svn")
     batch = image_batch(3, (37, 50), ALONE)
-    with pytest.raises(InputError, match="params must hold 'svm', got none; fit the SVMs first"):
+    with pytest.raises(InputError, match="params must hold 'svm', got none; train with"):
         rcnn(NET, **SECTIONS, context=1).predict(PARAMS, batch)
     without = dataclasses.replace(batch, proposals=np.zeros((1, 0, 4)), proposals_valid=np.zeros((1, 0), bool))
     for function in (lambda m: m.predict(PARAMS, without), lambda m: m.loss(PARAMS, without, jax.random.key(0))):

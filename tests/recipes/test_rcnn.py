@@ -15,6 +15,7 @@ from jaxdet.inputs import open_part
 from jaxdet.load import restore
 from jaxdet.models.rcnn import rcnn
 from jaxdet.recipes import rcnn as recipe
+from jaxdet.recipes import svm_stages
 from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
 from tests.scripts import TINY_PHOTOS, TINY_SEARCH, assert_same_params
@@ -118,7 +119,7 @@ def train_again(finished, tmp_path, monkeypatch):
     def train(params):
         with monkeypatch.context() as patch:
             patch.setattr(training, "_fine_tune", lambda *_: dict(params))
-            patch.setattr(recipe, "fit_svms", fit)
+            patch.setattr(svm_stages, "fit_svms", fit)
             patch.setattr(recipe, "fit_bbox_ridge", fit)
             training.run(None)
 
@@ -138,18 +139,6 @@ def test_stages_of_another_net_are_refused(train_again, finished, tmp_path):
             train_again(params)
         shutil.rmtree(tmp_path / "stages" / name)
     assert not (tmp_path / "checkpoints").exists()
-
-
-def test_a_fit_is_saved(tmp_path):
-    fits = []
-
-    def fit():
-        fits.append(1)
-        return {"bias": np.float32([len(fits)])}
-
-    for _ in range(2):
-        np.testing.assert_array_equal(recipe._load_or_fit(tmp_path / "a.npz", fit)["bias"], np.float32([1]))
-    assert len(fits) == 1
 
 
 @pytest.mark.parametrize(
