@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,9 @@ def run(
         print(f"error: {mistake}", file=sys.stderr)
         exit_at_once(2)
     except KeyboardInterrupt as interrupt:
-        print(" ".join(["stopped by SIGINT", *map(str, interrupt.args)]), file=sys.stderr)
+        print(" ".join(["stopped by SIGINT", *map(str, interrupt.args)]), file=sys.stderr, flush=True)
+        if interrupt.args:  # a second Ctrl-C: do not wait for the threads of a compilation
+            os._exit(130)
         sys.exit(130)
 
 
