@@ -27,7 +27,7 @@ from jaxdet.evaluation.report import (
     write_comp4,
     write_metrics,
 )
-from jaxdet.evaluation.tables import DetectionTable, best_of_each_class
+from jaxdet.evaluation.tables import DetectionTable, best_of_each_class, clip_to_images
 from jaxdet.inputs import open_part
 from jaxdet.io.file_name import safe_file_name
 from jaxdet.io.output_folder import OutputFolder, unique_name
@@ -91,6 +91,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
 
     truth, data = ground_truth_table(dataset), data.with_proposals()
     detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), data.eval_batches())
+    detections = clip_to_images(detections, dataset.image_sizes)
     detections = best_of_each_class(detections, images=len(dataset), mean=experiment.evaluation.detections_per_class)
     split_name = getattr(experiment.splits, split)
     summary = summarize(detections, truth, class_names)

@@ -19,6 +19,7 @@ from jaxdet.config.schema import Experiment, Rcnn
 from jaxdet.inputs import image_batch
 from jaxdet.models.detector import Detector
 from jaxdet.nets.svd import compress
+from jaxdet.ops.boxes_np import box_clip
 from jaxdet.systems import SYSTEMS, build_detector, check_params
 from jaxdet.training.restore import find_checkpoint, restore_params
 from jaxdet.types import Batch, Detections, ImageDetections, Params
@@ -69,10 +70,12 @@ class LoadedDetector:
         if isinstance(images, np.ndarray):
             return self([images], threshold)[0]
         threshold = self.check_threshold(threshold)
+        sizes = []
         waiting: dict[tuple[int, ...], list[tuple[int, Batch]]] = defaultdict(list)  # per bucket
         detections: dict[int, ImageDetections] = {}
         for i, image in enumerate(images):
             batch = image_batch(self.experiment, _checked(image))
+            sizes.append(np.shape(image)[:2])
             bucket = waiting[batch.image.shape]
             bucket.append((i, batch))
             if len(bucket) == self._batch_size:
@@ -81,7 +84,11 @@ class LoadedDetector:
         for bucket in waiting.values():
             if bucket:
                 detections |= self._detect(bucket, threshold)
-        return [detections[i] for i in range(len(detections))]
+        # They are clipped to the resized image, whose sides are rounded.
+        return [
+            dataclasses.replace(detections[i], boxes=box_clip(detections[i].boxes, size))
+            for i, size in enumerate(sizes)
+        ]
 
     def check_threshold(self, threshold: float | None) -> float:
         """Return the threshold, default_threshold for None.

@@ -8,6 +8,7 @@ import inspect
 import pathlib
 import typing
 
+from jaxdet.config.limits import Most
 from jaxdet.config.parse import DATASETS, SCHEMAS
 from jaxdet.config.schema import FasterRcnnAlternating
 
@@ -70,10 +71,15 @@ def only_in(owners: set[str], everyone: set[str]) -> str:
 
 
 def type_of(hint: typing.Any, metadata: tuple[typing.Any, ...]) -> str:
-    """Return a field's type and least value in words."""
+    """Return a field's type, minimum and maximum in words."""
     text = str(hint) if typing.get_args(hint) else hint.__name__
-    least = [f", at least {value:g}" for value in metadata if not isinstance(value, str)]
-    return "".join([text.replace(" | None", " or None"), *least])
+    limits = []
+    for value in metadata:
+        if isinstance(value, Most):
+            limits.append(f", {'at most' if value.allowed else 'below'} {value.limit:g}")
+        elif not isinstance(value, str):
+            limits.append(f", at least {value:g}")
+    return "".join([text.replace(" | None", " or None"), *limits])
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ LAYERS = {
         *("checks", "config", "data.pipeline", "evaluation", "inputs", "io", "linear", "models", "proposals"),
         *("systems", "training", "types", "weights.pretrained"),
     },
-    "load": {"checks", "config", "inputs", "models.detector", "nets.svd", "systems", "training.restore", "types"},
+    "load": {
+        *("checks", "config", "inputs", "models.detector", "nets.svd", "ops.boxes_np", "systems", "training.restore"),
+        "types",
+    },
     "__init__": {"checks", "config", "load", "ops", "systems", "types"},  # `import jaxdet`: the public names
     "train": {"config", "inputs", "io.lock", "recipes"},
     "evaluate": {

@@ -1,11 +1,13 @@
 """load_detector: from a workdir to a function from images to detections."""
 
+import copy
 import json
 
 import numpy as np
 import pytest
 
 import jaxdet
+from configs import rcnn_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.data import image_file
@@ -70,6 +72,29 @@ def test_the_default_threshold_is_one_half(detector):
     assert_same(detector(IMAGE), detector(IMAGE, threshold=0.5))
 
 
+@pytest.mark.parametrize("size", [(3, 900), (900, 3)])
+def test_detections_lie_inside_a_strip_whose_resized_side_is_rounded(detector, size):
+    height, width = size
+    image = np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8)
+    detections = detector(image, threshold=0.0)
+    assert len(detections) > 0
+    assert (detections.boxes >= 0).all() and (detections.boxes <= [width, height, width, height]).all()
+
+
+@pytest.mark.parametrize("threshold", [50, -0.1, float("nan"), float("inf")])
+def test_a_threshold_that_is_no_probability_is_refused(detector, threshold):
+    with pytest.raises(jaxdet.InputError, match=r"threshold must be a probability in \[0, 1\], got"):
+        detector([], threshold)
+
+
+def test_a_threshold_of_svms_may_be_any_finite_margin(detector):
+    rcnn = copy.copy(detector)
+    rcnn.experiment = jaxdet.parse_config(rcnn_devkit.get_config().to_dict())
+    assert rcnn.check_threshold(-50.0) == -50.0
+    with pytest.raises(jaxdet.InputError, match="threshold must be a finite margin of the SVMs, got nan; 0 is usual"):
+        rcnn.check_threshold(float("nan"))
+
+
 def test_the_last_checkpoint_can_be_loaded_by_name_or_path(trained):
     last = jaxdet.load_detector(trained[0], "last")
     folder = max((trained[0] / "checkpoints").iterdir(), key=lambda path: int(path.name))
@@ -98,7 +123,7 @@ def test_arrays_that_are_no_images_are_refused(detector, image):
 def test_wrong_arguments_are_refused(trained, tmp_path):
     with pytest.raises(jaxdet.InputError, match="there is no folder .*nowhere; give one that train.py wrote"):
         jaxdet.load_detector(tmp_path / "nowhere")
-    with pytest.raises(jaxdet.InputError, match="checkpoint must be one of best, last, got 'newest'"):
+    with pytest.raises(jaxdet.InputError, match="checkpoint must be best, last or a saved step, got 'newest'"):
         jaxdet.load_detector(trained[0], "newest")
     with pytest.raises(jaxdet.InputError, match="batch_size must be at least 1, got 0"):
         jaxdet.load_detector(trained[0], batch_size=0)

@@ -7,8 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-Positive = Annotated[int, 1]  # the number is the minimum
-Count = Annotated[int, 0]
+from jaxdet.config.limits import Count, Fraction, Most, Positive
 
 # Marks a field that cannot change what is learned: a run resumes with another value, and the newest is stored. For
 # data the fingerprint of the images decides. All other fields must stay as they are.
@@ -81,7 +80,7 @@ class Net:
     backbone: Annotated[str, "'vgg16', 'zf' or 'alexnet'"]
     width: Annotated[float, "multiplies every channel count of the backbone; 1.0 is the paper's"]
     head_features: Annotated[Positive, "units of fc6 and fc7"]
-    dropout: Annotated[float, 0.0, "dropout rate of fc6 and fc7"]
+    dropout: Annotated[float, 0.0, Most(1.0, allowed=False), "dropout rate of fc6 and fc7"]
     dropout_scaling: Annotated[
         str,
         "'train': dropout divides the values that stay by 1 - rate; 'test': detection multiplies all by it, as Caffe's "
@@ -108,10 +107,10 @@ class Anchors:
 class RpnSampling:
     """ops.targets.rpn_targets (Faster R-CNN, 3.1.2)."""
 
-    positive_iou: Annotated[float, 0.0, "anchors of at least this IoU are positive"]
-    negative_iou: Annotated[float, 0.0, "anchors below this IoU are negative"]
+    positive_iou: Annotated[Fraction, "anchors of at least this IoU are positive"]
+    negative_iou: Annotated[Fraction, "anchors below this IoU are negative"]
     batch_size: Annotated[Positive, "anchors sampled per image"]
-    positive_fraction: Annotated[float, 0.0, "at most this share of them positive"]
+    positive_fraction: Annotated[Fraction, "at most this share of them positive"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +119,7 @@ class ProposalLimits:
 
     pre_nms_top_n: Annotated[Positive, "best boxes that enter NMS"]
     post_nms_top_n: Annotated[Positive, "best boxes that leave NMS"]
-    nms_iou: Annotated[float, 0.0, "NMS suppresses above this IoU"]
+    nms_iou: Annotated[Fraction, "NMS suppresses above this IoU"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,20 +141,25 @@ class Rpn:
 class RoiSampling:
     """ops.targets.roi_targets (Fast R-CNN, 2.3)."""
 
-    positive_iou: Annotated[float, 0.0, "proposals of at least this IoU are positive"]
-    negative_iou: Annotated[tuple[float, float], 0.0, "proposals with an IoU in [low, high) are background"]
+    positive_iou: Annotated[Fraction, "proposals of at least this IoU are positive"]
+    negative_iou: Annotated[tuple[float, float], 0.0, Most(1.0), "proposals with an IoU in [low, high) are background"]
     batch_size: Annotated[Positive, "RoIs sampled per image"]
-    positive_fraction: Annotated[float, 0.0, "at most this share of them positive"]
+    positive_fraction: Annotated[Fraction, "at most this share of them positive"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionLimits:
     """ops.detect.detect."""
 
-    score_threshold: Annotated[float, "detections of a lower score are dropped"]
+    score_threshold: Annotated[Fraction, "detections of a lower score are dropped"]
     pre_nms_per_class: Annotated[Count, "best boxes of each class that enter NMS; 0: all"]
-    nms_iou: Annotated[float, 0.0, "NMS per class suppresses above this IoU"]
+    nms_iou: Annotated[Fraction, "NMS per class suppresses above this IoU"]
     max_detections: Annotated[Positive, "best detections per image"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RcnnDetectionLimits(DetectionLimits):
+    score_threshold: Annotated[float, "detections of a lower score, for SVMs their margin, are dropped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +193,7 @@ class RcnnHead:
     """models.rcnn.rcnn."""
 
     roi_targets: RoiSampling
-    detections: DetectionLimits
+    detections: RcnnDetectionLimits
     context: Annotated[Count, "pixels of context around a warped window"]
     chunk: Annotated[Positive, "windows per image that pass the net at a time"]
     scoring: Annotated[str, "'svm', or 'softmax' of the fine-tuned net"]
@@ -219,15 +223,15 @@ class SharedOptim:
     """training.optimizer.make_optimizer, without the boundaries that the stages of 4-step training set."""
 
     name: Annotated[str, "'sgd' (Caffe's momentum) or 'adamw'"]
-    learning_rate: Annotated[float, "base learning rate"]
+    learning_rate: Annotated[float, 0.0, "base learning rate"]
     schedule: Annotated[str, "'step' or 'cosine'"]
-    decay: Annotated[float, "'step': factor at each boundary"]
-    final_learning_rate: Annotated[float, "'cosine': last learning rate"]
+    decay: Annotated[float, 0.0, "'step': factor at each boundary"]
+    final_learning_rate: Annotated[float, 0.0, "'cosine': last learning rate"]
     warmup_steps: Annotated[Count, "steps of linear warm-up"]
-    momentum: Annotated[float, "SGD's momentum; AdamW's beta1"]
-    weight_decay: Annotated[float, "weight decay"]
+    momentum: Annotated[float, 0.0, Most(1.0, allowed=False), "SGD's momentum; AdamW's beta1"]
+    weight_decay: Annotated[float, 0.0, "weight decay"]
     decay_biases: Annotated[bool, "decay biases too"]
-    bias_learning_rate_factor: Annotated[float, "learning rate of biases, relative to learning_rate"]
+    bias_learning_rate_factor: Annotated[float, 0.0, "learning rate of biases, relative to learning_rate"]
     classifier_learning_rate_factor: Annotated[
         float, "learning rate of cls_score, relative to learning_rate (R-CNN: 10)"
     ] = 1.0

@@ -1,14 +1,16 @@
 """Parsing of a config file's ConfigDict into the typed schema, once; every mistake is named with its field."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdet.checks import InputError, at_least, nearest, one_of
+from jaxdet.checks import InputError, nearest, one_of
 from jaxdet.config import schema
 from jaxdet.config.fields import Devkit, Shapes, Voc
+from jaxdet.config.limits import check_limit
 
 SCHEMAS = {"faster_rcnn": schema.FasterRcnn, "fast_rcnn": schema.FastRcnn, "rcnn": schema.Rcnn}
 DATASETS = {"shapes": Shapes, "devkit": Devkit, "voc": Voc}
@@ -20,7 +22,7 @@ def parse(config: Mapping[str, Any]) -> schema.Experiment:
     """Return the experiment of a config as a plain nested dict (ConfigDict.to_dict()).
 
     Raises:
-      InputError: a section or field is missing, unknown, of another type or too small.
+      InputError: a section or field is missing, unknown, of another type or out of its range.
     """
     one_of("config: system", config.get("system", ""), SCHEMAS)
     experiment_type: type[schema.Experiment] = SCHEMAS[config["system"]]
@@ -73,10 +75,9 @@ def _value(hint: Any, value: Any, path: str) -> Any:
             raise InputError(f"config: {path} must be a section, got {value!r}; see the configs for its fields.")
         return _section(typing.cast(type, hint), value, path)
     value = _typed(hint, value, path, meaning)
-    for least in metadata:
-        if not isinstance(least, str):
-            for number in value if isinstance(value, tuple) else (value,):
-                at_least(f"config: {path}", number, least)
+    for limit in metadata:
+        for number in value if isinstance(value, tuple) else (value,):
+            check_limit(f"config: {path}", number, limit)
     return value
 
 
@@ -94,4 +95,6 @@ def _typed(hint: Any, value: Any, path: str, meaning: str) -> Any:
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
         raise InputError(f"config: {path} must be {TYPES[hint]}, got {value!r}: {meaning}.")
+    if isinstance(value, float) and math.isnan(value):
+        raise InputError(f"config: {path} must be a number, got nan: {meaning}.")
     return float(value) if hint is float else value

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from jaxdet.config.fields import (
     MAY_CHANGE,
     Anchors,
-    Count,
     Devkit,
     Evaluation,
     FasterHead,
@@ -30,6 +29,7 @@ from jaxdet.config.fields import (
     Training,
     Voc,
 )
+from jaxdet.config.limits import Count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from jaxdet.ops.boxes_np import box_clip
+
 
 @dataclasses.dataclass(frozen=True)
 class DetectionTable:
@@ -37,6 +39,14 @@ class GroundTruthTable:
 
     def __post_init__(self):
         _check_columns(self)
+
+
+def clip_to_images(table: DetectionTable, image_sizes: np.ndarray) -> DetectionTable:
+    """Clip the boxes to their images, i32[n,2] (height, width) in original pixels.
+
+    A detector clips to the resized image, whose sides are rounded: in an image of extreme aspect ratio, by a lot.
+    """
+    return dataclasses.replace(table, boxes=box_clip(table.boxes, image_sizes[table.image]))
 
 
 def best_of_each_class(table: DetectionTable, *, images: int, mean: int) -> DetectionTable:

@@ -1,4 +1,4 @@
-"""Geometry of boxes on the host, in float64: the numpy twin of ops.boxes."""
+"""Geometry of boxes on the host, the numpy twin of ops.boxes; areas, IoU and deltas in float64."""
 
 import numpy as np
 
@@ -20,6 +20,15 @@ def box_area(boxes: np.ndarray) -> np.ndarray:
     """Return the areas f64[...] of boxes f[...,4] in square pixels."""
     boxes = np.asarray(boxes, np.float64)
     return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
+
+
+def box_clip(boxes: np.ndarray, image_size: np.ndarray) -> np.ndarray:
+    """Return boxes f[n,4] clipped to their images, in their own dtype.
+
+    Args:
+      image_size: [n,2] (height, width) of each box's image, or [2] for all boxes.
+    """
+    return np.clip(boxes, 0, np.tile(np.asarray(image_size, boxes.dtype)[..., ::-1], 2))
 
 
 def box_deltas(boxes: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from jaxdet.checks import InputError, nearest
 from jaxdet.config.fields import keywords
 from jaxdet.config.schema import OneStage
 from jaxdet.evaluation.detect import detect_split, ground_truth_table
+from jaxdet.evaluation.tables import clip_to_images
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
 from jaxdet.inputs import Split
 from jaxdet.models.detector import Detector
@@ -140,7 +141,7 @@ def _validation(detector: Detector, split: Split, mesh: Mesh) -> Callable[[Param
             losses.append((loss, images))
             return detections
 
-        detections = detect_split(predict, split.eval_batches())
+        detections = clip_to_images(detect_split(predict, split.eval_batches()), dataset.image_sizes)
         per_class = average_precision(detections, truth, num_classes=len(dataset.class_names), metric="voc10")
         loss, images = np.array(jax.device_get(losses)).T
         return {"val_loss": float(np.average(loss, weights=images)), "val_map": mean_ap(per_class)}

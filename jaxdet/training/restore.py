@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 
 from jaxdet.checks import InputError
 from jaxdet.training import manifest
-from jaxdet.training.state import unflatten
+from jaxdet.training.state import flatten, unflatten
 from jaxdet.types import Params
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def restore_params(workdir: str | os.PathLike, step: int | str | None = None) ->
         log warns of a checkpoint that would have been considered but for its broken manifest.
 
     Raises:
-      InputError: there is no such checkpoint, or it is broken.
+      InputError: there is no such checkpoint, it is broken, or one of its arrays holds NaN or infinity.
     """
     folder = find_checkpoint(workdir, step)
     if fault := manifest.fault(folder):
@@ -63,7 +63,9 @@ def restore_params(workdir: str | os.PathLike, step: int | str | None = None) ->
     handler = ocp.PyTreeCheckpointHandler()
     tree = handler.metadata(item).tree
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-    return unflatten(handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy)))
+    params = unflatten(handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy)))
+    _check_finite(params, folder)
+    return params
 
 
 def find_checkpoint(workdir: str | os.PathLike, step: int | str | None = None) -> Path:
@@ -110,6 +112,17 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         return manifest.metadata(folder)
     except (OSError, ValueError):
         return {}
+
+
+def _check_finite(params: Params, folder: Path) -> None:
+    """Raise InputError where an array holds NaN or infinity: nothing would be detected, without a word."""
+    bad = {path: np.sum(~np.isfinite(leaf)) for path, leaf in flatten(params).items() if not np.isfinite(leaf).all()}
+    if bad:
+        listed = ", ".join(f"{path} with {count} values that are not" for path, count in list(bad.items())[:3])
+        raise InputError(
+            f"checkpoint {folder}: all parameters must be finite, got {listed} ({len(bad)} such arrays); "
+            "choose another step, or train again with a lower learning rate."
+        )
 
 
 def _choose(workdir: Path, step: int | str | None) -> Path:

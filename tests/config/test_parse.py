@@ -55,7 +55,23 @@ def test_sections_become_typed_and_frozen():
         ),
         ("head.roi_targets.iou", 0.5, "config head.roi_targets: no field 'iou'; did you mean 'positive_iou'?"),
         ("input.max_gt", 0, "config: input.max_gt must be at least 1, got 0."),
-        ("rpn.sigma", float("nan"), "config: rpn.sigma must be at least 0.0, got nan."),
+        (
+            "head.detections.score_threshold",
+            50.0,
+            "config: head.detections.score_threshold must be at most 1, got 50.0.",
+        ),
+        ("rpn.targets.positive_iou", 1.5, "config: rpn.targets.positive_iou must be at most 1, got 1.5."),
+        (
+            "head.roi_targets.negative_iou",
+            (0.1, 5.0),
+            "config: head.roi_targets.negative_iou must be at most 1, got 5.0.",
+        ),
+        ("net.dropout", 1.0, "config: net.dropout must be below 1, got 1.0."),
+        (
+            "rpn.sigma",
+            float("nan"),
+            "config: rpn.sigma must be a number, got nan: smooth L1 turns linear at 1 / sigma^2.",
+        ),
         (
             "system",
             "fast_rccn",
@@ -63,7 +79,7 @@ def test_sections_become_typed_and_frozen():
         ),
     ],
 )
-def test_unknown_fields_and_small_counts_are_refused(field, value, error):
+def test_unknown_fields_and_numbers_out_of_range_are_refused(field, value, error):
     config = faster_shapes.get_config()
     config.update_from_flattened_dict({field: value})
     with pytest.raises(InputError) as refused:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable, best_of_each_class
+from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable, best_of_each_class, clip_to_images
 
 
 def test_columns_of_different_length_are_refused():
@@ -47,3 +47,11 @@ def test_mean_0_selects_all_and_an_empty_table_stays_empty():
     assert best_of_each_class(detections, images=1, mean=0) is detections
     empty = best_of_each_class(table([], []), images=1, mean=1)
     assert empty.boxes.shape == (0, 4)
+
+
+def test_boxes_are_clipped_to_their_own_images():
+    boxes = np.float32([[-3, 1, 40, 9], [0, 0, 40, 9], [5, 5, 40, 90]])
+    detections = DetectionTable(np.array([1, 0, 1]), boxes, np.ones(3, np.int32), np.ones(3, np.float32))
+    clipped = clip_to_images(detections, np.array([[5, 100], [20, 30]], np.int32))
+    np.testing.assert_array_equal(clipped.boxes, [[0, 1, 30, 9], [0, 0, 40, 5], [5, 5, 30, 20]])
+    assert clipped.boxes.dtype == np.float32

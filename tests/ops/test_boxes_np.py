@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from jaxdet.ops.boxes import encode, pairwise_iou
-from jaxdet.ops.boxes_np import box_area, box_deltas, box_iou
+from jaxdet.ops.boxes import clip, encode, pairwise_iou
+from jaxdet.ops.boxes_np import box_area, box_clip, box_deltas, box_iou
 
 
 def test_iou_equals_the_devkit_rule_on_inclusive_boxes():
@@ -33,3 +33,8 @@ def test_host_and_device_compute_the_same():
     np.testing.assert_allclose(pairwise_iou(boxes, others), iou, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(encode(others[5:], boxes[5:]), box_deltas(boxes[5:], others[5:]), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(np.diag(pairwise_iou(boxes, boxes)) * box_area(boxes), box_area(boxes), rtol=1e-5)
+
+
+def test_clip_equals_the_device():
+    boxes = np.random.default_rng(0).uniform(-50, 150, (40, 4)).astype(np.float32)
+    np.testing.assert_array_equal(box_clip(boxes, np.array([60, 90])), clip(boxes, np.float32([60, 90])))

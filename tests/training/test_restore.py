@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -114,3 +116,12 @@ def test_the_broken_checkpoint_of_a_finished_training_in_stages_is_refused(saved
     flip_bit(saved / "checkpoints" / "3")
     with pytest.raises(InputError, match="3 must be whole, got 1 file.* changed.*remove it to make it again"):
         check_whole(saved)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_parameters_that_are_not_finite_are_named(tmp_path, states, value):
+    leaf = states[1].trainable["fc/kernel"]
+    poisoned = dataclasses.replace(states[1], trainable=states[1].trainable | {"fc/kernel": leaf.at[0, 0].set(value)})
+    Checkpoints(tmp_path, keep=1).save(poisoned, {})
+    with pytest.raises(InputError, match="must be finite, got fc/kernel with 1 values that are not .1 such arrays"):
+        restore_params(tmp_path)
