@@ -23,6 +23,7 @@ def get_config() -> ConfigDict:
     config.net.dropout = 0.0
     config.anchors.convention = "simple_faster_rcnn"
     config.head.detections.max_detections = 1000  # no limit there
+    config.head.inclusive_boxes = True  # there 1 is taken off all four corners of an annotation
 
     config.optim.boundaries = (10 * EPOCH,)
     config.optim.decay_biases = False

@@ -13,7 +13,7 @@ from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.fields import keywords
 from jaxdet.config.parse import parse
-from jaxdet.config.schema import Experiment, FasterRcnn
+from jaxdet.config.schema import FasterRcnn
 from jaxdet.data.datasets.voc import CLASS_NAMES
 from jaxdet.io.lock import locked
 from jaxdet.systems import build_detector, check_params
@@ -88,8 +88,11 @@ def _read_detector(saved: Any, file: str) -> tuple[str, Params]:
     )
 
 
-def _described_by(experiment: Experiment, saved: Any, kind: str, params: Params) -> dict[str, Any]:
-    """Return the sections that the file decides: the widths of its parameters and the input it was trained with."""
+def _described_by(experiment: FasterRcnn, saved: Any, kind: str, params: Params) -> dict[str, Any]:
+    """Return the sections that the file decides: the widths of its parameters, and the input and boxes of its training.
+
+    simple-faster-rcnn-pytorch takes 1 off all four corners of an annotation, so its boxes end a pixel early.
+    """
     net = experiment.net
     expected = {"preprocessing": _preprocessing(saved, kind) or net.preprocessing}
     expected |= {"pool_rounding": "floor", "dropout_scaling": "train"}
@@ -112,7 +115,8 @@ def _described_by(experiment: Experiment, saved: Any, kind: str, params: Params)
         head_features=params["fc7"]["bias"].size,
     )
     training = dataclasses.replace(experiment.training, pretrained="", pretrained_file="", init_from="")
-    return {"net": net, "training": training}
+    head = dataclasses.replace(experiment.head, inclusive_boxes=kind == "simple_faster_rcnn")
+    return {"net": net, "training": training, "head": head}
 
 
 def _preprocessing(saved: Any, kind: str) -> str:

@@ -55,10 +55,15 @@ def build_alternating(experiment: FasterRcnnAlternating, class_names: tuple[str,
     """Build the two detectors that 4-step training alternates between: the RPN alone, and Fast R-CNN.
 
     The RPN predicts the proposals that Fast R-CNN trains on.
+
+    Raises:
+      InputError: head.inclusive_boxes, which the two do not have.
     """
+    if experiment.head.inclusive_boxes:
+        raise InputError("head.inclusive_boxes must be False for 4-step training, got True; remove it.")
     num_classes = len(class_names)
     net, rpn = _build_region_net_and_rpn(experiment, num_classes, WHOLE)
-    head = fast_rcnn(net, num_classes=num_classes, **keywords(experiment.head, "delta_std"))
+    head = fast_rcnn(net, num_classes=num_classes, **keywords(experiment.head, "delta_std", "inclusive_boxes"))
     return rpn_detector(net, rpn), head
 
 

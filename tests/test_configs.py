@@ -119,6 +119,7 @@ def flat(module):
                 "training.pretrained": "torchvision",
                 "net.dropout": 0.0,
                 "anchors.convention": "simple_faster_rcnn",
+                "head.inclusive_boxes": True,
                 "head.detections.max_detections": 1000,
                 "optim.boundaries": (50_110,),  # ten epochs: `if epoch == 9` stands behind the epoch's loop
                 "optim.decay_biases": False,

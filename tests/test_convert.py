@@ -54,6 +54,7 @@ def test_a_checkpoint_of_simple_faster_rcnn_becomes_a_workdir(holding, tensors, 
     assert (net["width"], net["head_features"]) == (1 / 8, 64)
     assert (net["preprocessing"], net["pool_rounding"]) == ("torchvision", "floor")
     assert config["training"]["pretrained"] == ""
+    assert config["head"]["inclusive_boxes"]
     restored = restore_params(tmp_path / "run", "best")
     jax.tree.map(np.testing.assert_array_equal, restored, dict(torch.simple_faster_rcnn(tensors)))
 
@@ -107,8 +108,10 @@ def test_a_converted_torchvision_detector_detects_as_torchvision_does(scripts, t
         *TINY_SHAPES,
         *AS_TORCHVISION,
     )
-    net = experiment_json.read(run)[0]["net"]
+    config = experiment_json.read(run)[0]
+    net = config["net"]
     assert (net["preprocessing"], net["pool_rounding"], net["width"]) == ("torchvision", "floor", 1 / 32)
+    assert not config["head"]["inclusive_boxes"]
     assert f"next: python evaluate.py --workdir={run}, or predict.py --workdir={run} photo.jpg" in printed
 
     Image.fromarray(image(96, 128)).save(photo)

@@ -20,6 +20,7 @@ from jaxdet.models.roi_pooling import make_roi_pooling
 from jaxdet.models.rpn import Rpn
 from jaxdet.nets.region_net import RegionNet
 from jaxdet.ops import targets as op_targets
+from jaxdet.ops.boxes import clip
 from jaxdet.ops.detect import detect
 from jaxdet.ops.losses import roi_loss
 from jaxdet.types import Batch, Detections, Metrics, Params
@@ -36,6 +37,7 @@ def faster_rcnn(
     roi_pooling: str = "max_pool",
     delta_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2),
     max_log_scale: float | None = None,
+    inclusive_boxes: bool = False,
 ) -> Detector:
     """Return Faster R-CNN, trained jointly (approximate joint training, 3.2: no gradient through the proposals).
 
@@ -49,6 +51,8 @@ def faster_rcnn(
       roi_pooling: 'max_pool' (Fast R-CNN, 2.1) or 'align' (torchvision's RoIAlign, 2x2 samples, not aligned).
       delta_std: the head learns deltas divided by this.
       max_log_scale: upper limit of dw and dh when the detections are decoded; None as in the paper.
+      inclusive_boxes: the parameters are of boxes that end at the corner of their last pixel, as in
+        simple-faster-rcnn-pytorch: one original pixel is added to x2 and y2 of detections, and taken off ground truth.
 
     Raises:
       InputError: an argument that an op does not take, or another roi_pooling.
@@ -60,6 +64,7 @@ def faster_rcnn(
     roi_losses = jax.vmap(functools.partial(roi_loss, sigma=sigma, box_weight=box_weight))
 
     def loss(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, Metrics]:
+        batch = _without_last_pixel(batch) if inclusive_boxes else batch
         features, size = net.features(params, net.preprocess(batch.image), batch.image_size)  # 1
         rpn_output = rpn.output(params, features, size)  # 2, 3
         keys = per_image_keys(key, batch)
@@ -89,6 +94,22 @@ def faster_rcnn(
             proposals.valid & batch.image_valid[:, None],
             batch.image_size,
         )  # 9
-        return dataclasses.replace(detected, boxes=detected.boxes / batch.scale[:, None, None])
+        boxes = _with_last_pixel(detected.boxes, batch) if inclusive_boxes else detected.boxes
+        return dataclasses.replace(detected, boxes=boxes / batch.scale[:, None, None])
 
     return Detector(init=net.init, loss=loss, predict=predict)
+
+
+def _last_pixel(batch: Batch) -> jax.Array:
+    """Return f32[B,1,4]: one original pixel at x2 and y2, in pixels of the resized image."""
+    return batch.scale[:, None, None] * jnp.asarray([0.0, 0.0, 1.0, 1.0]).reshape(1, 1, 4)
+
+
+def _with_last_pixel(boxes: jax.Array, batch: Batch) -> jax.Array:
+    return jax.vmap(clip)(boxes + _last_pixel(batch), batch.image_size)
+
+
+def _without_last_pixel(batch: Batch) -> Batch:
+    """Return the batch with smaller ground truth; a box of one pixel becomes empty, so that no anchor matches it."""
+    gt_boxes = jnp.where(batch.gt_valid[..., None], batch.gt_boxes - _last_pixel(batch), batch.gt_boxes)
+    return dataclasses.replace(batch, gt_boxes=gt_boxes)

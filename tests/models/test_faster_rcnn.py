@@ -220,6 +220,26 @@ def test_delta_std_scales_the_boxes():
     assert not np.allclose(plain.boxes, changed.boxes)
 
 
+def test_inclusive_boxes_add_an_original_pixel_to_detections():
+    batch = image_batch(3, (61, 100), ALONE)
+    raw, whole = (
+        compiled("predict", NET, **changes)(params(NET), batch) for changes in ({}, {"inclusive_boxes": True})
+    )
+    limit = np.float32([100, 61, 100, 61]) / 1.5
+    np.testing.assert_allclose(whole.boxes, np.minimum(np.add(raw.boxes, [0, 0, 1, 1]), limit), atol=1e-4)
+    np.testing.assert_array_equal(whole.scores, raw.scores)
+
+
+def test_inclusive_boxes_train_on_ground_truth_without_its_last_pixel():
+    """With the pixel added to the ground truth beforehand the loss is that of exclusive boxes."""
+    batch = image_batch(3, (61, 100), ALONE)
+    larger = dataclasses.replace(batch, gt_boxes=batch.gt_boxes + np.float32([0, 0, 1.5, 1.5]))
+    expected, _ = compiled("loss", NET)(params(NET), batch, jax.random.key(0))
+    inclusive = compiled("loss", NET, inclusive_boxes=True)
+    np.testing.assert_allclose(inclusive(params(NET), larger, jax.random.key(0))[0], expected, rtol=1e-5)
+    assert inclusive(params(NET), batch, jax.random.key(0))[0] != expected
+
+
 def test_unknown_options_are_errors():
     rpn = region_proposal_network(NET, ANCHORS, **RPN)
     wrong = HEAD | {"detections": HEAD["detections"] | {"nms_iuo": 0.3}}

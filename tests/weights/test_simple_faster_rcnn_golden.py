@@ -61,13 +61,12 @@ def batch():
 
 @functools.cache
 def stages():
-    """Outputs of backbone, RPN, proposal layer and head, and the detections of the whole detector."""
+    """Outputs of backbone, RPN, proposal layer and head, the detections as there, and with their last pixel."""
     rpn = region_proposal_network(net(), ANCHORS, targets={}, train_proposals=PROPOSALS, test_proposals=PROPOSALS)
-    detector = faster_rcnn(
-        net(),
-        rpn,
-        roi_targets={},
-        detections={"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 2000},
+    limits = {"score_threshold": 0.05, "nms_iou": 0.3, "max_detections": 2000}
+    raw, whole = (
+        faster_rcnn(net(), rpn, roi_targets={}, detections=limits, inclusive_boxes=inclusive)
+        for inclusive in (False, True)
     )
 
     @jax.jit
@@ -82,7 +81,14 @@ def stages():
         pooled = roi_max_pool(features[0], proposals.boxes, output_size=7, stride=16)
         scores, boxes = net().head(params, pooled[None], None)
         rpn = logits[0], deltas[0], valid
-        return (features[0], size[0]), rpn, proposals, (scores[0], boxes[0]), detector.predict(params, batch)
+        return (
+            (features[0], size[0]),
+            rpn,
+            proposals,
+            (scores[0], boxes[0]),
+            raw.predict(params, batch),
+            whole.predict(params, batch),
+        )
 
     return jax.tree.map(np.asarray, run(params(), batch()))
 
@@ -96,7 +102,7 @@ def test_features_and_rpn_outputs_are_equal():
 
 
 def test_proposals_and_head_outputs_are_equal():
-    _, _, proposals, (scores, boxes), _ = stages()
+    _, _, proposals, (scores, boxes), *_ = stages()
     assert proposals.valid.all()
     np.testing.assert_allclose(proposals.boxes, golden()["eval/proposals"], rtol=0, atol=1e-2)
     np.testing.assert_allclose(scores, golden()["eval/class_logits"], rtol=1e-4, atol=1e-4)
@@ -104,7 +110,7 @@ def test_proposals_and_head_outputs_are_equal():
 
 
 def test_all_702_detections_correspond_one_to_one():
-    detections = stages()[-1]
+    detections = stages()[-2]
     boxes, labels, scores = (golden()[f"eval/detections/{name}"] for name in ("boxes", "labels", "scores"))
     valid = detections.valid[0]
     assert valid.sum() == len(boxes) == 702
@@ -115,3 +121,10 @@ def test_all_702_detections_correspond_one_to_one():
     )
     np.testing.assert_array_equal(same.sum(0), 1)
     np.testing.assert_array_equal(same.sum(1), 1)
+
+
+def test_inclusive_boxes_add_the_last_pixel_within_the_image():
+    raw, whole = stages()[-2:]
+    expected = np.minimum(raw.boxes + [0, 0, 1, 1], [WIDTH, HEIGHT, WIDTH, HEIGHT])
+    np.testing.assert_allclose(whole.boxes[raw.valid], expected[raw.valid], atol=1e-3)
+    np.testing.assert_array_equal(whole.valid, raw.valid)
