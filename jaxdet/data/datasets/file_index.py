@@ -1,5 +1,6 @@
 """Files of a folder by name, found in spite of another letter case, Unicode form, suffix, or a path before the name."""
 
+import difflib
 import os
 import unicodedata
 from collections import defaultdict
@@ -74,6 +75,10 @@ class FileIndex:
         if len(ids) != 1:
             self._missing(_key(file_id))
         return self._folder / self._files[ids[0]]
+
+    def nearest(self, listed: str) -> str:
+        """Return the id most like a name that is not found; '' where none is."""
+        return next(iter(difflib.get_close_matches(listed[:200], self._files, n=1)), "")
 
     def _missing(self, key: str) -> tuple[str, Path]:
         if key in self._others:

@@ -98,6 +98,9 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
         if renamed:
             log.info("%s: %d images are listed by another name: %s", split, len(renamed), _first(renamed))
         summary = _summary(f"{self._settings.folder}, {split}", len(index["names"]), images, objects)
+        missing = next((names[0] for reason, names in images.items() if reason.startswith("image missing")), "")
+        if missing and (close := self._images.nearest(missing)):
+            summary += f"\n  did you mean {close!r} by {_first([missing])!r}?"
         log.log(logging.WARNING if images or objects else logging.INFO, summary)
         if not index["names"]:
             raise InputError(f"devkit: no image can be used. {summary}")
@@ -205,4 +208,4 @@ def _summary(source: str, usable: int, images: dict[str, list[str]], objects: di
 
 
 def _first(names: list[str]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
+    return ", ".join(name[:80] for name in names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")

@@ -20,6 +20,7 @@ OBJECT_LIKE = frozenset(
         *("instance", "label", "labels", "region", "target", "cuboid", "ellipse", "tag", "mask"),
     )
 )
+UNREADABLE_BOX = "box with a missing or unreadable number"
 TRUE, FALSE = ("1", "true", "yes", "y"), ("", "0", "false", "no", "n", "unspecified", "none")
 
 
@@ -28,7 +29,7 @@ def read_xml(source: Path | bytes) -> Element:
 
     Raises:
       Unusable: see xml_file.read_root; it is not VOC's XML, or may have objects that VOC's reader would not see; it has
-        more than MAX_OBJECTS objects.
+        more than MAX_OBJECTS objects, or objects of which none can be read.
     """
     root = read_root(source)
     if root.tag != "annotation":
@@ -47,6 +48,9 @@ def read_xml(source: Path | bytes) -> Element:
     count = sum(max(len(element.findall("bndbox")), 1) for element in objects)
     if count > MAX_OBJECTS:
         raise Unusable(f"annotation has {count} objects, more than {MAX_OBJECTS}")
+    faults = [_structural_fault(element) for element in objects]
+    if objects and all(faults):  # it would be trained on as an image without objects
+        raise Unusable(f"annotation has no readable object: {faults[0]}")
     return root
 
 
@@ -104,6 +108,16 @@ def read_objects(
     return objects, faults
 
 
+def _structural_fault(element: Element) -> str:
+    """Return why an <object> has no class name or no box with four numbers; '' if it has both."""
+    try:
+        _class_name(element)
+        readable = [not any(map(math.isnan, _numbers(each))) for each in _corners(element)]
+    except Unusable as fault:
+        return str(fault)
+    return "" if any(readable) else UNREADABLE_BOX
+
+
 def _class_name(element: Element) -> str:
     """Return the normalised class name of an <object>."""
     names = element.findall("name")
@@ -138,15 +152,20 @@ def _box(corners: Element, height: int, width: int) -> tuple[tuple[float, float,
     VOC's numbers are 1-based and inclusive, so a one-pixel object has xmin == xmax. Annotation tools write such boxes
     after an accidental click; they are refused as boxes of zero area.
     """
-    xmin, ymin, xmax, ymax = (_number(corners, key) for key in ("xmin", "ymin", "xmax", "ymax"))
+    xmin, ymin, xmax, ymax = _numbers(corners)
     if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
-        raise Unusable("box with a missing or unreadable number")
+        raise Unusable(UNREADABLE_BOX)
     if xmax <= xmin or ymax <= ymin:
         raise Unusable("zero-area or inverted box")
     left, top, right, bottom = max(xmin, 1.0), max(ymin, 1.0), min(xmax, float(width)), min(ymax, float(height))
     if right <= left or bottom <= top:
         raise Unusable("box outside the image")
     return (left - 1, top - 1, right, bottom), (left, top, right, bottom) != (xmin, ymin, xmax, ymax)
+
+
+def _numbers(corners: Element) -> list[float]:
+    """Return xmin, ymin, xmax and ymax of a <bndbox>; NaN for one that is missing or unreadable."""
+    return [_number(corners, key) for key in ("xmin", "ymin", "xmax", "ymax")]
 
 
 def _flag(element: Element, key: str, faults: list[str]) -> bool:

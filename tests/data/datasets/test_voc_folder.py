@@ -264,6 +264,14 @@ def test_a_split_without_usable_images_is_refused(devkit, tmp_path):
     assert not list((tmp_path / "data").rglob("*.array_record*"))
 
 
+def test_the_nearest_name_is_told_for_a_missing_image(devkit, tmp_path):
+    devkit.image("photo_01")
+    devkit.annotation("photo_01", CAT)
+    devkit.split("train", "photo_01  1")  # with the flag of VOC's lists of one class
+    with pytest.raises(InputError, match="did you mean 'photo_01' by 'photo_01  1'"):
+        prepare(devkit, tmp_path, "train")
+
+
 def test_a_missing_split_or_folder_is_refused(devkit, tmp_path):
     devkit.split("train", "a")
     with pytest.raises(InputError, match=r"no split file .*validation.txt"):

@@ -61,10 +61,17 @@ def test_an_unknown_class_is_reported(devkit):
     assert faults == ["object of unknown class 'dgo'"]
 
 
-def test_an_object_without_box_is_reported(devkit):
-    file = devkit.folder / "Annotations" / "a.xml"
-    file.write_text("<annotation><object><name>cat</name></object></annotation>")
-    assert read_objects(read_xml(file), HEIGHT, WIDTH, ("cat",)) == ([], ["object without <bndbox>"])
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("<name>cat</name>", "object without <bndbox>"),
+        ("<Name>cat</Name><bndbox><xmin>1</xmin></bndbox>", "object without <name>"),
+        ("<name>cat</name><bndbox><x1>1</x1><x2>5</x2></bndbox>", "box with a missing or unreadable number"),
+    ],
+)
+def test_an_annotation_of_unreadable_objects_is_not_read_as_empty(body, fault):
+    with pytest.raises(Unusable, match=f"annotation has no readable object: {fault}"):
+        objects_in(f"<object>{body}</object>" * 2)
 
 
 def test_parts_are_not_objects(devkit):
