@@ -1,6 +1,8 @@
 """Output folders: the check that one can be written, and the error where it cannot."""
 
 import errno
+import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -28,6 +30,21 @@ def make_writable(folder: Path, *, cure: str) -> Path:
     except OSError as error:
         raise unwritable(folder, error, cure=cure) from error
     return folder
+
+
+def remove_folder(folder: Path, *, ignore_errors: bool = False) -> None:
+    """Remove a folder with all files in it.
+
+    They are emptied first, because the bin of Google Drive keeps the bytes of deleted files. Files with another name
+    elsewhere (hard links, symbolic links) keep their content.
+    """
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file() and not path.is_symlink() and path.stat().st_nlink == 1:
+                os.truncate(path, 0)
+        except OSError:  # a file that cannot be written may still be removed
+            continue
+    shutil.rmtree(folder, ignore_errors=ignore_errors)
 
 
 def cannot_write(error: OSError) -> bool:

@@ -22,7 +22,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from jaxdet.checks import InputError
-from jaxdet.io.folder import make_writable
+from jaxdet.io.folder import make_writable, remove_folder
 from jaxdet.training import manifest
 from jaxdet.training.restore import best_step, checkpoint_folder, read_metadata, saved_steps, step_folders
 from jaxdet.training.sharding import data_mesh, replicate
@@ -145,7 +145,7 @@ class Checkpoints:
         except (OSError, ValueError):
             if jax.process_index() == 0:  # a full disk needs the room
                 for draft in (folder, *self.folder.glob(f"{folder.name}{DRAFT}*")):
-                    shutil.rmtree(draft, ignore_errors=True)
+                    remove_folder(draft, ignore_errors=True)
             raise
 
     def _remove_older(self) -> None:
@@ -180,7 +180,7 @@ class Checkpoints:
 
     def _remove(self, step: int) -> None:
         # Renamed first: what an interrupted removal leaves is not taken for a checkpoint.
-        shutil.rmtree((self.folder / str(step)).rename(self.folder / f"{step}{REMOVED}"))
+        remove_folder((self.folder / str(step)).rename(self.folder / f"{step}{REMOVED}"))
 
     def _remove_incomplete(self) -> None:
         """Remove what a kill left: a removal, Orbax's drafts (named <step>.*), and a newest step without manifest.
@@ -193,7 +193,7 @@ class Checkpoints:
             unfinished = path.name == newest and not manifest.exists(path)
             if path.is_dir() and (draft or unfinished):
                 log.warning("removing %s: incomplete, its saving or removal was interrupted", path)
-                shutil.rmtree(path)
+                remove_folder(path)
 
     def _set_aside_unreadable(self) -> None:
         """Rename the checkpoints whose manifest is broken, so that they are neither counted nor removed."""

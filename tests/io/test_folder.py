@@ -4,7 +4,7 @@ import os
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.io.folder import cannot_write, make_writable, unwritable
+from jaxdet.io.folder import cannot_write, make_writable, remove_folder, unwritable
 
 
 def test_a_folder_is_created_and_stays_empty(tmp_path):
@@ -28,3 +28,25 @@ def test_only_errors_of_the_chosen_folder_count(number, expected):
 def test_the_error_names_the_file_the_reason_and_the_cure():
     error = unwritable("proposals: a.npz", OSError(28, "No space left on device"), cure="free space")
     assert str(error) == "proposals: a.npz must be writable, got No space left on device; free space."
+
+
+def test_files_of_a_removed_folder_are_emptied_first(tmp_path):
+    """A file that was opened before shows the content at removal."""
+    folder = tmp_path / "12"
+    (folder / "params").mkdir(parents=True)
+    (folder / "params/data").write_bytes(b"numbers")
+    with (folder / "params/data").open("rb") as bin_of_drive:
+        remove_folder(folder)
+        assert bin_of_drive.read() == b""
+    assert not folder.exists()
+
+
+def test_removing_a_folder_leaves_what_has_another_name(tmp_path):
+    folder, own = tmp_path / "12", tmp_path / "own"
+    folder.mkdir()
+    own.write_bytes(b"numbers")
+    os.link(own, folder / "hard")
+    (folder / "symbolic").symlink_to(own)
+    remove_folder(folder)
+    remove_folder(folder, ignore_errors=True)  # nothing is there
+    assert own.read_bytes() == b"numbers" and not folder.exists()
