@@ -186,9 +186,7 @@ class FasterHead(FastHead):
     """models.faster_rcnn.faster_rcnn."""
 
     delta_std: Annotated[tuple[float, float, float, float], "box targets (dx, dy, dw, dh) are divided by this"]
-    inclusive_boxes: Annotated[
-        bool, "boxes end at the corner of their last pixel, as simple-faster-rcnn-pytorch's; not for 4-step training"
-    ] = False
+    inclusive_boxes: Annotated[bool, "boxes end at the corner of their last pixel; not for 4-step training"] = False
 
 
 @dataclass(frozen=True, kw_only=True)
