@@ -151,7 +151,7 @@ class RoiSampling:
 class DetectionLimits:
     """ops.detect.detect."""
 
-    score_threshold: Annotated[Fraction, "detections of a lower score are dropped"]
+    score_threshold: Annotated[float, Most(1.0), "detections of a lower score are dropped"]
     pre_nms_per_class: Annotated[Count, "best boxes of each class that enter NMS; 0: all"]
     nms_iou: Annotated[Fraction, "NMS per class suppresses above this IoU"]
     max_detections: Annotated[Positive, "best detections per image"]
