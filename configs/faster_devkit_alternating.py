@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
     config.stages = ConfigDict()
     config.stages.rpn = ConfigDict({"steps": 2_500, "batch_size": 2, "boundaries": ()})
     config.stages.fast_rcnn = ConfigDict({"steps": 2_500, "batch_size": 2, "boundaries": ()})
+    config.stages.mirrored_proposals = False  # an image's boxes are mirrored with it
 
     config.optim = ConfigDict()
     config.optim.name = "adamw"

@@ -6,8 +6,8 @@ Fast R-CNN's own layers again. The rate is 0.001, a tenth of it after 60,000 and
 detector, as in joint training. The comments give the names of tools/train_faster_rcnn_alt_opt.py, its cfgs, solvers and
 prototxts. The authors' own code (MATLAB) differs in four points: see the 4-step training in docs/differences.md.
 
-Published, with that code: 69.9 mAP; 59.9 with ZF-Net (--config.net.backbone=zf --config.training.frozen="()" and its weights in
-training.pretrained_file, see faster_zf_voc.py). No score of this config has been measured yet.
+Published, with that code: 69.9 mAP; 59.9 with ZF-Net (--config.net.backbone=zf --config.training.frozen="()" and its
+weights in training.pretrained_file, see faster_zf_voc.py). No score of this config has been measured yet.
 
     python train.py --config=configs/faster_voc_alternating.py
 """
@@ -29,6 +29,7 @@ def get_config() -> ConfigDict:
     config.stages = ConfigDict()
     config.stages.rpn = ConfigDict({"steps": 80_000, "batch_size": 1, "boundaries": (60_000,)})
     config.stages.fast_rcnn = ConfigDict({"steps": 40_000, "batch_size": 2, "boundaries": (30_000,)})
+    config.stages.mirrored_proposals = False  # True: as the MATLAB code
 
     config.optim = ConfigDict()
     config.optim.name = "sgd"

@@ -107,7 +107,7 @@ class Split:
     def _proposal_slots(self) -> dict[str, Any]:
         if self.proposals is None:
             return {}
-        most = int(np.diff(self.proposals.starts).max(initial=1))
+        most = max(int(np.diff(table.starts).max(initial=1)) for table in self.proposals.tables)
         return {"proposals": self.proposals, "max_proposals": max(most, 1)}
 
 

@@ -42,6 +42,13 @@ class ProposalTable:
 
     boxes: np.ndarray  # f32[T,4] in original pixels, image after image
     starts: np.ndarray  # i64[N+1] image i has boxes[starts[i]:starts[i + 1]]
+    # What was proposed for the mirrored images, mirrored back; None: the same boxes as for the images.
+    mirrored: "ProposalTable | None" = None
+
+    @property
+    def tables(self) -> tuple["ProposalTable", ...]:
+        """This table and, where there is one, that of the mirrored images."""
+        return (self,) if self.mirrored is None else (self, self.mirrored)
 
     def __len__(self) -> int:
         return len(self.starts) - 1

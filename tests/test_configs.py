@@ -142,6 +142,7 @@ def flat(module):
                 "stages.fast_rcnn.steps": 40_000,
                 "stages.fast_rcnn.batch_size": 2,
                 "stages.fast_rcnn.boundaries": (30_000,),
+                "stages.mirrored_proposals": False,
                 "training.accumulate": 1,
             },
         ),
@@ -156,6 +157,7 @@ def flat(module):
                 "stages.fast_rcnn.steps": 2_500,
                 "stages.fast_rcnn.batch_size": 2,
                 "stages.fast_rcnn.boundaries": (),
+                "stages.mirrored_proposals": False,
             },
         ),
         # Fast R-CNN, 2.3 and 3.1; fast-rcnn's config.py, solver and prototxt.

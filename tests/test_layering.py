@@ -29,7 +29,18 @@ LAYERS = {
     "systems": {"checks", "config", "models", "nets", "ops.anchors", "training.state", "types"},
     "inputs": {"checks", "config", "data", "proposals", "systems", "types"},
     "recipes": {
-        *("checks", "config", "data.pipeline", "evaluation", "inputs", "io", "linear", "models", "proposals"),
+        *(
+            "checks",
+            "config",
+            "data.pipeline",
+            "data.transforms",
+            "evaluation",
+            "inputs",
+            "io",
+            "linear",
+            "models",
+            "proposals",
+        ),
         *("systems", "training", "types", "weights.pretrained"),
     },
     "load": {

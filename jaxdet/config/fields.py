@@ -292,6 +292,9 @@ class StageLength:
 class Stages:
     rpn: StageLength
     fast_rcnn: StageLength
+    mirrored_proposals: Annotated[
+        bool, "propose on the mirrored images too, as the MATLAB code; False: an image's boxes are mirrored with it"
+    ]
 
 
 def keywords(values: Any, *without: str) -> dict[str, Any]:

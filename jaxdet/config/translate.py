@@ -11,6 +11,7 @@ FORMAT = 2
 LATER_FIELDS = {
     "input": {"drop_empty": False},
     "net": {"dropout_scaling": "train"},
+    "stages": {"mirrored_proposals": False},
     "head": {"box_weight": 1.0, "detections": {"pre_nms_per_class": 0}},
 }
 LATER_FIELDS_OF_RCNN = LATER_FIELDS | {"head": {"detections": {"pre_nms_per_class": 100}}}

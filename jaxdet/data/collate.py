@@ -44,7 +44,7 @@ def fill(
 
     # Objects and proposals are flipped together.
     if proposals is not None:
-        boxes = np.concatenate([boxes, proposals[i]])
+        boxes = np.concatenate([boxes, proposals.tables[-1 if mirrored else 0][i]])
     if mirrored:
         image, boxes = transforms.flip(image, boxes)
     place_image(batch, row, image, short_side=short_side, long_side=long_side)

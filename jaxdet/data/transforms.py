@@ -40,9 +40,14 @@ def resize(image: np.ndarray, *, short_side: int, long_side: int) -> tuple[np.nd
 
 def flip(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mirror an image u8[H,W,3] and its boxes f32[G,4] left to right; flipping twice is the identity."""
-    width = np.float32(image.shape[1])
+    return cv2.flip(image, 1), mirror(boxes, image.shape[1])
+
+
+def mirror(boxes: np.ndarray, width: np.ndarray | int) -> np.ndarray:
+    """Mirror boxes f32[G,4] left to right in images of this width, one for all or i32[G]."""
     x1, y1, x2, y2 = boxes.T
-    return cv2.flip(image, 1), np.stack([width - x2, y1, width - x1, y2], axis=1)
+    width = np.asarray(width, np.float32)
+    return np.stack([width - x2, y1, width - x1, y2], axis=1)
 
 
 def pad_ground_truth(

@@ -95,11 +95,18 @@ class AlternatingTraining:
     def _proposals(
         self, stage: Stage, params: Params, split: Split, validation: Split | None
     ) -> tuple[Split, Split | None]:
-        """Return both splits with a trained RPN's proposals for the images as they are: flips mirror them later."""
+        """Return both splits with a trained RPN's proposals.
+
+        They are for the images as they are, and training mirrors them with the image, unless stages.mirrored_proposals.
+        """
         limits, folder = keywords(self._experiment.rpn.train_proposals), self._folder(stage)
 
         def propose(split: Split, part: str) -> Split:
             table = rpn_proposals(stage, params, split, folder / f"proposals_{part}.npz", limits=limits)
+            if part == "train" and self._experiment.stages.mirrored_proposals:
+                path = folder / f"proposals_{part}_mirrored.npz"
+                mirrored = rpn_proposals(stage, params, split, path, limits=limits, mirrored=True)
+                table = dataclasses.replace(table, mirrored=mirrored)
             return dataclasses.replace(split, proposals=table)
 
         return propose(split, "train"), None if validation is None else propose(validation, "validation")

@@ -55,7 +55,7 @@ def with_measured_statistics(params: Params, split: Split, positive_iou: float) 
     assert split.proposals is not None
     dataset, proposals = split.dataset, split.proposals
     statistics = delta_statistics(
-        ((dataset.annotations(i), proposals[i]) for i in range(len(dataset))),
+        ((dataset.annotations(i), table[i]) for table in proposals.tables for i in range(len(dataset))),
         num_classes=len(dataset.class_names),
         positive_iou=positive_iou,
         mirrored=split.options.flip,

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxdet.data.transforms import flip, mirror
 from jaxdet.evaluation.detect import detect_split
 from jaxdet.inputs import Split
 from jaxdet.io.progress import progress
@@ -27,7 +28,9 @@ log = logging.getLogger(__name__)
 CHUNK = 32  # batches: a kill loses at most this much work
 
 
-def rpn_proposals(stage: Stage, params: Params, split: Split, path: Path, *, limits: dict[str, Any]) -> ProposalTable:
+def rpn_proposals(
+    stage: Stage, params: Params, split: Split, path: Path, *, limits: dict[str, Any], mirrored: bool = False
+) -> ProposalTable:
     """Return the RPN's proposals for a split, read from the file at `path` or computed and saved there; resumable.
 
     A file of other parameters is refused, not replaced: later stages may have been trained on it.
@@ -36,16 +39,17 @@ def rpn_proposals(stage: Stage, params: Params, split: Split, path: Path, *, lim
       stage: the RPN's finished stage; its detector predicts the proposals.
       params: its parameters.
       limits: of the proposals, for the key of the file.
+      mirrored: propose on the mirrored images; the boxes are mirrored back.
     """
     dataset = split.dataset
     key = {"method": "rpn", "dataset": dataset.fingerprint, "images": len(dataset), "params": digest(params)}
-    key |= {"limits": limits, "steps": stage.steps}
+    key |= {"limits": limits, "steps": stage.steps} | ({"mirrored": True} if mirrored else {})
     if not path.exists():
         log.info("proposals of %s for %d images", path.parent.name, len(dataset))
         leads = jax.process_index() == 0
         with ProposalWriter(path, key) if leads else contextlib.nullcontext() as writer:
             done = int(multihost_utils.broadcast_one_to_all(np.int32(writer.done if writer else 0)))
-            proposals = _propose(stage.detector, params, split, done)
+            proposals = _propose(stage.detector, params, split, done, mirrored=mirrored)
             if writer:
                 name = f"{path.parent.name} {path.stem}"
                 for boxes in progress(proposals, name=name, total=len(dataset), done=done):
@@ -60,7 +64,7 @@ def rpn_proposals(stage: Stage, params: Params, split: Split, path: Path, *, lim
     return open_proposals(path, key)
 
 
-def _propose(rpn: Detector, params: Params, split: Split, done: int) -> Iterator[np.ndarray]:
+def _propose(rpn: Detector, params: Params, split: Split, done: int, *, mirrored: bool) -> Iterator[np.ndarray]:
     """Yield the proposals f32[n,4] of images done, done + 1, ..., chunk by chunk: batches come in order of buckets.
 
     The chunks start where those of an uninterrupted run do, so that the batches are the same.
@@ -69,18 +73,21 @@ def _propose(rpn: Detector, params: Params, split: Split, done: int) -> Iterator
     params, predict = replicate(params, mesh), jax.jit(rpn.predict)
     size, dataset = CHUNK * split.eval_batch_size, split.dataset
     for start in range(done - done % size, len(dataset), size):
-        chunk = _Chunk(dataset, start, min(start + size, len(dataset)))
+        chunk = _Chunk(dataset, start, min(start + size, len(dataset)), mirrored=mirrored)
         batches = dataclasses.replace(split, dataset=chunk).eval_batches()
         detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), batches)
         ends = np.searchsorted(detections.image, np.arange(len(chunk)), side="right")
-        yield from np.split(detections.boxes, ends[:-1])[max(done - start, 0) :]
+        boxes = detections.boxes
+        if mirrored:
+            boxes = mirror(boxes, chunk.image_sizes[detections.image, 1])
+        yield from np.split(boxes, ends[:-1])[max(done - start, 0) :]
 
 
 class _Chunk(Dataset):
-    """Images start ... stop - 1 of a data set."""
+    """Images start ... stop - 1 of a data set, as they are or mirrored."""
 
-    def __init__(self, dataset: Dataset, start: int, stop: int):
-        self._dataset, self._start, self._stop = dataset, start, stop
+    def __init__(self, dataset: Dataset, start: int, stop: int, *, mirrored: bool):
+        self._dataset, self._start, self._stop, self._mirrored = dataset, start, stop, mirrored
         self.class_names, self.names = dataset.class_names, dataset.names[start:stop]
         self.image_sizes, self.object_counts = dataset.image_sizes[start:stop], dataset.object_counts[start:stop]
 
@@ -92,7 +99,11 @@ class _Chunk(Dataset):
         return len(self.names)
 
     def __getitem__(self, i: int) -> Record:
-        return self._dataset[self._start + i]
+        record = self._dataset[self._start + i]
+        if not self._mirrored:
+            return record
+        image, boxes = flip(record.image, record.boxes)
+        return dataclasses.replace(record, image=image, boxes=boxes)
 
     def annotations(self, i: int) -> Annotation:
         return self._dataset.annotations(self._start + i)

@@ -45,10 +45,10 @@ TABLE = ProposalTable(
 )
 
 
-def row_of(i, *, mirrored, slots=6):
+def row_of(i, *, mirrored, slots=6, table=TABLE):
     batch = empty_batch((104, 128), 1, max_gt=1, max_proposals=slots)
     batch.image_id[0] = i
-    fill(batch, 0, dataset=Images(), proposals=TABLE, mirrored=mirrored, use_difficult=False, **SIDES)
+    fill(batch, 0, dataset=Images(), proposals=table, mirrored=mirrored, use_difficult=False, **SIDES)
     return batch
 
 
@@ -65,6 +65,16 @@ def test_the_best_proposals_are_resized_flipped_and_padded(i, mirrored):
     assert batch.proposals_valid[0].tolist() == [slot < count for slot in range(6)]
     if count:  # the object is the first proposal
         np.testing.assert_allclose(batch.gt_boxes[0, 0], batch.proposals[0, 0], rtol=1e-6, atol=0.5)
+
+
+def test_a_mirrored_image_takes_the_proposals_that_were_made_for_it():
+    own = np.float32([[0, 0, 30, 40], [50, 10, 120, 60]])
+    table = dataclasses.replace(TABLE, mirrored=ProposalTable(own, np.array([0, 0, 0, 0, 2, 2])))
+    plain, mirrored = row_of(3, mirrored=False, table=table), row_of(3, mirrored=True, table=table)
+    np.testing.assert_array_equal(plain.proposals, row_of(3, mirrored=False).proposals)
+    assert mirrored.proposals_valid[0].sum() == 2
+    expected = np.float32([[45, 0, 60, 20], [0, 5, 35, 30]])  # of 120 x 120 pixels, resized to 60 x 60
+    np.testing.assert_allclose(mirrored.proposals[0, :2], expected, atol=1e-4)
 
 
 def test_flipping_twice_restores_the_boxes():

@@ -13,10 +13,12 @@ from configs import faster_devkit_alternating
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
+from jaxdet.inputs import Split
 from jaxdet.recipes import alternating
 from jaxdet.systems import build_detector, check_params, param_shapes
 from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
+from jaxdet.types import ProposalTable
 from tests.scripts import TINY_PHOTOS, assert_same_run, read_metrics
 
 STAGES = ("1_rpn", "2_fast_rcnn", "3_rpn", "4_fast_rcnn")
@@ -95,6 +97,27 @@ def test_layers_have_the_origins_of_the_paper(monkeypatch, tmp_path):
     split = types.SimpleNamespace(dataset=types.SimpleNamespace(class_names=("a",)))
     alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, split).run(None)
     assert {layer: tuple(params.get(layer) for params in origins) for layer in ORIGINS} == ORIGINS
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_mirrored_proposals_are_made_for_the_training_images_only(monkeypatch, tmp_path, mirrored):
+    table = ProposalTable(np.zeros((1, 4), np.float32), np.array([0, 1]))
+    made = []
+
+    def rpn_proposals(stage, params, split, path, *, limits, mirrored=False):
+        made.append((path.name, mirrored))
+        return table
+
+    monkeypatch.setattr(alternating, "rpn_proposals", rpn_proposals)
+    config = faster_devkit_alternating.get_config()
+    config.net.update({"preprocessing": "caffe", "pool_rounding": "ceil", "dropout_scaling": "train"})
+    config.stages.mirrored_proposals = mirrored
+    split = Split(types.SimpleNamespace(class_names=("a",)), None, 1, None, (), tmp_path)
+    training = alternating.AlternatingTraining(parse(config.to_dict()), tmp_path, split)
+    train, validation = training._proposals(types.SimpleNamespace(name="1_rpn"), {}, split, split)
+    assert len(train.proposals.tables) == (2 if mirrored else 1) and len(validation.proposals.tables) == 1
+    extra = [("proposals_train_mirrored.npz", True)] if mirrored else []
+    assert made == [("proposals_train.npz", False), *extra, ("proposals_validation.npz", False)]
 
 
 def changed(before, after):

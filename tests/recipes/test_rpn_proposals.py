@@ -59,10 +59,10 @@ class Photos:
         return Record(str(i), *nothing, image=np.full((*SIZES[i], 3), i, np.uint8))
 
 
-def propose(params, photos, path):
+def propose(params, photos, path, **changes):
     options = InputOptions(short_side=16, long_side=32, flip=True, max_gt=1, workers=2, use_difficult=False)
     split = Split(photos, options, eval_batch_size=2, search=None, mat_files=(), data_dir=path.parent)
-    return rpn_proposals(STAGE, params, split, path, limits=LIMITS)
+    return rpn_proposals(STAGE, params, split, path, limits=LIMITS, **changes)
 
 
 @pytest.fixture
@@ -91,6 +91,28 @@ def test_every_image_has_its_proposals_in_the_order_of_the_split(path, caplog):
         key = json.loads(str(file["key"]))
     assert key["method"] == "rpn" and key["steps"] == 7
     assert key["limits"] == LIMITS
+
+
+def test_proposals_of_mirrored_images_are_mirrored_back(path):
+    """The shade of image i is in its left column, and in the right one of a mirrored image; the boxes count it."""
+
+    class LeftColumn(Photos):
+        def __getitem__(self, i):
+            record = super().__getitem__(i)
+            record.image[:, 1:] = 0
+            return record
+
+    table = propose(PARAMS, LeftColumn(), path, mirrored=True)
+    assert [len(boxes) for boxes in table] == [0] * 7  # the left column of the mirrored images has shade 0
+    path = path.with_name("others.npz")
+    table = propose(PARAMS, Photos(), path, mirrored=True)
+    for i, boxes in enumerate(table):
+        width, plain = SIZES[i][1], expected(i)
+        np.testing.assert_array_equal(
+            boxes, np.stack([width - plain[:, 2], plain[:, 1], width - plain[:, 0], plain[:, 3]], 1)
+        )
+    with pytest.raises(InputError, match="of other data or parameters: mirrored"):
+        propose(PARAMS, Photos(), path)
 
 
 def test_an_interrupted_pass_resumes_in_its_chunk(path, monkeypatch):
