@@ -15,7 +15,7 @@ from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
 from jaxdet.inputs import Split
 from jaxdet.recipes import alternating
-from jaxdet.systems import build_detector, check_params, param_shapes
+from jaxdet.systems import build_alternating, build_detector, check_params, param_shapes
 from jaxdet.training.restore import restore_params
 from jaxdet.training.state import flatten
 from jaxdet.types import ProposalTable
@@ -214,3 +214,10 @@ def test_the_whole_detector_has_the_parameters_of_joint_training(finished, param
     joint = build_detector(parse(config), class_names)
     check_params(params[-1], joint, "the result")  # what evaluate.py and predict.py check
     assert flatten(params[-1]).keys() == flatten(param_shapes(joint)).keys()
+
+
+def test_inclusive_boxes_are_refused():
+    config = faster_devkit_alternating.get_config()
+    config.head.inclusive_boxes = True
+    with pytest.raises(InputError, match="head.inclusive_boxes must be False for 4-step training, got True; remove it"):
+        build_alternating(parse(config.to_dict()), ("cat",))
