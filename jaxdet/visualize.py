@@ -2,6 +2,7 @@
 
 import colorsys
 import io
+import math
 import unicodedata
 from collections.abc import Sequence
 
@@ -9,9 +10,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 GAP = 8  # pixels between the images of a grid
-LEGIBLE_SIDE = 480  # smaller images are enlarged by a whole number until their longer side has this many pixels
+# Smaller images are enlarged by a whole number until their longer and shorter sides have this many pixels.
+LEGIBLE_SIDE, LEGIBLE_SHORT_SIDE = 480, 128
+MOST_PIXELS = 16_000_000  # of an image that is enlarged for its shorter side
+CELL = 1000  # pixels; larger images are reduced in a grid
 
 Colour = tuple[int, int, int]  # RGB
+Place = tuple[int, int, int, int]  # left, top, right, bottom
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 
 
@@ -26,9 +31,9 @@ def draw(
 ) -> np.ndarray:
     """Draw detections in the colour of their class with name and score, and ground truth as thin dashed lines.
 
-    Line width and font size grow with the image. Labels are placed to avoid overlap; where that is impossible, the
-    better score is on top. The font is Pillow's own, the same on every machine, and has ASCII only: accents are
-    dropped, and a name in another script is shown as its number.
+    Line width and font size grow with the image, in strips with their shorter side. Labels are placed to avoid overlap;
+    where that is impossible, the better score is on top. The font is Pillow's own, the same on every machine, and has
+    ASCII only: accents are dropped, and a name in another script is shown as its number.
 
     Args:
       image: u8[H,W,3] RGB.
@@ -51,12 +56,13 @@ def draw(
             "class_names leaves out the background."
         )
     # Enlarge a small image.
-    factor = -(-LEGIBLE_SIDE // max(image.shape[:2]))
+    factor = _enlargement(*image.shape[:2])
     height, width = image.shape[0] * factor, image.shape[1] * factor
     canvas = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(canvas)
-    line = max(2, round(max(height, width) / 240))
-    font_size = max(13, max(height, width) / 45)
+    side = min(max(height, width), 2 * min(height, width))
+    line = max(2, round(side / 240))
+    font_size = max(13, side / 45)
     font = ImageFont.load_default(font_size)
     assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow is built with FreeType
 
@@ -69,7 +75,9 @@ def draw(
         _dashed(pen, _corners(box, width, height), line)
 
     # Place the labels in order of score, draw the best last.
-    texts = [f"{_ascii(class_names[int(k) - 1], int(k))} {score:.2f}" for k, score in zip(labels, scores, strict=True)]
+    names = [_ascii(class_names[int(k) - 1], int(k)) for k in labels]
+    room = width - 0.4 * font_size
+    texts = [_fitted(font, name, f" {score:.2f}", room) for name, score in zip(names, scores, strict=True)]
     sizes = [_text_size(font, font_size, texts[i]) for i in order[::-1]]
     places = _place_labels(boxes[order[::-1]], sizes, width, height)
     for i, (left, top, right, bottom) in zip(order, places[::-1], strict=True):
@@ -81,7 +89,11 @@ def draw(
 
 
 def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Return images u8[H,W,3] of any sizes row by row on white, each centred in a cell of equal size."""
+    """Return images u8[H,W,3] of any sizes row by row on white, each centred in a cell of equal size.
+
+    Images with a side of more than CELL pixels are reduced to it.
+    """
+    images = [_reduced(image) for image in images]
     height, width = np.max([image.shape[:2] for image in images], axis=0)
     rows = -(-len(images) // columns)
     sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
@@ -90,6 +102,14 @@ def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
         left = GAP + (i % columns) * (width + GAP) + (width - image.shape[1]) // 2
         sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
     return sheet
+
+
+def _reduced(image: np.ndarray) -> np.ndarray:
+    scale = CELL / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -108,6 +128,21 @@ def class_colour(label: int) -> Colour:
     saturation, value = ((0.85, 1.0), (1.0, 0.7), (0.45, 1.0))[k // 8 % 3]
     red, green, blue = colorsys.hsv_to_rgb((0.02 + 0.61803398875 * k) % 1.0, saturation, value)
     return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _enlargement(height: int, width: int) -> int:
+    """Return the whole factor by which a small image is enlarged before it is drawn on."""
+    for_short_side = min(-(-LEGIBLE_SHORT_SIDE // min(height, width)), math.isqrt(MOST_PIXELS // (height * width)))
+    return max(1, -(-LEGIBLE_SIDE // max(height, width)), for_short_side)
+
+
+def _fitted(font: ImageFont.FreeTypeFont, name: str, score: str, room: float) -> str:
+    """Return name and score, the name cut off where both are wider than the room in pixels."""
+    while len(name) > 1 and font.getlength(name + score) > room:
+        name = f"{name.removesuffix('..')[:-1]}.."
+        if len(name) <= 3:
+            break
+    return name + score
 
 
 def _ascii(name: str, label: int) -> str:
@@ -146,20 +181,27 @@ def _text_size(font: ImageFont.FreeTypeFont, size: float, text: str) -> tuple[fl
     return right - left + 0.4 * size, 1.1 * (ascent + descent)
 
 
-def _place_labels(
-    boxes: np.ndarray, sizes: Sequence[tuple[float, float]], width: int, height: int
-) -> list[tuple[int, int, int, int]]:
-    """Return a place per label, in the given order: at its box, inside the image, clear of earlier labels."""
-    placed: list[tuple[int, int, int, int]] = []
+def _place_labels(boxes: np.ndarray, sizes: Sequence[tuple[float, float]], width: int, height: int) -> list[Place]:
+    """Return a place per label, in the given order: at its box, inside the image, clear of earlier labels.
+
+    Of such places it is one that covers least of the box: beside it where there is no room above and below.
+    """
+    placed: list[Place] = []
     for (x1, y1, x2, y2), (w, h) in zip(boxes, sizes, strict=True):
         left, right, middle = x1, x2 - w, (x1 + x2 - w) / 2
         above, below, top, bottom = y1 - h, y2, y1, y2 - h
         corners = [(left, above), (right, above), (left, below), (right, below)]
         inside = [(left, top), (right, top), (left, bottom), (right, bottom)]
+        beside = [(x, y) for y in (top, (y1 + y2 - h) / 2) for x in (x2, x1 - w)]
         other = [(middle, above), (middle, below), (middle, (y1 + y2 - h) / 2)]
         other += [(x, y) for y in np.arange(top + h, bottom, h) for x in (left, right)]
-        places = [_moved_inside(x, y, w, h, width, height) for x, y in corners + inside + other]
-        placed.append(min(places, key=lambda place: sum(_overlap(place, earlier) for earlier in placed)))  # noqa: B023
+        places = [_moved_inside(x, y, w, h, width, height) for x, y in corners + beside + inside + other]
+        box = round(x1), round(y1), round(x2), round(y2)
+
+        def cost(place: Place, box: Place = box) -> tuple[int, int]:
+            return sum(_overlap(place, earlier) for earlier in placed), _overlap(place, box)
+
+        placed.append(min(places, key=cost))
     return placed
 
 

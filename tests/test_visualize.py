@@ -115,3 +115,37 @@ def test_grid_centres_images_of_any_size():
 def test_an_encoded_png_reads_back():
     drawn = with_boxes(GREY, [[10, 50, 100, 100]])
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encode_png(drawn)))), drawn)
+
+
+@pytest.mark.parametrize(
+    ("size", "boxes"),
+    [
+        ((300, 10000), [[1000, 100, 1150, 250], [3000, 60, 3200, 280]]),
+        ((12000, 1080), [[100, 500, 300, 700], [500, 3000, 900, 3400]]),
+        ((20, 6000), [[1000, 4, 1300, 18], [3000, 0, 3020, 20]]),
+        ((6000, 40), [[5, 1000, 35, 1050], [0, 3000, 40, 3060]]),
+    ],
+)
+def test_objects_of_strips_stay_visible_and_their_labels_inside(size, boxes):
+    image = np.full((*size, 3), 120, np.uint8)
+    for x1, y1, x2, y2 in boxes:
+        image[y1:y2, x1:x2] = (200, 60, 60)
+    drawn = with_boxes(image, boxes, [1, 2])
+    factor = drawn.shape[0] // size[0]
+    for x1, y1, x2, y2 in np.multiply(boxes, factor):
+        assert (drawn[y1:y2, x1:x2] == (200, 60, 60)).all(-1).mean() > 0.3
+    assert drawn.shape[0] * drawn.shape[1] <= 17_000_000
+    places = coloured(drawn, 2).sum() + coloured(drawn, 1).sum()
+    assert places > 200 * factor  # boxes and labels are there
+
+
+def test_a_label_wider_than_the_image_is_cut_off_but_not_its_score():
+    font = visualize.ImageFont.load_default(13)
+    text = visualize._fitted(font, "a very long name of a class", " 0.87", 100)
+    assert text.startswith("a very") and text.endswith(".. 0.87") and font.getlength(text) <= 100
+    assert visualize._fitted(font, "cat", " 0.87", 100) == "cat 0.87"
+
+
+def test_a_grid_of_strips_stays_small():
+    sheet = grid([np.zeros((20, 9000, 3), np.uint8), np.zeros((9000, 20, 3), np.uint8)], 4)
+    assert max(sheet.shape) < 4200

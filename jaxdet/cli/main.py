@@ -40,7 +40,7 @@ def train() -> None:
 
     --config is a file or the name of a shipped config. The same command resumes a run that was stopped.
     """
-    _define_path("config", None, "The experiment: a file or a shipped config; faster_shapes if not given.")
+    _define_path("config", None, "The experiment: a Python file, which is run, or a shipped config; faster_shapes.")
     workdir = _define_path("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
     distributed = _define_distributed()
 
