@@ -19,7 +19,7 @@ from jaxdet.config.resolve import resolve_config
 from jaxdet.data.datasets import shape_drawing
 from jaxdet.data.datasets.voc import CLASS_NAMES
 from jaxdet.training.restore import restore_params
-from jaxdet.weights import torch
+from jaxdet.weights import detectors, torch
 from tests.golden.files import GOLDEN, load
 from tests.golden.make_weights import image
 from tests.scripts import TINY_SHAPES
@@ -42,7 +42,7 @@ def tensors():
 @pytest.fixture
 def holding(monkeypatch):
     """Return the function that sets the content of the next file read."""
-    return lambda contents: monkeypatch.setattr(convert, "read_weights", lambda path: contents)
+    return lambda contents: monkeypatch.setattr(detectors, "read_weights", lambda path: contents)
 
 
 def test_a_checkpoint_of_simple_faster_rcnn_becomes_a_workdir(holding, tensors, tmp_path):

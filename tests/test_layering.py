@@ -54,7 +54,17 @@ LAYERS = {
         "visualize",
     },
     "predict": {"checks", "data.image_file", "io.output_folder", "load", "types", "visualize"},
-    "convert": {"checks", "config", "data.datasets", "io.lock", "systems", "training", "types", "weights"},
+    "convert": {
+        "checks",
+        "config",
+        "data.datasets",
+        "io.lock",
+        "models.fast_rcnn",
+        "systems",
+        "training",
+        "types",
+        "weights",
+    },
     "cli": {"__init__", "checks", "config.experiment_json", "convert", "evaluate", "predict", "train"},
 }
 # The one folder that may import a package.

@@ -102,8 +102,13 @@ def convert() -> None:
     """Makes a workdir of another project's detector: jaxdet convert --file=model.pth --workdir=... [--config=...]"""
     _define_path("config", None, "How it was trained: a file or a name; simple_faster_rcnn if not given.")
     file = _define_path(
-        "file", None, "The .pth file: simple-faster-rcnn-pytorch's, or torchvision's FasterRCNN with VGG16."
+        "file",
+        None,
+        "The .pth file of simple-faster-rcnn-pytorch or torchvision's FasterRCNN with VGG16, or the .caffemodel of "
+        "py-faster-rcnn, fast-rcnn or rcnn.",
     )
+    svms = _define_path("svms", None, "For rcnn's .caffemodel: its SVMs, rcnn_model.mat.")
+    box_regressors = _define_path("box_regressors", None, "And its box regressors, bbox_regressor_final.mat.")
     workdir = _define_path("workdir", None, "Folder to write; evaluate and predict take it.")
     classes = flags.DEFINE_list(
         "classes", None, "Names of the head's classes in its order, without background; VOC's if not given."
@@ -112,7 +117,8 @@ def convert() -> None:
     def main(config: ConfigDict, _: list[str]) -> None:
         from jaxdet.convert import convert
 
-        convert(config, file.value, workdir.value, classes.value)
+        sources = {"svms": svms.value, "box_regressors": box_regressors.value}
+        convert(config, file.value, workdir.value, classes.value, **sources)
 
     run(main, default_config="simple_faster_rcnn")
 

@@ -77,9 +77,9 @@ class Input:
 class Net:
     """nets.region_net.region_net, for R-CNN nets.crop_net.crop_net."""
 
-    backbone: Annotated[str, "'vgg16', 'zf' or 'alexnet'"]
+    backbone: Annotated[str, "'vgg16', 'zf', 'alexnet' or 'vgg_m' (VGG_CNN_M_1024)"]
     width: Annotated[float, "multiplies every channel count of the backbone; 1.0 is the paper's"]
-    head_features: Annotated[Positive, "units of fc6 and fc7"]
+    head_features: Annotated[Positive, "units of fc6 and fc7; 'vgg_m' has a quarter in fc7"]
     dropout: Annotated[float, 0.0, Most(1.0, allowed=False), "dropout rate of fc6 and fc7"]
     dropout_scaling: Annotated[
         str,

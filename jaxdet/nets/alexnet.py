@@ -27,6 +27,7 @@ class AlexNet(nn.Module):
 
     pool_size = 6
     rpn_features = 256
+    fc7_share = 1.0
 
     @property
     def channels(self) -> int:

@@ -7,10 +7,11 @@ from jaxdet.nets.alexnet import AlexNet
 from jaxdet.nets.layers.initializers import INITS, kernel_initializers
 from jaxdet.nets.preprocessing import PREPROCESSINGS
 from jaxdet.nets.vgg16 import VGG16
+from jaxdet.nets.vgg_m import VggM
 from jaxdet.nets.zf import ZF
 
 STRIDE = 16  # image pixels per cell of the features, in every backbone
-BACKBONES = {"alexnet": AlexNet, "vgg16": VGG16, "zf": ZF}
+BACKBONES = {"alexnet": AlexNet, "vgg16": VGG16, "vgg_m": VggM, "zf": ZF}
 POOL_ROUNDINGS = ("ceil", "floor")
 DTYPES = ("float32", "bfloat16")
 MIN_WIDTH = 1 / 64
@@ -25,11 +26,12 @@ def make_backbone(
     pool_rounding: str,
     compute_dtype: str,
     **form: bool,
-) -> AlexNet | VGG16 | ZF:
+) -> AlexNet | VGG16 | VggM | ZF:
     """Return the module of a backbone: (image f32[B,H,W,3], size i32[B,2]) -> features [B,h,w,C], their size i32[B,2].
 
-    Its `pool_size` is the side of pooled regions, `rpn_features` the number of the RPN's channels at width 1.
-    `preprocessing` is only checked. `form` are options of one backbone alone.
+    Its `pool_size` is the side of pooled regions, `rpn_features` the number of the RPN's channels at width 1,
+    `fc7_share` the units of fc7 per unit of fc6. `preprocessing` is only checked. `form` are
+    options of one backbone alone.
 
     Raises:
       InputError: a name that does not exist, or a width that leaves no channels.

@@ -74,7 +74,7 @@ def crop_net(
     convolutions = make(padded=False) if backbone == "alexnet" else make()
     hidden = HiddenLayers(
         kernel_init=convolutions.kernel_init.after_relu,
-        features=head_features,
+        features=(head_features, head_features),
         dropout=dropout,
         dropout_scaling=dropout_scaling,
         dtype=convolutions.dtype,

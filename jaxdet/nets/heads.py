@@ -41,7 +41,7 @@ class RpnHead(nn.Module):
 
 
 class HiddenLayers(nn.Module):
-    """fc6 and fc7 with ReLU and dropout: pooled features [B,R,s,s,C] -> [B,R,features].
+    """fc6 and fc7 with ReLU and dropout: pooled features [B,R,s,s,C] -> [B,R,features[1]].
 
     Dropout's two phases have the same mean: `dropout_scaling` 'train' divides the values that stay by 1 - rate in
     training, 'test' multiplies all values by it at test time (Caffe's `scale_train: false`).
@@ -51,7 +51,7 @@ class HiddenLayers(nn.Module):
     """
 
     kernel_init: Initializer
-    features: int = 4096
+    features: tuple[int, int] = (4096, 4096)
     dropout: float = 0.5
     dropout_scaling: str = "train"
     svd_ranks: tuple[int, int] = (0, 0)
@@ -61,11 +61,11 @@ class HiddenLayers(nn.Module):
     def __call__(self, x: jax.Array, dropout_keys: jax.Array | None) -> jax.Array:
         x = x.reshape(*x.shape[:2], -1)
         scales_now = self.dropout_scaling == ("test" if dropout_keys is None else "train")
-        for name, rank in zip(("fc6", "fc7"), self.svd_ranks, strict=True):
+        for name, features, rank in zip(("fc6", "fc7"), self.features, self.svd_ranks, strict=True):
             if rank:
                 x = nn.Dense(rank, use_bias=False, dtype=self.dtype, kernel_init=self.kernel_init, name=f"{name}_v")(x)
                 name = f"{name}_u"
-            x = nn.relu(nn.Dense(self.features, dtype=self.dtype, kernel_init=self.kernel_init, name=name)(x))
+            x = nn.relu(nn.Dense(features, dtype=self.dtype, kernel_init=self.kernel_init, name=name)(x))
             if dropout_keys is not None and self.dropout > 0:
                 dropout_keys, layer_keys = jnp.moveaxis(jax.vmap(jax.random.split)(dropout_keys), 1, 0)
                 x = _drop(layer_keys, x, rate=self.dropout)

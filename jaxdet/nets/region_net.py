@@ -59,11 +59,11 @@ def region_net(
     """Return a backbone with the RPN's head and the detection head, as in Faster R-CNN.
 
     Args:
-      backbone: 'alexnet', 'vgg16' or 'zf'.
+      backbone: 'alexnet', 'vgg16', 'vgg_m' or 'zf'.
       num_classes: K, without the background.
       num_anchors: A, anchors per cell; 0 leaves the region proposal network out (Fast R-CNN).
       width: factor of every channel count of the backbone; 1.0 is the paper's.
-      head_features: units of fc6 and fc7.
+      head_features: units of fc6, and of fc7 but for 'vgg_m', whose fc7 has a quarter.
       dropout: dropout rate after fc6 and fc7.
       dropout_scaling: 'train' or 'test', the phase in which dropout scales, see HiddenLayers; like preprocessing, it
         must be that of the initial weights.
@@ -89,9 +89,10 @@ def region_net(
     )
     dtype = convolutions.dtype
     rpn = RpnHead(num_anchors=num_anchors, features=round(convolutions.rpn_features * width), dtype=dtype)
+    fc7_features = round(head_features * convolutions.fc7_share)
     hidden = HiddenLayers(
         kernel_init=convolutions.kernel_init.after_relu,
-        features=head_features,
+        features=(head_features, fc7_features),
         dropout=dropout,
         dropout_scaling=dropout_scaling,
         svd_ranks=(svd_ranks[0], svd_ranks[1]),
@@ -101,14 +102,15 @@ def region_net(
 
     def init_params(key: jax.Array) -> Params:
         backbone_key, rpn_key, head_key = jax.random.split(key, 3)
-        image, size = jnp.zeros((1, STRIDE, STRIDE, 3)), jnp.full((1, 2), STRIDE)
+        side = 4 * STRIDE  # less leaves VGG_CNN_M_1024 no cell
+        image, size = jnp.zeros((1, side, side, 3)), jnp.full((1, 2), side)
         features = jnp.zeros((1, 1, 1, convolutions.channels), dtype)
         pooled = jnp.zeros((1, 1, convolutions.pool_size, convolutions.pool_size, convolutions.channels), dtype)
         return {
             **convolutions.init(backbone_key, image, size)["params"],
             **(rpn.init(rpn_key, features)["params"] if num_anchors else {}),
             **hidden.init(head_key, pooled, None)["params"],
-            **boxes.init(head_key, jnp.zeros((1, 1, head_features)))["params"],
+            **boxes.init(head_key, jnp.zeros((1, 1, fc7_features)))["params"],
         }
 
     return RegionNet(

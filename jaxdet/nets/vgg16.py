@@ -30,6 +30,7 @@ class VGG16(nn.Module):
 
     pool_size = 7
     rpn_features = 512
+    fc7_share = 1.0
 
     @property
     def channels(self) -> int:

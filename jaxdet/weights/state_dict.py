@@ -17,7 +17,7 @@ from jaxdet.weights.layers import some
 log = logging.getLogger(__name__)
 
 # The first layers of VGG16 and of the two detectors.
-FIRST_LAYERS = ("features.0.weight", "extractor.0.weight", "backbone.0.weight")
+FIRST_LAYERS = ("features.0.weight", "extractor.0.weight", "backbone.0.weight", "conv1_1.weight")
 # Attributes in which DataParallel, torch.compile, FSDP and activation checkpointing hold a module, at any depth.
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 

@@ -46,8 +46,8 @@ def identify(state: Mapping[str, Any]) -> str:
 def classifier(state: Mapping[str, np.ndarray]) -> Params:
     """Return the convolutions, fc6 and fc7 of VGG16 (`vgg16_classifier`), CaffeNet or ZF-Net, without the last layer.
 
-    CaffeNet and ZF-Net converted from Caffe have its names: conv1.weight to fc8.bias. A file with convolutions only
-    gives no fc6 and fc7. torchvision's AlexNet is another network and refused.
+    Caffe's own files, and those converted from them, have its names: conv1.weight or conv1_1.weight to fc8.bias. A
+    file with convolutions only gives no fc6 and fc7. torchvision's AlexNet is another network and refused.
 
     Raises:
       InputError: the names or shapes are those of another network.
@@ -60,6 +60,10 @@ def classifier(state: Mapping[str, np.ndarray]) -> Params:
             "the weights must be of Caffe's AlexNet, got torchvision's, which has 64 and 192 channels in conv1 and "
             "conv2 where Caffe's has 96 and 256, no groups and no LRN; give a state dict converted from CaffeNet."
         )
+    if "conv5_3.weight" in state:
+        layers = vgg16_convolutions({name: name for name in VGG16_LAYERS})
+        layers += fully_connected("fc6", "fc7") if "fc6.weight" in state else []
+        return convert(state, layers, TORCH, what=VGG16, ignored=["fc8"])
     if network != "CaffeNet or ZF-Net":
         return vgg16_classifier(state)
     zf = getattr(state.get("conv1.weight"), "shape", ())[2:] == (7, 7)

@@ -28,22 +28,22 @@ def _cell(coordinate):
     return math.floor(coordinate / STRIDE + 0.5)  # C's round of numbers >= 0: half away from zero
 
 
-def _bins(first, last, size):
+def _bins(first, last, size, bins):
     """Yield the (start, end) cells, cut to the map, of each bin of a side from cell first to cell last."""
     length = max(last - first + 1, 1)
-    for i in range(BINS):
-        start, end = first + i * length // BINS, first + -(-(i + 1) * length // BINS)
+    for i in range(bins):
+        start, end = first + i * length // bins, first + -(-(i + 1) * length // bins)
         yield min(max(start, 0), size), min(max(end, 0), size)
 
 
-def roi_max_pool(features, rois):
-    """Return pooled features [R,7,7,C] and the place of each maximum, i[R,7,7,C,2], -1 for an empty bin."""
+def roi_max_pool(features, rois, bins=BINS):
+    """Return pooled features [R,bins,bins,C] and the place of each maximum, i[R,bins,bins,C,2], -1 for an empty bin."""
     height, width, channels = features.shape
-    pooled = np.zeros((len(rois), BINS, BINS, channels))
+    pooled = np.zeros((len(rois), bins, bins, channels))
     place = np.full((*pooled.shape, 2), -1)
     for r, (x1, y1, x2, y2) in enumerate(rois):
-        for i, (top, bottom) in enumerate(_bins(_cell(y1), _cell(y2), height)):
-            for j, (left, right) in enumerate(_bins(_cell(x1), _cell(x2), width)):
+        for i, (top, bottom) in enumerate(_bins(_cell(y1), _cell(y2), height, bins)):
+            for j, (left, right) in enumerate(_bins(_cell(x1), _cell(x2), width, bins)):
                 if top < bottom and left < right:
                     window = features[top:bottom, left:right].reshape(-1, channels)
                     pooled[r, i, j] = window.max(axis=0)

@@ -118,7 +118,7 @@ def test_hidden_layers_start_linear_in_the_convolutions_output():
         pairs = hidden.apply({"params": params}, channels.reshape(1, 2, 3, 3, 8), None)
         return pairs[..., 0::2] - pairs[..., 1::2]  # before its ReLU
 
-    hidden = HiddenLayers(kernel_init=AFTER_RELU, features=16, dropout=0.0)
+    hidden = HiddenLayers(kernel_init=AFTER_RELU, features=(16, 16), dropout=0.0)
     params = hidden.init(KEYS[1], jnp.zeros((1, 2, 3, 3, 8)), None)["params"]
     a, b = jax.random.normal(KEYS[2], (2, 2 * 3 * 3, 5))
     np.testing.assert_allclose(fc7(a + b), fc7(a) + fc7(b), atol=1e-4)
