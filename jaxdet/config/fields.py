@@ -82,9 +82,7 @@ class Net:
     head_features: Annotated[Positive, "units of fc6 and fc7; 'vgg_m' has a quarter in fc7"]
     dropout: Annotated[float, 0.0, Most(1.0, allowed=False), "dropout rate of fc6 and fc7"]
     dropout_scaling: Annotated[
-        str,
-        "'train': dropout divides the values that stay by 1 - rate; 'test': detection multiplies all by it, as Caffe's "
-        "ZF-Net; empty: what the initial weights expect",
+        str, "'train' or 'test': when dropout scales (Caffe's ZF-Net: test); empty: what the initial weights expect"
     ]
     init: Annotated[str, "initialisation without weights: 'he_normal' or 'looks_linear'"]
     preprocessing: Annotated[
@@ -292,9 +290,7 @@ class StageLength:
 class Stages:
     rpn: StageLength
     fast_rcnn: StageLength
-    mirrored_proposals: Annotated[
-        bool, "propose on the mirrored images too, as the MATLAB code; False: an image's boxes are mirrored with it"
-    ]
+    mirrored_proposals: Annotated[bool, "propose on mirrored images too; False: an image's boxes are mirrored with it"]
 
 
 def keywords(values: Any, *without: str) -> dict[str, Any]:
