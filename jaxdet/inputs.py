@@ -137,11 +137,12 @@ def open_training_part(experiment: Experiment) -> Split:
     """
     split = open_part(experiment, "train")
     if isinstance(experiment.dataset, Devkit):
-        folder = voc_layout.find_devkit(experiment.dataset.devkit)
+        folder, names = voc_layout.find_devkit(experiment.dataset.devkit), split.dataset.class_names
         check_training_split(
             split.dataset,
             use_difficult=experiment.input.use_difficult,
-            annotated=voc_layout.find_class_names(folder),
+            # Without class_names the classes are those of the annotations, which need not be read again.
+            annotated=voc_layout.find_class_names(folder) if experiment.dataset.class_names else names,
             source=str(folder),
         )
     return split
