@@ -33,7 +33,7 @@ class LoadedDetector:
     Attributes:
       class_names: K names; label k is class_names[k - 1].
       experiment: the config it was trained with.
-      default_threshold: the minimum score of a detection unless a call gives one: 0.5, or 0 for R-CNN's SVM margins.
+      default_threshold: the minimum score of a detection unless a call gives one: 0.5, or 0 for the margins of SVMs.
     """
 
     def __init__(self, experiment: Experiment, class_names: tuple[str, ...], source: Path, batch_size: int):

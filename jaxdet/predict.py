@@ -33,7 +33,7 @@ def predict(
     Args:
       workdir: a workdir, or one of its checkpoints.
       paths: images and folders of images.
-      threshold: minimum score of a detection; None for 0.5, or 0 for R-CNN's SVM margins.
+      threshold: minimum score of a detection; None for 0.5, or 0 for the margins of SVMs.
       checkpoint: 'best', 'last' or a saved step.
       max_pixels: larger images are skipped; None for the run's dataset.max_pixels.
 

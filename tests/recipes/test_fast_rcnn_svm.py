@@ -65,7 +65,8 @@ def test_detections_are_scored_by_the_margins_of_the_stored_features(finished):
     assert set(labels) == {1, 3}  # no ghosts
     start, end = np.fromfile(workdir / "stages/2_features/images.bin", np.int64)[:2]
     fc7 = np.fromfile(workdir / "stages/2_features/fc7.f32", np.float32).reshape(-1, 16)[start:end]
-    margins = (fc7 @ params["svm"]["kernel"] + params["svm"]["bias"])[len(dataset.annotations(1).boxes) :]
+    svms = {name: np.asarray(leaf) for name, leaf in params["svm"].items()}
+    margins = (fc7 @ svms["kernel"] + svms["bias"])[len(dataset.annotations(1).boxes) :]
     for label in (1, 3):
         np.testing.assert_allclose(scores[labels == label].max(), margins[:, label - 1].max(), rtol=1e-4)
     del params["svm"]
