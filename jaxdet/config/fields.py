@@ -156,7 +156,7 @@ class DetectionLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RcnnDetectionLimits(DetectionLimits):
+class MarginLimits(DetectionLimits):
     score_threshold: Annotated[float, "detections of a lower score, for SVMs their margin, are dropped"]
 
 
@@ -176,6 +176,7 @@ class FastHead:
 class FastRcnnHead(FastHead):
     """models.fast_rcnn.fast_rcnn."""
 
+    detections: MarginLimits
     scoring: Annotated[str, "'softmax', or 'svm': margins of SVMs fitted after training"] = "softmax"
 
 
@@ -192,7 +193,7 @@ class RcnnHead:
     """models.rcnn.rcnn."""
 
     roi_targets: RoiSampling
-    detections: RcnnDetectionLimits
+    detections: MarginLimits
     context: Annotated[Count, "pixels of context around a warped window"]
     chunk: Annotated[Positive, "windows per image that pass the net at a time"]
     scoring: Annotated[str, "'svm', or 'softmax' of the fine-tuned net"]
