@@ -18,6 +18,7 @@ from jaxdet.cli.distributed import exit_at_once, lost_process
 from jaxdet.cli.interrupts import answered_at_once
 from jaxdet.cli.memory import out_of_memory
 from jaxdet.cli.overrides import override, split_overrides
+from jaxdet.io.folder import FULL_OR_READ_ONLY, unwritable
 
 
 def run(
@@ -58,6 +59,7 @@ def run(
             app.run(call, flags_parser=parse)
     except Exception as error:
         mistake = lost_process(error) or (error if isinstance(error, InputError) else out_of_memory(error))
+        mistake = mistake or _full_disk(error)
         if mistake is None:
             raise
         print(f"error: {mistake}", file=sys.stderr)
@@ -67,6 +69,13 @@ def run(
         if interrupt.args:  # a second Ctrl-C: do not wait for the threads of a compilation
             os._exit(130)
         sys.exit(130)
+
+
+def _full_disk(error: Exception) -> InputError | None:
+    """Return the error in one line where a file cannot be written, None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in FULL_OR_READ_ONLY:
+        return None
+    return unwritable(error.filename or "the folder of the results", error, cure="make room, or name another folder")
 
 
 def setup_logging() -> None:

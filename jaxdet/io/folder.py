@@ -10,9 +10,10 @@ from jaxdet.checks import InputError
 
 # Errors of the folder or disk that the user chose: not writable, full, or removed meanwhile. Others, such as EIO of a
 # failing disk, need a traceback.
+FULL_OR_READ_ONLY = (errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EROFS)
 CANNOT_WRITE = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.EDQUOT, errno.EFBIG, errno.ENOSPC),
+    *FULL_OR_READ_ONLY,
+    *(errno.EACCES, errno.EPERM),
     *(errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ESTALE),
 )
 

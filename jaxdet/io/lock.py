@@ -67,9 +67,9 @@ def locked(workdir: str | os.PathLike[str]) -> Iterator[Path]:
         return
     with _hold(workdir / "lock") as file:
         try:
-            file.truncate(0)
-            file.write(f"host {socket.gethostname()}, pid {os.getpid()}\n".encode())
-            file.flush()
+            with contextlib.suppress(OSError):  # a full disk: the lock holds without the name of its holder
+                file.truncate(0)
+                file.write(f"host {socket.gethostname()}, pid {os.getpid()}\n".encode())
             yield workdir
         finally:
             with contextlib.suppress(OSError):
@@ -82,7 +82,7 @@ def locked(workdir: str | os.PathLike[str]) -> Iterator[Path]:
 def _hold(path: Path) -> IO[bytes]:
     workdir = path.parent
     try:
-        return open_locked(path, wait=False)
+        return open_locked(path, wait=False, buffering=0)
     except Locked:
         holder = ""
         with contextlib.suppress(OSError):

@@ -1,6 +1,9 @@
 """Metric files of a run: metrics.jsonl for programs, TensorBoard events for people."""
 
+import contextlib
+import errno
 import json
+import logging
 import math
 import os
 import time
@@ -10,6 +13,9 @@ import jax
 import tensorboardX
 
 from jaxdet.io.atomic import atomic_write
+from jaxdet.io.folder import unwritable
+
+log = logging.getLogger(__name__)
 
 
 class MetricsWriter:
@@ -30,7 +36,7 @@ class MetricsWriter:
             return
         path = Path(workdir) / "metrics.jsonl"
         _remove_lines_after(path, start)
-        self._file = path.open("a")
+        self._path, self._file = path, path.open("ab", buffering=0)
         self._events = tensorboardX.SummaryWriter(str(Path(workdir) / "tensorboard"), purge_step=start + 1)
 
     def write(self, step: int, split: str, metrics: dict[str, float], **times: float) -> None:
@@ -40,17 +46,30 @@ class MetricsWriter:
         finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         origin = {"step": step, "stage": self._stage, "split": split}
         line = {**origin, **finite, "time": {"unix": round(time.time(), 3), **times}}
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
-        self._file.flush()
+        self._append((json.dumps(line, allow_nan=False) + "\n").encode())
         for name, value in (finite | times).items():
             if value is not None:
                 self._events.add_scalar(f"{split}/{name}", value, step)
+
+    def _append(self, line: bytes) -> None:
+        """Append a line whole or not at all; InputError where the disk is full."""
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(size)
+            raise unwritable(self._path, error, cure="make room and start again") from error
 
     def close(self) -> None:
         """Flush and close both files."""
         if self._is_writer:
             self._file.close()
-            self._events.close()
+            try:
+                self._events.close()
+            except OSError as error:  # the curves are a copy of metrics.jsonl
+                log.warning("the curves for TensorBoard are incomplete: %s", error.strerror)
 
 
 def _remove_lines_after(path: Path, step: int) -> None:

@@ -1,6 +1,9 @@
 import json
 import math
 
+import pytest
+
+from jaxdet.checks import InputError
 from jaxdet.training.metrics_writer import MetricsWriter
 
 
@@ -35,3 +38,25 @@ def test_a_resumed_run_removes_later_and_incomplete_lines(tmp_path):
     writer.write(30, "train", {"loss": 7.0})
     writer.close()
     assert [(line["step"], line["loss"]) for line in lines(tmp_path)] == [(10, 0.1), (20, 0.05), (30, 7.0)]
+
+
+def test_a_full_disk_leaves_whole_lines_and_is_one_error(tmp_path, monkeypatch):
+    writer = MetricsWriter(tmp_path, stage="joint", start=0)
+    writer.write(10, "train", {"loss": 1.0})
+
+    class Full:
+        def __init__(self, file):
+            self._file = file
+
+        def write(self, line):
+            return self._file.write(line[:7])
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+    monkeypatch.setattr(writer, "_file", Full(writer._file))
+    with pytest.raises(InputError, match="metrics.jsonl must be writable, got No space left on device; make room and"):
+        writer.write(20, "train", {"loss": 1.0})
+    monkeypatch.setattr(writer._events, "close", lambda: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    writer.close()
+    assert [line["step"] for line in lines(tmp_path)] == [10]
