@@ -54,7 +54,6 @@ LAYERS = {
         "visualize",
     },
     "predict": {"checks", "data.image_file", "io.output_folder", "load", "types", "visualize"},
-<<<<<<< HEAD
     "convert": {
         "checks",
         "config",
@@ -66,11 +65,7 @@ LAYERS = {
         "types",
         "weights",
     },
-    "cli": {"__init__", "checks", "config.experiment_json", "convert", "evaluate", "predict", "train"},
-=======
-    "convert": {"checks", "config", "data.datasets", "io.lock", "systems", "training", "types", "weights"},
-    "cli": {"__init__", "checks", "config.experiment_json", "convert", "io.folder", "evaluate", "predict", "train"},
->>>>>>> ea9ee0e (Say in one line that the disk is full, and cut nothing off)
+    "cli": {"__init__", "checks", "config.experiment_json", "convert", "evaluate", "io.folder", "predict", "train"},
 }
 # The one folder that may import a package.
 ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data", "sklearn": "linear"}
