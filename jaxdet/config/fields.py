@@ -9,9 +9,7 @@ from typing import Annotated, Any
 
 from jaxdet.config.limits import Count, Fraction, Most, Positive
 
-# Marks a field that cannot change what is learned: a run resumes with another value, and the newest is stored. For
-# data the fingerprint of the images decides. All other fields must stay as they are.
-MAY_CHANGE = "(may change on resume)"
+MAY_CHANGE = "(may change on resume)"  # marks a field that cannot change the result; about images their hash decides
 
 
 @dataclass(frozen=True, kw_only=True)
