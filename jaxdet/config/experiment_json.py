@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxdet.checks import InputError
-from jaxdet.config.limits import MAY_CHANGE
+from jaxdet.config.fields import MAY_CHANGE
 from jaxdet.config.schema import all_fields
 from jaxdet.config.translate import FORMAT, check_format, translate
 from jaxdet.io.atomic import atomic_write

@@ -6,7 +6,7 @@ import pytest
 from configs import faster_devkit_alternating, faster_shapes, faster_voc, rcnn_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
-from jaxdet.config.limits import MAY_CHANGE
+from jaxdet.config.fields import MAY_CHANGE
 from jaxdet.config.parse import parse
 from jaxdet.config.schema import all_fields
 
