@@ -75,7 +75,7 @@ class LoadedDetector:
         detections: dict[int, ImageDetections] = {}
         for i, image in enumerate(images):
             batch = image_batch(self.experiment, _checked(image))
-            sizes.append(np.shape(image)[:2])
+            sizes.append(np.array(np.shape(image)[:2]))
             bucket = waiting[batch.image.shape]
             bucket.append((i, batch))
             if len(bucket) == self._batch_size:
