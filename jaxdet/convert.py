@@ -14,7 +14,7 @@ from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.fields import Linear, keywords
 from jaxdet.config.parse import parse
-from jaxdet.config.schema import Experiment, FasterRcnn, OneStage, Rcnn
+from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnFpn, OneStage, Rcnn
 from jaxdet.data.datasets.voc import CLASS_NAMES
 from jaxdet.io.lock import locked
 from jaxdet.models.fast_rcnn import fold_target_statistics, with_target_statistics
@@ -24,6 +24,7 @@ from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.restore import has_checkpoint
 from jaxdet.types import Params
+from jaxdet.weights.coco import CATEGORIES
 from jaxdet.weights.detectors import ForeignDetector, read_detector
 from jaxdet.weights.rcnn_mat import read_box_regressors, read_svms
 
@@ -45,7 +46,8 @@ def convert(
     in such a file and come from the config.
 
     Args:
-      class_names: in the order of its head, without the background; None for VOC's twenty.
+      class_names: in the order of its head, without the background; None for VOC's twenty,
+        for a feature pyramid COCO's categories.
       svms: rcnn's file of SVMs, rcnn_model.mat.
       box_regressors: rcnn's file of box regressors, bbox_regressor_final.mat; None for none.
 
@@ -70,7 +72,7 @@ def convert(
         experiment = dataclasses.replace(experiment, head=head)
     if isinstance(experiment, Rcnn):
         experiment = dataclasses.replace(experiment, linear=Linear(bbox_regression=bool(box_regressors)))
-    class_names = tuple(class_names or CLASS_NAMES)
+    class_names = tuple(class_names or (CATEGORIES if isinstance(experiment, FasterRcnnFpn) else CLASS_NAMES))
     classes = detector.params["cls_score"]["bias"].size - 1
     if len(class_names) != classes:
         raise InputError(
@@ -93,7 +95,12 @@ def convert(
         log.info("next: python evaluate.py --workdir=%s, or predict.py --workdir=%s photo.jpg", folder, folder)
 
 
-_CONFIGS = {"faster_rcnn": "faster_voc", "fast_rcnn": "fast_voc", "rcnn": "rcnn_voc"}
+_CONFIGS = {
+    "faster_rcnn": "faster_voc",
+    "faster_rcnn_fpn": "coco_resnet50_fpn",
+    "fast_rcnn": "fast_voc",
+    "rcnn": "rcnn_voc",
+}
 
 
 def _described_by(experiment: Experiment, detector: ForeignDetector) -> dict[str, Any]:
@@ -105,7 +112,7 @@ def _described_by(experiment: Experiment, detector: ForeignDetector) -> dict[str
             "--config.net.preprocessing=torchvision, or =caffe_rgb_mean (simple-faster-rcnn-pytorch, Caffe's weights)."
         )
     for name in ("preprocessing", "pool_rounding", "dropout_scaling"):
-        if getattr(experiment.net, name) not in ("", decided[name]):
+        if name in decided and getattr(experiment.net, name) not in ("", decided[name]):
             raise InputError(
                 f"net.{name} must be {decided[name]!r}, as the file has it, got {getattr(experiment.net, name)!r}; "
                 "leave it empty."

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from jaxdet import visualize
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
-from jaxdet.config.fields import Voc
+from jaxdet.config.dataset_fields import Voc
 from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
 from jaxdet.config.schema import Experiment

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.config.fields import Devkit, SelectiveSearch, Shapes, Voc, keywords
+from jaxdet.config.dataset_fields import Devkit, Shapes, Voc
+from jaxdet.config.fields import SelectiveSearch, keywords
 from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.data import pipeline
 from jaxdet.data.dataset import open_split

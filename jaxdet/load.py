@@ -5,9 +5,9 @@ import logging
 import math
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import jax
 import numpy as np
@@ -23,8 +23,19 @@ from jaxdet.ops.boxes_np import box_clip
 from jaxdet.systems import SYSTEMS, build_detector, check_params
 from jaxdet.training.restore import find_checkpoint, restore_params
 from jaxdet.types import Batch, Detections, ImageDetections, Params
+from jaxdet.weights.coco import CATEGORIES, UNUSED
+from jaxdet.weights.pretrained import PRETRAINED, load_pretrained
 
 log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A published detector: its name in weights.pretrained ('coco'), its config, and a file or address of it."""
+
+    name: str
+    config: Mapping[str, Any]
+    file: str = ""
 
 
 class LoadedDetector:
@@ -36,7 +47,7 @@ class LoadedDetector:
       default_threshold: the minimum score of a detection unless a call gives one: 0.5, or 0 for the margins of SVMs.
     """
 
-    def __init__(self, experiment: Experiment, class_names: tuple[str, ...], source: Path, batch_size: int):
+    def __init__(self, experiment: Experiment, class_names: tuple[str, ...], source: Path | Params, batch_size: int):
         at_least("load_detector: batch_size", batch_size, 1)
         self.experiment, self.class_names = experiment, class_names
         self.default_threshold = SYSTEMS[experiment.system].default_threshold(experiment)
@@ -117,7 +128,8 @@ class LoadedDetector:
         }
 
     def _image_detections(self, row: Detections, threshold: float) -> ImageDetections:
-        shown = np.asarray(row.valid) & (np.asarray(row.scores) >= threshold)
+        named = np.array([name != UNUSED for name in ("", *self.class_names)])
+        shown = np.asarray(row.valid) & (np.asarray(row.scores) >= threshold) & named[np.asarray(row.labels)]
         labels = np.asarray(row.labels)[shown]
         names = tuple(self.class_names[label - 1] for label in labels)
         return ImageDetections(np.asarray(row.boxes)[shown], np.asarray(row.scores)[shown], labels, names)
@@ -146,6 +158,18 @@ def load_detector(
     return LoadedDetector(parse(config), class_names, choose_checkpoint(path, checkpoint), batch_size)
 
 
+def load_published(published: Published, *, batch_size: int = 1) -> LoadedDetector:
+    """Load a published detector, downloaded once; `batch_size` as in load_detector.
+
+    Raises:
+      InputError: it cannot be downloaded (says which file to put where), or the file holds another network.
+    """
+    experiment = parse(published.config)
+    net = dataclasses.replace(experiment.net, preprocessing=PRETRAINED[published.name].preprocessing)
+    params = load_pretrained(published.name, file=published.file)
+    return LoadedDetector(dataclasses.replace(experiment, net=net), CATEGORIES, params, batch_size)
+
+
 def choose_checkpoint(folder: Path, checkpoint: str | int) -> Path:
     """Return the checkpoint 'best', 'last' or of a step, and log which one that is: a run may still be training.
 
@@ -159,13 +183,14 @@ def choose_checkpoint(folder: Path, checkpoint: str | int) -> Path:
     return source
 
 
-def restore(source: Path, experiment: Experiment, class_names: tuple[str, ...]) -> tuple[Detector, Params]:
-    """Return the detector of an experiment and its parameters from a checkpoint, on the device.
+def restore(source: Path | Params, experiment: Experiment, class_names: tuple[str, ...]) -> tuple[Detector, Params]:
+    """Return the detector of an experiment and its parameters on the device, from a checkpoint or exported file.
 
     Raises:
       InputError: they do not fit each other.
     """
-    params = restore_params(source)
+    params = restore_params(source) if isinstance(source, Path) else dict(source)
+    what = f"checkpoint {source}" if isinstance(source, Path) else "the published file"
     if isinstance(experiment, Rcnn):
         if not experiment.linear.bbox_regression:
             params.pop("bbox_ridge", None)
@@ -175,7 +200,7 @@ def restore(source: Path, experiment: Experiment, class_names: tuple[str, ...]) 
                 "pass --config.linear.bbox_regression=False."
             )
     detector = build_detector(experiment, class_names)
-    check_params(params, detector, f"checkpoint {source}")
+    check_params(params, detector, what)
     ranks = experiment.evaluation.svd_ranks
     if any(ranks):
         params = compress(params, {name: rank for name, rank in zip(("fc6", "fc7"), ranks, strict=True) if rank})

@@ -10,7 +10,7 @@ from jaxdet import visualize
 from jaxdet.checks import InputError
 from jaxdet.data import image_file
 from jaxdet.io.output_folder import OutputFolder, unique_name
-from jaxdet.load import LoadedDetector, load_detector
+from jaxdet.load import LoadedDetector, Published, load_detector, load_published
 from jaxdet.types import ImageDetections
 
 log = logging.getLogger(__name__)
@@ -27,26 +27,33 @@ def predict(
     threshold: float | None,
     checkpoint: str,
     max_pixels: int | None = None,
+    pretrained: Published | None = None,
 ) -> None:
     """Draw detections on images and list them in output/detections.json; see `annotate`.
 
     Args:
-      workdir: a workdir, or one of its checkpoints.
+      workdir: a workdir, one of its checkpoints, or an exported file.
       paths: images and folders of images.
       threshold: minimum score of a detection; None for 0.5, or 0 for the margins of SVMs.
       checkpoint: 'best', 'last' or a saved step.
       max_pixels: larger images are skipped; None for the run's dataset.max_pixels.
+      pretrained: a published detector in place of a workdir.
 
     Raises:
       InputError: no such workdir or checkpoint; no image named, or none that can be read; an output would replace a
         file that jaxdet did not write.
     """
-    if not workdir:
-        raise InputError("--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes.")
+    if workdir and pretrained:
+        raise InputError(f"--workdir and --pretrained are both set ({workdir}, {pretrained.name}); choose one.")
+    if not workdir and not pretrained:
+        raise InputError(
+            "--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes, or detect COCO's "
+            "80 classes with --pretrained=coco."
+        )
     files = find_images(paths)
     folder = OutputFolder(Path(output), cure="name another folder with --output")
     folder.check([RESULTS, *_output_names(files)], inputs=files)
-    detector = load_detector(workdir, checkpoint)
+    detector = load_published(pretrained) if pretrained else load_detector(workdir or "", checkpoint)
     detector.check_threshold(threshold)
     if max_pixels is None:
         max_pixels = getattr(detector.experiment.dataset, "max_pixels", image_file.MAX_PIXELS)

@@ -1,4 +1,4 @@
-"""The three systems and the function that builds each.
+"""The systems and the function that builds each.
 
 Schemas are in config/parse.py, recipes in train.py, because imports go one way.
 """
@@ -8,16 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.config.fields import keywords
-from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnAlternating, FastRcnn, Rcnn
+from jaxdet.config.fields import PyramidAnchors, keywords
+from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnAlternating, FasterRcnnFpn, FastRcnn, Rcnn
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import fast_rcnn
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.models.rcnn import rcnn
 from jaxdet.models.rpn import Rpn, region_proposal_network, rpn_detector
 from jaxdet.nets.crop_net import CropNet, crop_net
+from jaxdet.nets.fpn_net import LEVELS, fpn_net
 from jaxdet.nets.region_net import STRIDE, RegionNet, region_net
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.training.state import flatten
@@ -94,6 +96,18 @@ def check_params(params: Params, detector: Detector, what: str) -> None:
         )
 
 
+def pyramid_anchors(anchors: PyramidAnchors) -> np.ndarray:
+    """Return the anchors of the first cell of each level, f32[L,A,4], finest level first, as torchvision has them.
+
+    Raises:
+      InputError: there is not one size per level.
+    """
+    if len(anchors.sizes) != LEVELS:
+        raise InputError(f"anchors.sizes must have one size for each of {LEVELS} levels, got {anchors.sizes}.")
+    shape = {"stride": 1, "ratios": anchors.ratios, "convention": "torchvision"}
+    return np.stack([base_anchors(scales=(size,), **shape) for size in anchors.sizes])
+
+
 def _build_region_net_and_rpn(
     experiment: FasterRcnn | FasterRcnnAlternating, num_classes: int, svd_ranks: Ranks
 ) -> tuple[RegionNet, Rpn]:
@@ -104,6 +118,13 @@ def _build_region_net_and_rpn(
 
 def _build_faster_rcnn(experiment: FasterRcnn, num_classes: int, svd_ranks: Ranks) -> Detector:
     net, rpn = _build_region_net_and_rpn(experiment, num_classes, svd_ranks)
+    return faster_rcnn(net, rpn, **keywords(experiment.head))
+
+
+def _build_faster_rcnn_fpn(experiment: FasterRcnnFpn, num_classes: int, svd_ranks: Ranks) -> Detector:
+    anchors, sizes = pyramid_anchors(experiment.anchors), {"num_classes": num_classes, "svd_ranks": svd_ranks}
+    net = fpn_net(**keywords(experiment.net), num_anchors=anchors.shape[1], **sizes)
+    rpn = region_proposal_network(net, anchors, **keywords(experiment.rpn))
     return faster_rcnn(net, rpn, **keywords(experiment.head))
 
 
@@ -126,6 +147,7 @@ def _margin_or_half(experiment: FastRcnn | Rcnn) -> float:
 
 SYSTEMS = {
     "faster_rcnn": System(build=_build_faster_rcnn, needs_proposals=False, default_threshold=_half),
+    "faster_rcnn_fpn": System(build=_build_faster_rcnn_fpn, needs_proposals=False, default_threshold=_half),
     "fast_rcnn": System(build=_build_fast_rcnn, needs_proposals=True, default_threshold=_margin_or_half),
     "rcnn": System(build=_build_rcnn, needs_proposals=True, default_threshold=_margin_or_half),
 }

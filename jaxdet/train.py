@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 RECIPES: dict[type[schema.Experiment], Any] = {
     schema.FasterRcnn: JointTraining,
+    schema.FasterRcnnFpn: JointTraining,
     schema.FasterRcnnAlternating: AlternatingTraining,
     schema.FastRcnn: JointTraining,
     schema.Rcnn: RcnnTraining,

@@ -39,13 +39,14 @@ LAYERS = {
             "io",
             "linear",
             "models",
+            "nets.resnet50",
             "proposals",
         ),
         *("systems", "training", "types", "weights.pretrained"),
     },
     "load": {
         *("checks", "config", "inputs", "models.detector", "nets.svd", "ops.boxes_np", "systems", "training.restore"),
-        "types",
+        *("types", "weights.coco", "weights.pretrained"),
     },
     "__init__": {"checks", "config", "load", "ops", "systems", "types"},  # `import jaxdet`: the public names
     "train": {"config", "inputs", "io.lock", "recipes"},
@@ -65,7 +66,17 @@ LAYERS = {
         "types",
         "weights",
     },
-    "cli": {"__init__", "checks", "config.experiment_json", "convert", "evaluate", "io.folder", "predict", "train"},
+    "cli": {
+        "__init__",
+        "checks",
+        "config.experiment_json",
+        "convert",
+        "evaluate",
+        "io.folder",
+        "load",
+        "predict",
+        "train",
+    },
 }
 # The one folder that may import a package.
 ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data", "sklearn": "linear"}

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 import jaxdet
 from jaxdet.checks import nearest
 from jaxdet.cli.app import run
+from jaxdet.cli.config_file import load_config
 from jaxdet.cli.distributed import init_distributed
 
 flags.disclaim_key_flags()  # --help lists the flags below under the running script
@@ -82,10 +83,19 @@ def predict() -> None:
         "max_pixels", None, "Larger images are skipped; the run's dataset.max_pixels if not given.", lower_bound=1
     )
     checkpoint = _define_checkpoint()
+    pretrained = flags.DEFINE_enum("pretrained", None, ["coco"], "A published detector in place of --workdir.")
+    pretrained_file = _define_path(
+        "pretrained_file", "", "Its file or another address of it; if not given, downloaded."
+    )
 
     def main(_: None, files: list[str]) -> None:
+        from jaxdet.load import Published
         from jaxdet.predict import predict
 
+        published = None
+        if pretrained.value:
+            config = load_config("coco_resnet50_fpn").to_dict()
+            published = Published(pretrained.value, config, pretrained_file.value)
         predict(
             workdir.value,
             [os.path.expanduser(file) for file in files],
@@ -93,6 +103,7 @@ def predict() -> None:
             threshold=threshold.value,
             checkpoint=checkpoint.value,
             max_pixels=max_pixels.value,
+            pretrained=published,
         )
 
     run(main, takes_files=True)

@@ -13,45 +13,6 @@ MAY_CHANGE = "(may change on resume)"  # marks a field that cannot change the re
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shapes:
-    """data.datasets.shapes.prepare_shapes: the generated demo set."""
-
-    kind: Annotated[str, "'shapes': generated images of shapes"]
-    data_dir: Annotated[str, "folder of prepared data", MAY_CHANGE]
-    image_size: Annotated[int, "side of the square images, in pixels; at least 96"]
-    train: Annotated[Positive, "images of the training split"]
-    validation: Annotated[Positive, "images of the validation split"]
-    test: Annotated[Positive, "images of the test split", MAY_CHANGE]
-    seed: Annotated[Count, "seed of the images"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Devkit:
-    """data.datasets.voc_folder.prepare_devkit: a folder in VOC layout with any classes."""
-
-    kind: Annotated[str, "'devkit': a folder in VOC layout"]
-    devkit: Annotated[str, "the folder with Annotations/, JPEGImages/ and ImageSets/Main/", MAY_CHANGE]
-    data_dir: Annotated[str, "folder of prepared data", MAY_CHANGE]
-    class_names: Annotated[
-        tuple[str, ...], "classes, label 1 first; empty: every class of the annotations, sorted", MAY_CHANGE
-    ]
-    max_pixels: Annotated[Positive, "larger images are skipped before they are decoded", MAY_CHANGE]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Voc:
-    """data.datasets.voc.open_voc: PASCAL VOC 2007 and 2012."""
-
-    kind: Annotated[str, "'voc': PASCAL VOC"]
-    data_dir: Annotated[str, "folder of prepared data", MAY_CHANGE]
-    archives: Annotated[str, "folder of the official archives; empty: DATA_DIR/downloads/manual", MAY_CHANGE]
-    mirror: Annotated[
-        str, "address to download the archives from; empty: the organisers' site and TFDS's copy", MAY_CHANGE
-    ]
-    devkit: Annotated[str, "an extracted VOCdevkit; empty: the archives", MAY_CHANGE]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Splits:
     train: Annotated[str, "split to train on"]
     validation: Annotated[str, "split to validate on during training; empty: none"]
@@ -72,22 +33,33 @@ class Input:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Net:
-    """nets.region_net.region_net, for R-CNN nets.crop_net.crop_net."""
+class SharedNet:
+    """Fields of every net."""
 
-    backbone: Annotated[str, "'vgg16', 'zf', 'alexnet' or 'vgg_m' (VGG_CNN_M_1024)"]
+    backbone: Annotated[str, "'vgg16', 'zf', 'alexnet' or 'vgg_m' (VGG_CNN_M_1024); with a feature pyramid 'resnet50'"]
     width: Annotated[float, "multiplies every channel count of the backbone; 1.0 is the paper's"]
     head_features: Annotated[Positive, "units of fc6 and fc7; 'vgg_m' has a quarter in fc7"]
+    preprocessing: Annotated[
+        str, "'caffe', 'caffe_rgb_mean', 'keras' or 'torchvision'; empty: what the initial weights expect"
+    ]
+    compute_dtype: Annotated[str, "dtype of activations: 'float32' or 'bfloat16'"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PyramidNet(SharedNet):
+    """nets.fpn_net.fpn_net."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Net(SharedNet):
+    """nets.region_net.region_net, for R-CNN nets.crop_net.crop_net."""
+
     dropout: Annotated[float, 0.0, Most(1.0, allowed=False), "dropout rate of fc6 and fc7"]
     dropout_scaling: Annotated[
         str, "'train' or 'test': when dropout scales (Caffe's ZF-Net: test); empty: what the initial weights expect"
     ]
     init: Annotated[str, "initialisation without weights: 'he_normal' or 'looks_linear'"]
-    preprocessing: Annotated[
-        str, "'caffe', 'caffe_rgb_mean', 'keras' or 'torchvision'; empty: what the initial weights expect"
-    ]
     pool_rounding: Annotated[str, "'ceil' as Caffe or 'floor' as PyTorch; empty: what the initial weights expect"]
-    compute_dtype: Annotated[str, "dtype of activations: 'float32' or 'bfloat16'"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +69,14 @@ class Anchors:
     scales: Annotated[tuple[float, ...], "sides of the anchors in units of the stride of 16 pixels"]
     ratios: Annotated[tuple[float, ...], "height over width"]
     convention: Annotated[str, "'caffe', 'simple_faster_rcnn' or 'torchvision': how corners are rounded"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PyramidAnchors:
+    """systems.pyramid_anchors (Feature Pyramid Networks, 4.1)."""
+
+    sizes: Annotated[tuple[float, ...], "sides of the anchors of the five levels in pixels, finest level first"]
+    ratios: Annotated[tuple[float, ...], "height over width"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +131,7 @@ class DetectionLimits:
     pre_nms_per_class: Annotated[Count, "best boxes of each class that enter NMS; 0: all"]
     nms_iou: Annotated[Fraction, "NMS per class suppresses above this IoU"]
     max_detections: Annotated[Positive, "best detections per image"]
+    min_size: Annotated[float, 0.0, "detections with a shorter side are dropped, in pixels of the resized image"] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,8 +232,10 @@ class SharedTraining:
 
     accumulate: Annotated[Positive, "parts of a batch computed one after the other, to save memory"]
     frozen: Annotated[tuple[str, ...], "layers that are not trained, by the start of their names"]
-    init_from: Annotated[str, "workdir or checkpoint of another run to start from; empty: none"]
-    pretrained: Annotated[str, "ImageNet weights: 'caffe', 'torchvision' or 'keras'; empty: none"]
+    init_from: Annotated[str, "workdir, checkpoint or exported file to start from; empty: none"]
+    pretrained: Annotated[
+        str, "'caffe', 'torchvision' or 'keras' (ImageNet's VGG16), 'resnet50' (ImageNet's) or 'coco'; empty: none"
+    ]
     pretrained_file: Annotated[str, "file or address of these weights; empty: the published one"]
     log_every: Annotated[Positive, "steps between reports", MAY_CHANGE]
     eval_every: Annotated[Count, "steps between validations; 0: never", MAY_CHANGE]

@@ -9,10 +9,15 @@ from typing import Any
 
 from jaxdet.checks import InputError, nearest, one_of
 from jaxdet.config import schema
-from jaxdet.config.fields import Devkit, Shapes, Voc
+from jaxdet.config.dataset_fields import Devkit, Shapes, Voc
 from jaxdet.config.limits import check_limit
 
-SCHEMAS = {"faster_rcnn": schema.FasterRcnn, "fast_rcnn": schema.FastRcnn, "rcnn": schema.Rcnn}
+SCHEMAS = {
+    "faster_rcnn": schema.FasterRcnn,
+    "faster_rcnn_fpn": schema.FasterRcnnFpn,
+    "fast_rcnn": schema.FastRcnn,
+    "rcnn": schema.Rcnn,
+}
 DATASETS = {"shapes": Shapes, "devkit": Devkit, "voc": Voc}
 SET_BY_STAGES = (("training", ("steps", "batch_size")), ("optim", ("boundaries",)))
 TYPES = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}

@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import TypeVar
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, one_of
 from jaxdet.config import experiment_json
-from jaxdet.config.fields import Net, SharedTraining
+from jaxdet.config.fields import SharedNet, SharedTraining
 from jaxdet.config.schema import Experiment
 from jaxdet.weights.pretrained import PRETRAINED, is_published, origin
 
@@ -36,7 +36,8 @@ def resolve_config(experiment: AnyExperiment, workdir: Path) -> AnyExperiment:
             f"training.init_from and training.pretrained are both set ({training.init_from}, {training.pretrained}); "
             "choose what to start from."
         )
-    chosen = {name: getattr(net, name) for name in FROM_SCRATCH if getattr(net, name)}
+    owned = FROM_SCRATCH.keys() & {field.name for field in dataclasses.fields(net)}
+    chosen = {name: getattr(net, name) for name in owned if getattr(net, name)}
     if experiment_json.is_trained(workdir):
         expected = FROM_SCRATCH | _input_of_run(workdir) | chosen  # `claim` reports a mismatch later
     elif training.init_from:
@@ -46,6 +47,7 @@ def resolve_config(experiment: AnyExperiment, workdir: Path) -> AnyExperiment:
         _check_pretrained(net, training)
     else:
         expected = FROM_SCRATCH | chosen
+    expected = {name: value for name, value in expected.items() if name in owned}
     for name, value in chosen.items():
         if value != expected[name]:
             raise InputError(
@@ -55,10 +57,13 @@ def resolve_config(experiment: AnyExperiment, workdir: Path) -> AnyExperiment:
     return dataclasses.replace(experiment, net=dataclasses.replace(net, **expected))
 
 
-def _check_pretrained(net: Net, training: SharedTraining) -> None:
+def _check_pretrained(net: SharedNet, training: SharedTraining) -> None:
     """Raise InputError where ImageNet's weights do not fit the backbone or its width."""
     file = training.pretrained_file
-    if net.backbone != "vgg16" and training.pretrained != "caffe":
+    if "resnet50" in (net.backbone, PRETRAINED[training.pretrained].backbone):
+        fitting = [name for name, weights in PRETRAINED.items() if weights.backbone == net.backbone]
+        one_of(f"training.pretrained for {net.backbone}", training.pretrained, fitting or ["caffe"])
+    elif net.backbone != "vgg16" and training.pretrained != "caffe":
         raise InputError(
             f"training.pretrained must be 'caffe' for {net.backbone}, whose weights are Caffe's and expect its input, "
             f"got {training.pretrained!r}; add --config.training.pretrained=caffe, or start from random weights "
@@ -67,11 +72,12 @@ def _check_pretrained(net: Net, training: SharedTraining) -> None:
     if not is_published(file) and not Path(file).expanduser().is_file():
         raise InputError(f"training.pretrained_file must be a file, got {file}, which does not exist; correct it.")
     if is_published(file) and net.width != 1.0:
+        head_features = 1024 if net.backbone == "resnet50" else 4096
         raise InputError(
-            f"net.width must be 1.0 for the published weights, got {net.width}; "
-            "add --config.net.width=1.0 --config.net.head_features=4096, or start from random weights."
+            f"net.width must be 1.0 for the published weights, got {net.width}; add --config.net.width=1.0 "
+            f"--config.net.head_features={head_features}, or start from random weights."
         )
-    if is_published(file) and net.backbone != "vgg16":
+    if is_published(file) and net.backbone not in ("vgg16", "resnet50"):
         raise InputError(
             f"training.pretrained_file must name a file with weights of {net.backbone}, got {file!r}, for "
             "only those of vgg16 are published in a layout that is read; convert Caffe's, or start from random "
@@ -91,4 +97,4 @@ def _run_folder(path: Path) -> Path:
 
 def _input_of_run(workdir: Path) -> dict[str, str]:
     config, _ = experiment_json.read(workdir)
-    return {name: config["net"][name] for name in FROM_SCRATCH}
+    return {name: config["net"][name] for name in FROM_SCRATCH if name in config["net"]}

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from jaxdet.config.dataset_fields import Devkit, Shapes, Voc
 from jaxdet.config.fields import (
     MAY_CHANGE,
     Anchors,
-    Devkit,
     Evaluation,
     FasterHead,
     FastRcnnHead,
@@ -17,17 +17,18 @@ from jaxdet.config.fields import (
     Linear,
     Net,
     Optim,
+    PyramidAnchors,
+    PyramidNet,
     RcnnHead,
     Rpn,
     SelectiveSearch,
-    Shapes,
+    SharedNet,
     SharedOptim,
     SharedTraining,
     Splits,
     StageLength,
     Stages,
     Training,
-    Voc,
 )
 from jaxdet.config.limits import Count
 
@@ -37,12 +38,12 @@ class Experiment:
     """Sections of every config."""
 
     name: Annotated[str, "name of the experiment; the default workdir is runs/NAME", MAY_CHANGE]
-    system: Annotated[str, "'faster_rcnn', 'fast_rcnn' or 'rcnn'"]
+    system: Annotated[str, "'faster_rcnn', 'faster_rcnn_fpn', 'fast_rcnn' or 'rcnn'"]
     seed: Annotated[Count, "seed of initialisation, data order and sampling"]
     dataset: Shapes | Devkit | Voc
     splits: Splits
     input: Input
-    net: Net
+    net: SharedNet
     optim: SharedOptim
     training: SharedTraining
     evaluation: Evaluation
@@ -62,19 +63,30 @@ class OneStage(Experiment):
 
 @dataclass(frozen=True, kw_only=True)
 class FasterRcnn(OneStage):
+    net: Net
     anchors: Anchors
     rpn: Rpn
     head: FasterHead
 
 
 @dataclass(frozen=True, kw_only=True)
+class FasterRcnnFpn(OneStage):
+    net: PyramidNet
+    anchors: PyramidAnchors
+    rpn: Rpn
+    head: FasterHead
+
+
+@dataclass(frozen=True, kw_only=True)
 class FastRcnn(OneStage):
+    net: Net
     proposals: SelectiveSearch
     head: FastRcnnHead
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rcnn(OneStage):
+    net: Net
     proposals: SelectiveSearch
     head: RcnnHead
     linear: Linear
@@ -84,6 +96,7 @@ class Rcnn(OneStage):
 class FasterRcnnAlternating(Experiment):
     """Faster R-CNN by 4-step training (3.2): the stages set steps, batch_size and boundaries."""
 
+    net: Net
     anchors: Anchors
     rpn: Rpn
     head: FasterHead
@@ -101,7 +114,7 @@ class FasterRcnnAlternating(Experiment):
 
 def all_fields() -> Iterator[tuple[str, Any, dataclasses.Field]]:
     """Yield path ("training.keep"), annotation and dataclass field of every field of every system and data set."""
-    for system in (FasterRcnn, FasterRcnnAlternating, FastRcnn, Rcnn):
+    for system in (FasterRcnn, FasterRcnnFpn, FasterRcnnAlternating, FastRcnn, Rcnn):
         yield from _fields(system, "")
 
 

@@ -18,6 +18,7 @@ from jaxdet.checks import bind
 from jaxdet.models.detector import Detector, image_mean, per_image_keys
 from jaxdet.models.roi_pooling import make_roi_pooling
 from jaxdet.models.rpn import Rpn
+from jaxdet.nets.fpn_net import FpnNet
 from jaxdet.nets.region_net import RegionNet
 from jaxdet.ops import targets as op_targets
 from jaxdet.ops.boxes import clip
@@ -27,7 +28,7 @@ from jaxdet.types import Batch, Detections, Metrics, Params
 
 
 def faster_rcnn(
-    net: RegionNet,
+    net: RegionNet | FpnNet,
     rpn: Rpn,
     *,
     roi_targets: Mapping[str, Any],

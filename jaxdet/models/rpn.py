@@ -14,13 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdet.checks import bind, one_of
+from jaxdet.models.anchor_grid import AnchorGrid, make_anchor_grid
 from jaxdet.models.detector import Detector, image_mean, per_image_keys
+from jaxdet.nets.fpn_net import FpnNet
 from jaxdet.nets.region_net import RegionNet
 from jaxdet.ops import targets as op_targets
-from jaxdet.ops.anchors import anchor_valid, grid_anchors
 from jaxdet.ops.boxes import inside
 from jaxdet.ops.losses import rpn_loss
 from jaxdet.ops.propose import propose
+from jaxdet.ops.propose_by_level import propose_by_level
 from jaxdet.types import Batch, Detections, Metrics, Params, Proposals
 
 BOX_NORMALISERS = ("sampled", "locations")
@@ -32,29 +34,27 @@ class RpnOutput:
 
     logits: jax.Array  # f32[B,N,2] (background, object)
     deltas: jax.Array  # f32[B,N,4]
-    anchors: jax.Array  # f32[N,4]
-    valid: jax.Array  # bool[B,N] anchors whose cell lies on the image
-    size: jax.Array  # i32[B,2] cells of the feature map that lie on the image
+    grid: AnchorGrid
 
 
 @dataclasses.dataclass(frozen=True)
 class Rpn:
     """Pure functions over the batch axis.
 
-    output(params, features [B,h,w,C], size i32[B,2]) -> RpnOutput
+    output(params, features, size) -> RpnOutput, of what the net's `features` returns
     losses(output, batch, keys [B]) -> objectness loss f32[B], box loss f32[B]
     propose_train(output, batch) -> Proposals [B,P], the RoIs to sample from in training
     propose_test(output, batch) -> Proposals [B,P], the RoIs to detect in
     """
 
-    output: Callable[[Params, jax.Array, jax.Array], RpnOutput]
+    output: Callable[[Params, Any, Any], RpnOutput]
     losses: Callable[[RpnOutput, Batch, jax.Array], tuple[jax.Array, jax.Array]]
     propose_train: Callable[[RpnOutput, Batch], Proposals]
     propose_test: Callable[[RpnOutput, Batch], Proposals]
 
 
 def region_proposal_network(
-    net: RegionNet,
+    net: RegionNet | FpnNet,
     base_anchors: np.ndarray,
     *,
     targets: Mapping[str, Any],
@@ -71,10 +71,10 @@ def region_proposal_network(
 
     Args:
       net: its `rpn` gives the logits and deltas.
-      base_anchors: f32[A,4] the anchors of the cell at the origin.
+      base_anchors: f32[A,4] the anchors of the cell at the origin; for a pyramid f32[L,A,4], finest level first.
       targets: keyword arguments of ops rpn_targets.
-      train_proposals: keyword arguments of ops propose in training.
-      test_proposals: keyword arguments of ops propose in detection.
+      train_proposals: keyword arguments of ops propose, for a pyramid propose_by_level, in training.
+      test_proposals: the same in detection.
       min_size: boxes with a shorter side are not proposed, in pixels of the original image.
       sigma: smooth L1 turns linear at 1 / sigma^2.
       box_weight: see ops rpn_loss; 1 with 'sampled' (py-faster-rcnn) or 10 with 'locations' (the paper).
@@ -92,40 +92,45 @@ def region_proposal_network(
         raise ValueError("region_proposal_network: net must have an RPN, got num_anchors=0; pass len(base_anchors).")
     assign = bind(op_targets.rpn_targets, targets, section="rpn.targets")
     loss = functools.partial(rpn_loss, sigma=sigma, box_weight=box_weight, box_normaliser=box_normaliser)
-    limits = {"max_log_scale": max_log_scale}
-    train_propose = bind(propose, train_proposals, section="rpn.train_proposals", **limits)
-    test_propose = bind(propose, test_proposals, section="rpn.test_proposals", **limits)
+    by_level = isinstance(net, FpnNet)
+    op: Callable[..., Proposals] = propose_by_level if by_level else propose
+    train_propose = bind(op, train_proposals, section="rpn.train_proposals", max_log_scale=max_log_scale)
+    test_propose = bind(op, test_proposals, section="rpn.test_proposals", max_log_scale=max_log_scale)
+    anchor_grid = make_anchor_grid(net, base_anchors)
 
-    def output(params: Params, features: jax.Array, size: jax.Array) -> RpnOutput:
+    def output(params: Params, features: Any, size: Any) -> RpnOutput:
         logits, deltas = head(params, features)
-        grid = features.shape[1], features.shape[2]
-        anchors = jnp.asarray(grid_anchors(base_anchors, grid, stride=net.stride))
-        valid = jax.vmap(lambda s: anchor_valid(grid, s, num_anchors=len(base_anchors)))(size)
-        return RpnOutput(logits, deltas, anchors, valid, size)
+        return RpnOutput(logits, deltas, anchor_grid(features, size))
 
     def losses(output: RpnOutput, batch: Batch, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def image_losses(key, logits, deltas, valid, cells, image_size, gt_boxes, gt_valid):
-            trained = valid if cross_boundary_anchors else valid & inside(output.anchors, image_size)
-            assigned = assign(key, output.anchors, trained, gt_boxes, gt_valid)
-            return loss(logits, deltas, assigned, cells[0] * cells[1])
+        def image_losses(key, logits, deltas, anchors, valid, locations, image_size, gt_boxes, gt_valid):
+            trained = valid if cross_boundary_anchors else valid & inside(anchors, image_size)
+            assigned = assign(key, anchors, trained, gt_boxes, gt_valid)
+            return loss(logits, deltas, assigned, locations)
 
         return jax.vmap(image_losses)(
             keys,
             output.logits,
             output.deltas,
-            output.valid,
-            output.size,
+            output.grid.anchors,
+            output.grid.valid,
+            output.grid.locations,
             batch.image_size,
             batch.gt_boxes,
             batch.gt_valid,
         )
 
     def propose_with(op: Callable[..., Proposals], output: RpnOutput, batch: Batch) -> Proposals:
-        def image_proposals(logits, deltas, valid, image_size, scale):
-            objectness = logits[:, 1] - logits[:, 0]
-            return op(objectness, deltas, output.anchors, valid, image_size, min_size * scale)
+        level_sizes = (output.grid.level_sizes,) if by_level else ()
 
-        return jax.vmap(image_proposals)(output.logits, output.deltas, output.valid, batch.image_size, batch.scale)
+        def image_proposals(logits, deltas, anchors, valid, image_size, scale):
+            objectness = logits[:, 1] - logits[:, 0]
+            return op(objectness, deltas, anchors, valid, image_size, min_size * scale, *level_sizes)
+
+        grid = output.grid
+        return jax.vmap(image_proposals)(
+            output.logits, output.deltas, grid.anchors, grid.valid, batch.image_size, batch.scale
+        )
 
     return Rpn(
         output=output,

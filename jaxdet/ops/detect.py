@@ -21,6 +21,7 @@ def detect(
     nms_iou: float,
     max_detections: int,
     pre_nms_per_class: int = 0,
+    min_size: float = 0.0,
     max_log_scale: float | None = None,
 ) -> Detections:
     """Refine every RoI for every class, suppress within each class and keep the best of all (Fast R-CNN, 2.2, 3.1).
@@ -36,6 +37,7 @@ def detect(
       max_detections: boxes kept at most over all classes, D.
       pre_nms_per_class: of each class only this many boxes, those of the highest score (ties: lower RoI), enter NMS; 0
         for all. R-CNN's and Fast R-CNN's code takes 100.
+      min_size: boxes with a side shorter than this are dropped, in pixels (torchvision: 0.01).
       max_log_scale: see `decode`.
 
     Returns:
@@ -54,7 +56,8 @@ def detect(
     class_boxes = clip(decode(deltas[:, 1:], boxes[:, None, :], max_log_scale=max_log_scale), image_size)
     class_boxes = jnp.swapaxes(class_boxes, 0, 1)  # [K,R,4]
     finite = jnp.all(jnp.isfinite(class_boxes), axis=-1)  # a box is NaN where its deltas overflow
-    candidate = valid[None, :] & (class_scores > score_threshold) & finite
+    large_enough = jnp.all(class_boxes[..., 2:] - class_boxes[..., :2] >= min_size, axis=-1)
+    candidate = valid[None, :] & (class_scores > score_threshold) & finite & large_enough
 
     if 0 < pre_nms_per_class < num_rois:
         best = lax.top_k(jnp.where(candidate, class_scores, -jnp.inf), pre_nms_per_class)[1]  # [K,n], in order

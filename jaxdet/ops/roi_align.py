@@ -1,9 +1,11 @@
 """RoIAlign: bilinear samples averaged over a fixed grid of bins (Mask R-CNN, 3)."""
 
+import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxdet.checks import check_array
@@ -45,11 +47,66 @@ def roi_align(
     boxes = lax.stop_gradient(boxes) / stride
     vertical = _axis_samples(boxes[:, 1], boxes[:, 3], rows, output_size)
     horizontal = _axis_samples(boxes[:, 0], boxes[:, 2], columns, output_size)
-    return _weighted_cells(features, vertical, horizontal)
+    width, channels = features.shape[1:]
+    return _weighted_cells(features.reshape(-1, channels), _starts(vertical, width, 0), horizontal)
+
+
+def roi_align_by_level(
+    features: Sequence[jax.Array],
+    boxes: jax.Array,
+    *,
+    feature_sizes: Sequence[jax.Array],
+    strides: Sequence[int],
+    output_size: int = 7,
+) -> jax.Array:
+    """Return roi_align of each box on the level of a feature pyramid that suits its size (FPN, 4.2, eq. 1).
+
+    A box of 224 x 224 pixels has the third level of strides 4, 8, 16 and 32, each box of half the side one level less.
+
+    Args:
+      features: float[h,w,C] per level, finest first.
+      boxes: f32[R,4] in image pixels. No gradient flows to them.
+      feature_sizes: i32[2] per level, see roi_align.
+      strides: image pixels per cell of each level, each twice the one before.
+      output_size: bins along each side.
+
+    Returns:
+      As roi_align.
+    """
+    cure = "pass one image's boxes; vmap over images"
+    check_array("roi_align_by_level: boxes", boxes, shape=("R", 4), dtype=jnp.float32, cure=cure)
+    boxes = lax.stop_gradient(boxes)
+
+    # Choose the level of each box; 1e-6 as in torchvision keeps an exact power of two on its level.
+    sides = boxes[:, 2:] - boxes[:, :2]
+    area = jnp.maximum(sides[:, 0] * sides[:, 1], 0.0)
+    finest = math.log2(strides[0])
+    level = jnp.floor(4.0 + jnp.log2(jnp.sqrt(area) / 224.0) + 1e-6) - finest
+    level = jnp.clip(level, 0, len(strides) - 1).astype(jnp.int32)
+
+    # Sample all levels as one row of cells.
+    widths = [x.shape[1] for x in features]
+    starts = np.cumsum([0] + [x.shape[0] * x.shape[1] for x in features[:-1]])
+    size = jnp.stack(feature_sizes)[level]  # [R,2]
+    boxes = boxes / jnp.asarray(strides, jnp.float32)[level][:, None]
+    vertical = _axis_samples(boxes[:, 1], boxes[:, 3], size[:, :1], output_size)
+    horizontal = _axis_samples(boxes[:, 0], boxes[:, 2], size[:, 1:], output_size)
+    per_box = [jnp.asarray(numbers, jnp.int32)[level][:, None, None] for numbers in (widths, starts)]
+    cells = jnp.concatenate([x.reshape(-1, x.shape[-1]) for x in features])
+    return _weighted_cells(cells, _starts(vertical, *per_box), horizontal)
+
+
+def _starts(vertical: AxisSamples, width: int | jax.Array, start: int | jax.Array) -> AxisSamples:
+    """Return the rows' samples with the index of each row's first cell in place of the row."""
+    row, weights = vertical
+    return row * width + start, weights
 
 
 def _axis_samples(start: jax.Array, end: jax.Array, size: int | jax.Array, bins: int) -> AxisSamples:
-    """Return the cells and weights whose weighted sum is a bin's mean along one axis, for boxes from start to end."""
+    """Return the cells and weights whose weighted sum is a bin's mean along one axis, for boxes from start to end.
+
+    `size` is one number of cells for all boxes, or i32[R,1].
+    """
     # Where the samples lie, in cells.
     length = jnp.maximum(end - start, 1.0)
     step = (jnp.arange(bins * SAMPLES, dtype=jnp.float32) + 0.5) / (bins * SAMPLES)
@@ -70,42 +127,42 @@ def _axis_samples(start: jax.Array, end: jax.Array, size: int | jax.Array, bins:
 
 
 @jax.custom_vjp
-def _weighted_cells(features: jax.Array, vertical: AxisSamples, horizontal: AxisSamples) -> jax.Array:
-    """Return [R,bins,bins,C]: per bin, the sum over its rows and columns of cell * row weight * column weight."""
-    height, width, channels = features.shape
-    flat = features.reshape(height * width, channels)
+def _weighted_cells(cells: jax.Array, vertical: AxisSamples, horizontal: AxisSamples) -> jax.Array:
+    """Return [R,bins,bins,C]: per bin, the sum over its rows and columns of cell * row weight * column weight.
+
+    `cells` are [N,C]; a row is given by the index of its first cell.
+    """
 
     def pool_box(box):
         (row, row_weight), (column, column_weight) = box
-        total = jnp.zeros((len(row), len(column), channels), jnp.float32)
+        total = jnp.zeros((len(row), len(column), cells.shape[1]), jnp.float32)
         # One fused sum over gathers: 7 times faster on CPU than gathering all cells and reducing.
         for i in range(row.shape[1]):
             for j in range(column.shape[1]):
-                cells = flat[row[:, i, None] * width + column[None, :, j]].astype(jnp.float32)
-                total += cells * (row_weight[:, i, None] * column_weight[None, :, j])[..., None]
-        return total.astype(features.dtype)
+                sampled = cells[row[:, i, None] + column[None, :, j]].astype(jnp.float32)
+                total += sampled * (row_weight[:, i, None] * column_weight[None, :, j])[..., None]
+        return total.astype(cells.dtype)
 
     return lax.map(pool_box, (vertical, horizontal))
 
 
-def _forward(features, vertical, horizontal):
-    like = jnp.zeros((*features.shape[:2], 0), features.dtype)  # the shape and dtype, without storing the features
-    return _weighted_cells(features, vertical, horizontal), (like, vertical, horizontal)
+def _forward(cells, vertical, horizontal):
+    like = jnp.zeros((len(cells), 0), cells.dtype)  # the length and dtype, without storing the cells
+    return _weighted_cells(cells, vertical, horizontal), (like, vertical, horizontal)
 
 
 def _backward(residuals, g):
     like, vertical, horizontal = residuals
-    height, width = like.shape[:2]
 
     def add_box(gradient, box):
         (row, row_weight), (column, column_weight), g = box
-        cells = row[:, None, :, None] * width + column[None, :, None, :]
+        cells = row[:, None, :, None] + column[None, :, None, :]
         weights = row_weight[:, None, :, None] * column_weight[None, :, None, :]
         return gradient.at[cells].add(g[:, :, None, None].astype(jnp.float32) * weights[..., None]), None
 
-    gradient = jnp.zeros((height * width, g.shape[-1]), jnp.float32)
+    gradient = jnp.zeros((len(like), g.shape[-1]), jnp.float32)
     gradient, _ = lax.scan(add_box, gradient, (vertical, horizontal, g))
-    return gradient.reshape(height, width, -1).astype(like.dtype), None, None
+    return gradient.astype(like.dtype), None, None
 
 
 _weighted_cells.defvjp(_forward, _backward)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jaxdet.config.experiment_json import is_trained
-from jaxdet.config.schema import FasterRcnn, FastRcnn
+from jaxdet.config.schema import FasterRcnn, FasterRcnnFpn, FastRcnn
 from jaxdet.inputs import Split
 from jaxdet.recipes.initial_params import InitialWeights, with_measured_statistics
 from jaxdet.recipes.stage import make_stage, run_stage, trainable_paths
@@ -14,12 +14,12 @@ from jaxdet.types import Params
 class JointTraining:
     """One stage in the workdir itself. The constructor checks the config; `run` trains."""
 
-    def __init__(self, experiment: FasterRcnn | FastRcnn, workdir: Path, split: Split):
+    def __init__(self, experiment: FasterRcnn | FasterRcnnFpn | FastRcnn, workdir: Path, split: Split):
         self._workdir, self._split = workdir, split
         self._positive_iou = experiment.head.roi_targets.positive_iou
         detector = build_detector(experiment, split.dataset.class_names)
         trainable = trainable_paths(detector, experiment.training.frozen)
-        name = "joint" if isinstance(experiment, FasterRcnn) else "fast_rcnn"
+        name = "fast_rcnn" if isinstance(experiment, FastRcnn) else "joint"
         self._stage = make_stage(experiment, detector, trainable, name=name)
         self._weights = InitialWeights(experiment.training)
         if split.search is not None and not is_trained(workdir):

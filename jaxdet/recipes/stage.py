@@ -18,6 +18,7 @@ from jaxdet.evaluation.voc_ap import average_precision, mean_ap
 from jaxdet.inputs import Split
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import TARGET_STATISTICS
+from jaxdet.nets.resnet50 import FROZEN_NORM
 from jaxdet.systems import param_shapes
 from jaxdet.training import loop, state
 from jaxdet.training.optimizer import make_optimizer
@@ -41,7 +42,7 @@ def trainable_paths(detector: Detector, frozen: tuple[str, ...]) -> frozenset[st
     for name in frozen:
         if not any(path.startswith(name) for path in paths):
             raise InputError(f"training.frozen: no layer {name!r}; {nearest(name, shapes)}")
-    return frozenset(path for path in paths if not path.startswith((*frozen, TARGET_STATISTICS)))
+    return frozenset(path for path in paths if not path.startswith((*frozen, TARGET_STATISTICS, FROZEN_NORM)))
 
 
 def make_stage(

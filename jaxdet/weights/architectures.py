@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 # The first pattern that matches any name decides, so a network comes before those that share its names.
 _PATTERNS = (
+    (r"^backbone\.body\.layer1\.", "torchvision's Faster R-CNN with ResNet-50 and FPN"),
     (r"(^|\.)layer1\.|^conv2_block1_|^res2a_", "a ResNet"),
     (r"features\.1\.running_mean", "VGG with batch normalisation"),
     (r"denseblock", "DenseNet"),

@@ -10,12 +10,14 @@ from jaxdet.types import Params
 from jaxdet.weights.caffe import caffe_detector
 from jaxdet.weights.caffe_file import is_caffemodel, read_caffemodel
 from jaxdet.weights.file import read_weights
+from jaxdet.weights.resnet import torchvision_faster_rcnn_fpn
 from jaxdet.weights.state_dict import state_dict
 from jaxdet.weights.torch import identify, simple_faster_rcnn, torchvision_faster_rcnn
 
 _TORCH: dict[str, Callable[[Any], Params]] = {
     "simple_faster_rcnn": simple_faster_rcnn,
     "torchvision_faster_rcnn": torchvision_faster_rcnn,
+    "torchvision_faster_rcnn_fpn": torchvision_faster_rcnn_fpn,
 }
 
 
@@ -57,6 +59,13 @@ def _read_torch(file: str | os.PathLike) -> ForeignDetector:
         raise InputError(
             f"--file must hold a whole detector, got {file} with {kind}; see training.pretrained_file for such."
         )
+    if kind == "torchvision_faster_rcnn_fpn":
+        net = {
+            "preprocessing": "torchvision",
+            "width": params["conv1"]["kernel"].shape[-1] / 64,
+            "head_features": params["fc7"]["bias"].size,
+        }
+        return ForeignDetector(kind, "faster_rcnn_fpn", params, net, unnormalised=False)
     net = {
         "preprocessing": _preprocessing(saved, kind),
         "pool_rounding": "floor",

@@ -1,15 +1,18 @@
-"""Published weights of VGG16 trained on ImageNet: addresses, and the input that each set of weights expects."""
+"""Published weights of VGG16, ResNet-50 and a COCO detector: addresses, and the input that each of them expects."""
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from jaxdet.checks import InputError, one_of
 from jaxdet.io.download import Unavailable, download, matches
 from jaxdet.types import Params
 from jaxdet.weights.file import read_weights
 from jaxdet.weights.keras import keras_vgg16
+from jaxdet.weights.resnet import resnet50_classifier, torchvision_faster_rcnn_fpn
 from jaxdet.weights.state_dict import state_dict
 from jaxdet.weights.torch import classifier
 
@@ -26,14 +29,20 @@ class Pretrained:
     preprocessing: str
     pool_rounding: str
     read: Callable[[Path], Params]
+    backbone: str = "vgg16"
 
 
-def _read_torch(path: Path) -> Params:
-    contents = read_weights(path)
-    try:
-        return classifier(state_dict(contents))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+def _reader(convert: Callable[[Mapping[str, np.ndarray]], Params]) -> Callable[[Path], Params]:
+    """Return the function that reads a .pth or .safetensors file and converts its state dict."""
+
+    def read(path: Path) -> Params:
+        contents = read_weights(path)
+        try:
+            return convert(state_dict(contents))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    return read
 
 
 PRETRAINED = {
@@ -43,7 +52,7 @@ PRETRAINED = {
         digest="sha256:397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         preprocessing="torchvision",
         pool_rounding="floor",
-        read=_read_torch,
+        read=_reader(classifier),
     ),
     # The original Caffe model converted by jcjohnson; the start of the hash is in the name, as in PyTorch's names.
     "caffe": Pretrained(
@@ -52,7 +61,7 @@ PRETRAINED = {
         digest="sha256:00b39a1b",
         preprocessing="caffe",
         pool_rounding="ceil",
-        read=_read_torch,
+        read=_reader(classifier),
     ),
     "keras": Pretrained(
         url="https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
@@ -62,6 +71,24 @@ PRETRAINED = {
         preprocessing="keras",
         pool_rounding="floor",
         read=keras_vgg16,
+    ),
+    "resnet50": Pretrained(
+        url="https://download.pytorch.org/models/resnet50-0676ba61.pth",
+        size="about 103 MB",
+        digest="sha256:0676ba61",
+        preprocessing="torchvision",
+        pool_rounding="floor",
+        read=_reader(resnet50_classifier),
+        backbone="resnet50",
+    ),
+    "coco": Pretrained(
+        url="https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+        size="about 168 MB",
+        digest="sha256:258fb6c6",
+        preprocessing="torchvision",
+        pool_rounding="floor",
+        read=_reader(torchvision_faster_rcnn_fpn),
+        backbone="resnet50",
     ),
 }
 
@@ -90,10 +117,11 @@ def is_published(file: str | os.PathLike) -> bool:
 def load_pretrained(name: str, *, file: str | os.PathLike = "", cache: str | os.PathLike = CACHE) -> Params:
     """Return conv1_1 to conv5_3, fc6 and fc7 of ImageNet's VGG16 under jaxdet's names, f32; fc6 reads 7x7 cells.
 
-    CaffeNet and ZF-Net are not published in a layout that is read here; the user's own file may hold them.
+    'resnet50' gives the convolutions and frozen norms of ImageNet's ResNet-50, 'coco' all of a detector. CaffeNet and
+    ZF-Net are not published in a layout that is read here; the user's own file may hold them.
 
     Args:
-      name: 'torchvision', 'caffe' or 'keras': which training, and so which preprocessing of the input.
+      name: one of PRETRAINED: which net and training, and so which preprocessing of the input.
       file: '' for the published file, downloaded from its official address; 'https://...' for another address of it;
         or a path, for a file of the same layout to read instead, whose hash is not checked.
       cache: folder into which the published file is downloaded once.
@@ -111,7 +139,7 @@ def _downloaded(pretrained: Pretrained, address: str, cache: Path) -> Path:
     path = cache / pretrained.url.rpartition("/")[2]
     by_hand = (
         f"get {path.name} ({pretrained.size}, {pretrained.digest}) by other means and put it at {path}, "
-        "or name it, or another address of it, in training.pretrained_file"
+        "or name it, or another address of it, in training.pretrained_file (of predict: --pretrained_file)"
     )
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from jaxdet.weights.layers import TORCH, VGG16_LAYERS, Layer, convert, fully_con
 CAFFENET = ((11, 1), (5, 2), (3, 1), (3, 2), (3, 2))
 ZF = ((7, 1), (5, 1), (3, 1), (3, 1), (3, 1))
 TIMM_FC = ("pre_logits.fc1.weight", "pre_logits.fc2.weight")
+TORCHVISION_FPN = "torchvision's Faster R-CNN with ResNet-50 and FPN"
 VGG16, TORCHVISION, SIMPLE = (
     "VGG16",
     "torchvision's Faster R-CNN with VGG16",
@@ -28,18 +29,22 @@ VGG16, TORCHVISION, SIMPLE = (
 
 
 def identify(state: Mapping[str, Any]) -> str:
-    """Return which function reads a state dict: 'vgg16', 'torchvision_faster_rcnn' or 'simple_faster_rcnn'.
+    """Return which function reads a state dict.
 
-    The function of 'vgg16' is `vgg16_classifier`.
+    'vgg16', whose function is `vgg16_classifier`, 'torchvision_faster_rcnn', 'torchvision_faster_rcnn_fpn' (of
+    weights.resnet) or 'simple_faster_rcnn'.
 
     Raises:
       InputError: the names are those of another network; common ones are named.
     """
     readers = {VGG16: "vgg16", TORCHVISION: "torchvision_faster_rcnn", SIMPLE: "simple_faster_rcnn"}
+    readers[TORCHVISION_FPN] = "torchvision_faster_rcnn_fpn"
     network = looks_like(state)
     if network not in readers:
         names = some(list(state)) or "nothing"
-        raise InputError(f"the weights must be of {VGG16}, {TORCHVISION} or {SIMPLE}, got {network} ({names}).")
+        raise InputError(
+            f"the weights must be of {VGG16}, {TORCHVISION}, {TORCHVISION_FPN} or {SIMPLE}, got {network} ({names})."
+        )
     return readers[network]
 
 
@@ -115,7 +120,7 @@ def torchvision_faster_rcnn(state: Mapping[str, np.ndarray]) -> Params:
         Layer("bbox_pred", "roi_heads.box_predictor.bbox_pred", "fc7", side=0, outputs=("cls_score", 4)),
     ]
     params = convert(state, layers, TORCH, what=TORCHVISION)
-    params["rpn_cls_score"] = {name: _with_background(leaf) for name, leaf in params["rpn_cls_score"].items()}
+    params["rpn_cls_score"] = {name: with_background(leaf) for name, leaf in params["rpn_cls_score"].items()}
     return params
 
 
@@ -151,7 +156,7 @@ def _as_linear(kernel: np.ndarray) -> np.ndarray:
     return kernel.reshape(len(kernel), -1) if np.ndim(kernel) == 4 else kernel
 
 
-def _with_background(leaf: np.ndarray) -> np.ndarray:
+def with_background(leaf: np.ndarray) -> np.ndarray:
     """Turn object logits [..., A] into [..., 2A]: (background, object) of each anchor, the background zero."""
     return np.stack([np.zeros_like(leaf), leaf], axis=-1).reshape(*leaf.shape[:-1], -1)
 

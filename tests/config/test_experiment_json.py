@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from configs import faster_devkit_alternating, faster_shapes, faster_voc, rcnn_devkit
+from configs import coco_resnet50_fpn, faster_devkit_alternating, faster_shapes, faster_voc, rcnn_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.fields import MAY_CHANGE
@@ -74,7 +74,7 @@ def test_a_checkpoint_stands_for_its_workdir(tmp_path):
     assert experiment_json.run_folder(tmp_path / "other") == tmp_path / "other"
 
 
-CONFIGS = (faster_shapes, faster_devkit_alternating, faster_voc, rcnn_devkit)
+CONFIGS = (faster_shapes, faster_devkit_alternating, faster_voc, rcnn_devkit, coco_resnet50_fpn)
 FIELDS = {path: MAY_CHANGE in hint.__metadata__ for path, hint, _ in all_fields()}
 
 

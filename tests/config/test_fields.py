@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from jaxdet.config import fields
+from jaxdet.config import dataset_fields, fields
 from jaxdet.data.datasets.shapes import prepare_shapes
 from jaxdet.data.datasets.voc import open_voc
 from jaxdet.data.datasets.voc_folder import prepare_devkit
@@ -15,10 +15,12 @@ from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.models.rcnn import rcnn
 from jaxdet.models.rpn import region_proposal_network
 from jaxdet.nets.crop_net import crop_net
+from jaxdet.nets.fpn_net import fpn_net
 from jaxdet.nets.region_net import region_net
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.ops.detect import detect
 from jaxdet.ops.propose import propose
+from jaxdet.ops.propose_by_level import propose_by_level
 from jaxdet.ops.targets import roi_targets, rpn_targets
 from jaxdet.proposals.search import search_split
 from jaxdet.training.optimizer import make_optimizer
@@ -27,12 +29,14 @@ from jaxdet.training.optimizer import make_optimizer
 @pytest.mark.parametrize(
     ("section", "function", "not_in_the_config", "not_for_the_function"),
     [
-        (fields.Shapes, prepare_shapes, set(), {"kind"}),
-        (fields.Devkit, prepare_devkit, {"splits"}, {"kind"}),
-        (fields.Voc, open_voc, {"split"}, {"kind"}),
+        (dataset_fields.Shapes, prepare_shapes, set(), {"kind"}),
+        (dataset_fields.Devkit, prepare_devkit, {"splits"}, {"kind"}),
+        (dataset_fields.Voc, open_voc, {"split"}, {"kind"}),
         (fields.Input, InputOptions, set(), set()),
         (fields.Net, region_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
         (fields.Net, crop_net, {"num_classes"}, {"pool_rounding"}),
+        (fields.PyramidNet, fpn_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
+        (fields.ProposalLimits, propose_by_level, {"max_log_scale"}, set()),
         (fields.Anchors, base_anchors, {"stride"}, set()),
         (fields.RpnSampling, rpn_targets, set(), set()),
         (fields.ProposalLimits, propose, {"max_log_scale"}, set()),

@@ -14,7 +14,7 @@ from configs import (
 )
 from jaxdet.checks import InputError
 from jaxdet.config import schema
-from jaxdet.config.fields import Shapes
+from jaxdet.config.dataset_fields import Shapes
 from jaxdet.config.parse import parse
 
 
@@ -75,7 +75,8 @@ def test_sections_become_typed_and_frozen():
         (
             "system",
             "fast_rccn",
-            "config: system must be one of faster_rcnn, fast_rcnn, rcnn, got 'fast_rccn'; did you mean 'fast_rcnn'?",
+            "config: system must be one of faster_rcnn, faster_rcnn_fpn, fast_rcnn, rcnn, got 'fast_rccn'; did "
+            "you mean 'fast_rcnn'?",
         ),
     ],
 )

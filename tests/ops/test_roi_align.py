@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdet.ops.roi_align import roi_align
+from jaxdet.ops.roi_align import roi_align, roi_align_by_level
 
 GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")
 
@@ -87,3 +87,40 @@ def test_bfloat16_features_give_a_bfloat16_result_near_the_float32_one():
     assert output.dtype == jnp.bfloat16 and vjp(output)[0].dtype == jnp.bfloat16
     expected = roi_align(low.astype(jnp.float32), boxes)
     np.testing.assert_allclose(output.astype(jnp.float32), expected, rtol=0.01, atol=1e-3)
+
+
+def levels(rng):
+    """Maps of 256x192 pixels at strides 4 to 32."""
+    return [jnp.asarray(rng.normal(size=(256 // s, 192 // s, 3)), jnp.float32) for s in STRIDES]
+
+
+STRIDES = (4, 8, 16, 32)
+# The side of a box and its level: k = floor(4 + log2(side / 224)) from P2 to P5 (FPN, eq. 1).
+LEVEL_OF_SIDE = ((0, 0), (10, 0), (111.9, 0), (112, 1), (223.9, 1), (224, 2), (447, 2), (448, 3), (2000, 3))
+
+
+def test_each_box_is_pooled_from_the_level_of_its_size():
+    maps = levels(np.random.default_rng(0))
+    sizes = [jnp.asarray([x.shape[0] - 1, x.shape[1]], jnp.int32) for x in maps]
+    corner = np.float32([20, 10])
+    boxes = np.float32([[*corner, *(corner + side)] for side, _ in LEVEL_OF_SIDE])
+    pooled = roi_align_by_level(maps, boxes, feature_sizes=sizes, strides=STRIDES)
+    for box, result, (_, level) in zip(boxes, pooled, LEVEL_OF_SIDE, strict=True):
+        alone = roi_align(maps[level], box[None], feature_size=sizes[level], stride=STRIDES[level])[0]
+        np.testing.assert_allclose(result, alone, atol=1e-6)
+
+
+def test_the_gradient_over_levels_is_that_of_each_level():
+    maps = levels(np.random.default_rng(1))
+    sizes = [jnp.asarray(x.shape[:2], jnp.int32) for x in maps]
+    boxes = np.float32([[0, 0, 60, 70], [10, 20, 190, 230]])  # the first and second level
+
+    def total(maps):
+        return jnp.sum(roi_align_by_level(maps, boxes, feature_sizes=sizes, strides=STRIDES) ** 2)
+
+    def by_hand(maps):
+        each = [roi_align(maps[i], boxes[i : i + 1], stride=STRIDES[i]) for i in range(2)]
+        return sum(jnp.sum(x**2) for x in each)
+
+    for got, want in zip(jax.grad(total)(maps), jax.grad(by_hand)(maps), strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-4)

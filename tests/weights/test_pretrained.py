@@ -35,7 +35,7 @@ def expected(name):
         return file[f"{prefix}conv5_3"], file[f"{prefix}fc7"]
 
 
-@pytest.mark.parametrize("name", PRETRAINED)
+@pytest.mark.parametrize("name", FILES)
 def test_conv5_3_and_fc7_equal_those_of_the_library(name):
     params = load_pretrained(name, file=GOLDEN / FILES[name])
     net = region_net(

@@ -194,7 +194,7 @@ def test_heads_that_do_not_fit_each_other_are_refused():
     ("names", "network"),
     [
         (["conv1.weight", "layer1.0.conv1.weight"], "a ResNet"),
-        (["backbone.body.layer1.0.conv1.weight", "rpn.head.conv.0.0.weight"], "a ResNet"),
+        (["body.layer1.0.conv1.weight", "head.classification_head.conv.0.0.weight"], "a ResNet"),
         (["features.0.weight", "features.1.running_mean", "features.28.weight"], "VGG with batch normalisation"),
         (["features.28.weight", "features.34.weight"], "VGG19"),
         (["features.0.weight", "features.10.weight"], "AlexNet"),
