@@ -33,7 +33,7 @@ from jaxdet.io.file_name import safe_file_name
 from jaxdet.io.output_folder import OutputFolder, unique_name
 from jaxdet.load import choose_checkpoint, restore
 from jaxdet.systems import SYSTEMS
-from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
+from jaxdet.training.sharding import check_batch_size, data_mesh, make_predict, replicate, shard_batch
 from jaxdet.types import Dataset
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     check_batch_size(experiment.evaluation.batch_size, mesh)
     source = choose_checkpoint(folder, checkpoint)
     detector, params = restore(source, experiment, class_names)
-    params, predict = replicate(params, mesh), jax.jit(detector.predict)
+    params, predict = replicate(params, mesh), make_predict(detector.predict, mesh)
 
     truth, data = ground_truth_table(dataset), data.with_proposals()
     detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), data.eval_batches())

@@ -18,7 +18,7 @@ from jaxdet.io.progress import progress
 from jaxdet.models.detector import Detector
 from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.writer import ProposalWriter, remove_parts
-from jaxdet.training.sharding import data_mesh, replicate, shard_batch
+from jaxdet.training.sharding import data_mesh, make_predict, replicate, shard_batch
 from jaxdet.training.stage import Stage
 from jaxdet.training.state import digest
 from jaxdet.types import Annotation, Dataset, Params, ProposalTable, Record
@@ -70,7 +70,7 @@ def _propose(rpn: Detector, params: Params, split: Split, done: int, *, mirrored
     The chunks start where those of an uninterrupted run do, so that the batches are the same.
     """
     mesh = data_mesh()
-    params, predict = replicate(params, mesh), jax.jit(rpn.predict)
+    params, predict = replicate(params, mesh), make_predict(rpn.predict, mesh)
     size, dataset = CHUNK * split.eval_batch_size, split.dataset
     for start in range(done - done % size, len(dataset), size):
         chunk = _Chunk(dataset, start, min(start + size, len(dataset)), mirrored=mirrored)

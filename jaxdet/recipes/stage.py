@@ -23,7 +23,7 @@ from jaxdet.systems import param_shapes
 from jaxdet.training import loop, state
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.restore import finished_params, has_checkpoint
-from jaxdet.training.sharding import check_batch_size, data_mesh, replicate, shard_batch
+from jaxdet.training.sharding import check_batch_size, data_mesh, on_own_rows, replicate, shard_batch
 from jaxdet.training.stage import Stage
 from jaxdet.training.step import make_train_step
 from jaxdet.types import Batch, Detections, Params
@@ -129,22 +129,24 @@ def _validation(detector: Detector, split: Split, mesh: Mesh) -> Callable[[Param
     dataset = split.dataset
     truth = ground_truth_table(dataset)
 
-    @jax.jit
-    def run(params: Params, batch: Batch) -> tuple[Detections, jax.Array, jax.Array]:
+    def on_rows(params: Params, batch: Batch) -> tuple[Detections, tuple[jax.Array, jax.Array]]:
         loss, _ = detector.loss(params, batch, jax.random.key(0))
-        return detector.predict(params, batch), loss, jnp.sum(batch.image_valid)
+        images = jnp.sum(batch.image_valid)
+        return detector.predict(params, batch), (loss * images.astype(jnp.float32), images)
+
+    run = jax.jit(on_own_rows(on_rows, mesh))
 
     def evaluate(params: Params, step: int) -> dict[str, float]:
         losses = []
 
         def predict(batch: Batch) -> Detections:
-            detections, loss, images = run(params, shard_batch(batch, mesh))
-            losses.append((loss, images))
+            detections, sums = run(params, shard_batch(batch, mesh))
+            losses.append(sums)
             return detections
 
         detections = clip_to_images(detect_split(predict, split.eval_batches()), dataset.image_sizes)
         per_class = average_precision(detections, truth, num_classes=len(dataset.class_names), metric="voc10")
-        loss, images = np.array(jax.device_get(losses)).T
-        return {"val_loss": float(np.average(loss, weights=images)), "val_map": mean_ap(per_class)}
+        loss, images = np.sum(jax.device_get(losses), axis=0)
+        return {"val_loss": float(loss / images), "val_map": mean_ap(per_class)}
 
     return evaluate

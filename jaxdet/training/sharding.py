@@ -1,5 +1,6 @@
 """Data parallelism: one mesh axis over all devices of all processes; batches are split, the state is replicated."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxdet.checks import InputError
-from jaxdet.types import Batch
+from jaxdet.types import Batch, Detections, Params
 
 
 def data_mesh() -> Mesh:
@@ -54,3 +55,37 @@ def shard_batch(batch: Batch, mesh: Mesh) -> Batch:
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Copy a pytree of arrays, the same in every process, to every device."""
     return jax.device_put(tree, replicated(mesh))
+
+
+def make_predict(predict: Callable[[Params, Batch], Detections], mesh: Mesh) -> Callable[[Params, Batch], Detections]:
+    """Return the jitted `predict`: parameters whole on every device, the batch and its detections split by rows."""
+    run = on_own_rows(lambda params, batch: (predict(params, batch), ()), mesh)
+    whole, rows = replicated(mesh), batch_sharding(mesh)
+    return jax.jit(lambda params, batch: run(params, batch)[0], in_shardings=(whole, rows), out_shardings=rows)
+
+
+def on_own_rows(
+    function: Callable[[Any, Batch], tuple[Any, Any]], mesh: Mesh
+) -> Callable[[Any, Batch], tuple[Any, Any]]:
+    """Run a function of replicated arrays and a batch on each device's own rows; with one device it is unchanged.
+
+    So nothing is exchanged within the function, and it may contain kernels, which no compiler can split.
+
+    Args:
+      function: (tree, batch) -> (results, one per row; sums over rows).
+      mesh: with one axis.
+
+    Returns:
+      The function of the whole batch; the sums are those over all devices.
+    """
+    if mesh.size == 1:
+        return function
+    (axis,) = mesh.axis_names
+
+    def run(tree: Any, batch: Batch) -> tuple[Any, Any]:
+        results, sums = function(tree, batch)
+        return results, jax.lax.psum(sums, axis)
+
+    whole, rows = PartitionSpec(), PartitionSpec(axis)
+    # check_vma would demand annotations of the kernels.
+    return jax.shard_map(run, mesh=mesh, in_specs=(whole, rows), out_specs=(rows, whole), check_vma=False)
