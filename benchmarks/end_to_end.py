@@ -42,7 +42,7 @@ def cases():
     config.net.update({"preprocessing": "torchvision", "pool_rounding": "ceil", "dropout_scaling": "train"})
     detector = build_detector(parse(config.to_dict()), tuple(f"class {k}" for k in range(20)))
     params = jax.jit(detector.init)(jax.random.key(0))
-    tx, _ = make_optimizer(steps=100, name="sgd", learning_rate=1e-5, schedule="step")
+    tx, schedule = make_optimizer(steps=100, name="sgd", learning_rate=1e-5, schedule="step")
     mesh, batch, predict = data_mesh(), make_batch(), jax.jit(detector.predict)
     step = make_train_step(detector.loss, tx, mesh)
     copy = jax.tree.map(jnp.copy, params)  # the step donates its state
@@ -51,7 +51,7 @@ def cases():
     latest = [replicate(fresh, mesh)]
 
     def train():
-        latest[0], metrics = step(latest[0], batch)
+        latest[0], metrics = step(latest[0], batch, schedule(0))
         return metrics
 
     return {"detect": lambda: predict(params, batch), "train": train}

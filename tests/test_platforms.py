@@ -41,7 +41,7 @@ def train_step_and_detection(name, compute_dtype):
     config.net.update({"preprocessing": "caffe", "pool_rounding": "ceil", "dropout_scaling": "train"})
     experiment = parse(config.to_dict())
     detector = build_detector(experiment, ("cat", "dog"))
-    tx, _ = make_optimizer(**keywords(experiment.optim), steps=10)
+    tx, schedule = make_optimizer(**keywords(experiment.optim), steps=10)
 
     def init(key):
         frozen = tuple(config.training.frozen)
@@ -50,7 +50,7 @@ def train_step_and_detection(name, compute_dtype):
     step = make_train_step(detector.loss, tx, data_mesh(), accumulate=config.training.accumulate)
     key = jax.random.key(0)
     trained, params = jax.eval_shape(init, key), jax.eval_shape(detector.init, key)
-    return (step, (trained, BATCH)), (jax.jit(detector.predict), (params, BATCH))
+    return (step, (trained, BATCH, schedule(0))), (jax.jit(detector.predict), (params, BATCH))
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda", "cpu"])

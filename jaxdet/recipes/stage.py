@@ -62,7 +62,7 @@ def make_stage(
     check_batch_size(training.batch_size, data_mesh(), accumulate=training.accumulate)
     if training.eval_every:
         check_batch_size(experiment.evaluation.batch_size, data_mesh())
-    optimizer, learning_rate = make_optimizer(**keywords(experiment.optim), steps=training.steps)
+    optimizer, schedule = make_optimizer(**keywords(experiment.optim), steps=training.steps)
     return Stage(
         name=name,
         number=number,
@@ -70,7 +70,7 @@ def make_stage(
         detector=detector,
         trainable=trainable.__contains__,
         optimizer=optimizer,
-        learning_rate=learning_rate,
+        schedule=schedule,
         steps=training.steps,
         batch_size=training.batch_size,
         accumulate=training.accumulate,

@@ -99,7 +99,7 @@ class _Loop:
             self._writer,
             self._progress,
             log_every=stage.log_every,
-            learning_rate=stage.learning_rate,
+            schedule=stage.schedule,
             image_names=image_names,
             window=metadata.get("window", {}),
         )
@@ -126,7 +126,7 @@ class _Loop:
     def _train(self, train_step: TrainStep, step: int, batch: Batch, on_device: Batch) -> None:
         """Hand one step to the device; report the compilation time of an image shape that is new."""
         before = time.monotonic()
-        self._state, metrics = train_step(self._state, on_device)
+        self._state, metrics = train_step(self._state, on_device, self._stage.schedule(step - 1))
         if batch.image.shape not in self._compiled_shapes:
             self._compiled_shapes.add(batch.image.shape)
             seconds = time.monotonic() - before

@@ -2,17 +2,25 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 
 from jaxdet.checks import InputError, one_of
 from jaxdet.training.state import FlatParams
 
-LearningRate = Callable[[ArrayLike], jax.Array]  # finished steps -> rate of the next step
+
+class Hyperparameters(NamedTuple):
+    """Numbers of one step that are arguments of the compiled train step: other values compile nothing again."""
+
+    learning_rate: np.float32 | jax.Array  # f32[]
+    weight_decay: np.float32 | jax.Array  # f32[]
+
+
+Schedule = Callable[[int], Hyperparameters]  # finished steps -> hyperparameters of the next step
 
 
 def make_optimizer(
@@ -31,8 +39,11 @@ def make_optimizer(
     bias_learning_rate_factor: float = 1.0,
     classifier_learning_rate_factor: float = 1.0,
     reference_fan_in: int = 0,
-) -> tuple[optax.GradientTransformation, LearningRate]:
-    """Return the update rule and its learning-rate schedule, the latter for the log.
+) -> tuple[optax.GradientTransformationExtraArgs, Schedule]:
+    """Return the update rule and the schedule of its hyperparameters.
+
+    The rule's update takes them as `hyperparameters`. The host computes them, in float32, so that neither the schedule
+    nor the number of steps is part of the compiled program.
 
     "sgd" is Caffe's: v = momentum v + rate (g + weight_decay w), w = w - v. The rate is inside the momentum, so after a
     drop the old velocity keeps its size (optax.sgd and torch would shrink it at once). "adamw" is Loshchilov and
@@ -61,25 +72,37 @@ def make_optimizer(
     if not learning_rate > 0:
         raise InputError(f"optim.learning_rate must be above 0, got {learning_rate}; give a positive one.")
     base = _schedule(schedule, learning_rate, steps, boundaries, decay, final_learning_rate)
-    rate = _warm_up(base, warmup_steps)
-    weight_decay_term = optax.add_decayed_weights(weight_decay, mask=None if decay_biases else _kernels)
-    scale_by_rate = optax.chain(
-        optax.scale_by_schedule(rate),
-        _scale(bias_learning_rate_factor, lambda path: path.endswith("/bias")),
-        _scale(classifier_learning_rate_factor, lambda path: path.startswith("cls_score/")),
-        # Only where it is used: it adds a state, which the checkpoints of other runs lack.
-        *([_scale_by_fan_in(reference_fan_in)] if reference_fan_in else []),
-    )
-    if name == "sgd":
-        update = optax.chain(weight_decay_term, scale_by_rate, optax.trace(momentum))
-    else:
-        update = optax.chain(optax.scale_by_adam(b1=momentum), weight_decay_term, scale_by_rate)
-    # Checkpoints name the arrays of the optimiser by position; identity() keeps the place of a former clipping.
-    return optax.chain(optax.identity(), update, optax.scale(-1.0)), rate
+
+    def hyperparameters(finished: int) -> Hyperparameters:
+        warm_up = np.minimum(np.float32(finished + 1) / np.float32(max(warmup_steps, 1)), np.float32(1))
+        return Hyperparameters(base(np.float32(finished)) * warm_up, np.float32(weight_decay))
+
+    def rule(rate: ArrayLike, weight_decay: ArrayLike) -> optax.GradientTransformation:
+        weight_decay_term = optax.add_decayed_weights(weight_decay, mask=None if decay_biases else _kernels)
+        scale_by_rate = optax.chain(
+            optax.scale_by_schedule(lambda _: rate),  # not scale(rate): checkpoints of earlier runs hold its count
+            _scale(bias_learning_rate_factor, lambda path: path.endswith("/bias")),
+            _scale(classifier_learning_rate_factor, lambda path: path.startswith("cls_score/")),
+            # Only where it is used: it adds a state, which the checkpoints of other runs lack.
+            *([_scale_by_fan_in(reference_fan_in)] if reference_fan_in else []),
+        )
+        if name == "sgd":
+            update = optax.chain(weight_decay_term, scale_by_rate, optax.trace(momentum))
+        else:
+            update = optax.chain(optax.scale_by_adam(b1=momentum), weight_decay_term, scale_by_rate)
+        # Checkpoints name the arrays of the optimiser by position; identity() keeps the place of a former clipping.
+        return optax.chain(optax.identity(), update, optax.scale(-1.0))
+
+    def update(
+        gradients: Any, state: Any, params: Any = None, *, hyperparameters: Hyperparameters, **_: Any
+    ) -> tuple[Any, Any]:
+        return rule(*hyperparameters).update(gradients, state, params)
+
+    return optax.GradientTransformationExtraArgs(rule(0.0, 0.0).init, update), hyperparameters
 
 
-# Not optax's cosine and warm-up schedules: they round differently, so runs would no longer repeat bit for bit, and
-# optax joins warm-up and schedule one after the other where this warm-up multiplies the schedule.
+# Not optax's schedules: they run on the device and round differently, and optax joins warm-up and schedule one after
+# the other where this warm-up multiplies the schedule.
 def _schedule(
     schedule: str,
     learning_rate: float,
@@ -87,22 +110,21 @@ def _schedule(
     boundaries: tuple[int, ...],
     decay: float,
     final_learning_rate: float,
-) -> optax.Schedule:
+) -> Callable[[np.float32], np.float32]:
     one_of("optim.schedule", schedule, ("step", "cosine"))
     if schedule == "step":
         if list(boundaries) != sorted(set(boundaries)):
             raise InputError(f"optim.boundaries must ascend, got {tuple(boundaries)}; give steps as in (50000, 60000).")
-        return optax.piecewise_constant_schedule(learning_rate, dict.fromkeys(boundaries, decay))
-    fall = learning_rate - final_learning_rate
-    return lambda finished: final_learning_rate + fall * 0.5 * (1 + jnp.cos(jnp.pi * finished / steps))
 
+        def piecewise(finished: np.float32) -> np.float32:
+            rate = np.float32(learning_rate)
+            for boundary in boundaries:
+                rate = rate * np.float32(decay) if finished >= boundary else rate
+            return rate
 
-def _warm_up(base: optax.Schedule, warmup_steps: int) -> LearningRate:
-    def rate(finished: ArrayLike) -> jax.Array:
-        finished = jnp.asarray(finished, jnp.float32)
-        return jnp.asarray(base(finished)) * jnp.minimum((finished + 1) / max(warmup_steps, 1), 1.0)
-
-    return rate
+        return piecewise
+    low, fall = np.float32(final_learning_rate), np.float32((learning_rate - final_learning_rate) * 0.5)
+    return lambda finished: low + fall * (1 + np.cos(np.float32(np.pi) * finished / np.float32(steps)))
 
 
 def _kernels(params: FlatParams) -> dict[str, bool]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxdet.checks import InputError
 from jaxdet.training.metrics_writer import MetricsWriter
-from jaxdet.training.optimizer import LearningRate
+from jaxdet.training.optimizer import Schedule
 from jaxdet.training.progress import Progress
 from jaxdet.types import Metrics
 
@@ -30,13 +30,13 @@ class Recorder:
         progress: Progress,
         *,
         log_every: int,
-        learning_rate: LearningRate,
+        schedule: Schedule,
         image_names: Sequence[str],
         window: dict[str, Any],
     ):
         """Start with `window`, the result of `window()` when the run was last saved, or {}."""
         self._writer, self._progress = writer, progress
-        self._log_every, self._learning_rate, self._image_names = log_every, learning_rate, image_names
+        self._log_every, self._schedule, self._image_names = log_every, schedule, image_names
         # The sums since the last report, which belong to the checkpoint.
         self._count, self._sums = window.get("count", 0), dict(window.get("sums", {}))
         # The metrics still on the device: (step, image_id, metrics).
@@ -96,7 +96,7 @@ class Recorder:
             )
 
     def _rate(self, step: int) -> float:
-        return float(np.asarray(self._learning_rate(step - 1)))
+        return float(self._schedule(step - 1).learning_rate)
 
     def _report(self, step: int) -> None:
         now = time.monotonic()

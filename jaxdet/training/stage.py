@@ -6,7 +6,7 @@ from collections.abc import Callable
 import optax
 
 from jaxdet.models.detector import Detector
-from jaxdet.training.optimizer import LearningRate
+from jaxdet.training.optimizer import Schedule
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Stage:
     detector: Detector
     trainable: Callable[[str], bool]  # predicate over parameter paths such as "conv1_1/kernel"
     optimizer: optax.GradientTransformation
-    learning_rate: LearningRate  # schedule of the optimiser, for the log
+    schedule: Schedule  # of the optimiser's hyperparameters
     steps: int  # optimiser steps
     batch_size: int  # images per step
     accumulate: int  # parts that a batch is computed in, one after the other

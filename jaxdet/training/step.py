@@ -8,19 +8,22 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from jaxdet.training.optimizer import Hyperparameters
 from jaxdet.training.sharding import batch_sharding, check_batch_size, on_own_rows, replicated
 from jaxdet.training.state import FlatParams, TrainState, unflatten
 from jaxdet.types import Batch, Metrics, Params
 
 Loss = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Metrics]]  # (params, batch, key) -> (loss, metrics)
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+TrainStep = Callable[[TrainState, Batch, Hyperparameters], tuple[TrainState, Metrics]]
 Gradients = tuple[FlatParams, Metrics]
 
 
 def make_train_step(
     loss: Loss, optimizer: optax.GradientTransformation, mesh: Mesh, *, accumulate: int = 1
 ) -> TrainStep:
-    """Return the jitted (state, batch) -> (state, metrics); it donates its state, so do not use that afterwards.
+    """Return the jitted (state, batch, hyperparameters) -> (state, metrics).
+
+    It donates its state, so do not use that afterwards.
 
     Each device computes the gradient of its own rows; their mean is all that devices exchange.
 
@@ -32,6 +35,8 @@ def make_train_step(
     Raises (at the first call with a batch of another size):
       InputError: the batch size is not a multiple of accumulate x devices.
     """
+
+    update = optax.with_extra_args_support(optimizer).update
 
     def gradient(state: TrainState, batch: Batch, key: jax.Array) -> Gradients:
         def objective(trainable: FlatParams) -> tuple[jax.Array, Metrics]:
@@ -46,17 +51,17 @@ def make_train_step(
             return gradient(state, batch, key)
         return _mean(lambda part: gradient(state, part, key), _parts(batch, accumulate))
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState, batch: Batch, hyperparameters: Hyperparameters) -> tuple[TrainState, Metrics]:
         check_batch_size(batch.image_id.shape[0], mesh, accumulate=accumulate)
         _, sums = on_own_rows(lambda state, rows: ((), mean_gradient(state, rows)), mesh)(state, batch)
         grads, metrics = sums if mesh.size == 1 else jax.tree.map(lambda x: x / mesh.size, sums)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
+        updates, opt_state = update(grads, state.opt_state, state.trainable, hyperparameters=hyperparameters)
         trainable = cast(FlatParams, optax.apply_updates(state.trainable, updates))
         state = TrainState(state.step + 1, trainable, state.frozen, opt_state, state.key)
         return state, metrics | {"grad_norm": optax.tree.norm(grads)}
 
     whole, rows = replicated(mesh), batch_sharding(mesh)
-    return jax.jit(step, in_shardings=(whole, rows), out_shardings=(whole, whole), donate_argnums=0)
+    return jax.jit(step, in_shardings=(whole, rows, whole), out_shardings=(whole, whole), donate_argnums=0)
 
 
 def _parts(batch: Batch, count: int) -> Batch:

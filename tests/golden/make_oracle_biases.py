@@ -24,7 +24,7 @@ GAP = 1.8e-4  # half the width of a gap to look for
 MAX_MOVE = 0.4
 
 
-def three_steps(train_step, tx, initial):
+def three_steps(train_step, tx, schedule, initial):
     """Return the pre-activations [n,C] of each layer over both images and all steps."""
     now = state.create(
         state.unflatten(jax.tree.map(jnp.asarray, initial)), tx, jax.random.key(0), trainable=lambda path: True
@@ -33,7 +33,7 @@ def three_steps(train_step, tx, initial):
     velocity = {path: np.zeros(value.shape) for path, value in params.items()}
     collected = {}
     for step in range(3):
-        now, metrics = train_step(now, test.batch())
+        now, metrics = train_step(now, test.batch(), schedule(step))
         images = test.oracle_images(params)
         for i, image in enumerate(images):
             anchors, rois = jax.tree.map(lambda x, i=i: np.asarray(x[i]), metrics["samples"])
@@ -63,11 +63,11 @@ def move(values):
 
 
 def main():
-    tx = test.optimizer()
+    tx, schedule = test.optimizer()
     train_step = make_train_step(test.loss_and_samples, tx, data_mesh())
     params, best = test.random_params(), 0.0
     for sweep in range(SWEEPS):
-        values = three_steps(train_step, tx, params)
+        values = three_steps(train_step, tx, schedule, params)
         margin = min(float(np.abs(v).min()) for v in values.values())
         print(f"sweep {sweep}: margin {margin:.1e}", flush=True)
         if margin > best:
@@ -80,7 +80,7 @@ def main():
                 for channel in np.flatnonzero(too_near):
                     bias[channel] += np.float32(move(values[layer][:, channel]))
                 params[f"{layer}/bias"] = bias
-                values = three_steps(train_step, tx, params)
+                values = three_steps(train_step, tx, schedule, params)
 
 
 if __name__ == "__main__":

@@ -154,14 +154,15 @@ def test_losses_over_all_anchors_and_proposals_equal_the_oracle():
 def test_three_steps_of_caffes_sgd_across_a_learning_rate_drop_equal_the_oracle():
     """jaxdet samples; the oracle checks that the sample is legal and trains on the same anchors and RoIs."""
     store_gradient = optax.GradientTransformation(optax.tree.zeros_like, lambda gradient, *_: (gradient, gradient))
-    tx = optax.chain(store_gradient, optimizer())
+    caffes_sgd, schedule = optimizer()
+    tx = optax.chain(store_gradient, caffes_sgd)
     train_step = make_train_step(loss_and_samples, tx, data_mesh())
     start = jax.tree.map(jnp.asarray, flat_params())
     now = state.create(state.unflatten(start), tx, jax.random.key(0), trainable=lambda path: True)
     params = {path: value.astype(np.float64) for path, value in flat_params().items()}
     velocity = {path: np.zeros(value.shape) for path, value in params.items()}
     for step in range(3):
-        now, metrics = train_step(now, batch())
+        now, metrics = train_step(now, batch(), schedule(step))
         both = oracle_images(params)
         for i, image in enumerate(both):
             keep_sample(image, *jax.tree.map(lambda x, i=i: np.asarray(x[i]), metrics["samples"]))
@@ -177,11 +178,10 @@ def test_three_steps_of_caffes_sgd_across_a_learning_rate_drop_equal_the_oracle(
 
 
 def optimizer():
-    tx, _ = make_optimizer(
+    return make_optimizer(
         steps=3, name="sgd", learning_rate=RATE, schedule="step", boundaries=(1,), decay=0.1,
         weight_decay=5e-4, bias_learning_rate_factor=2.0,
     )  # fmt: skip
-    return tx
 
 
 def loss_and_samples(params, batch, key):

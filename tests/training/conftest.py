@@ -13,12 +13,12 @@ from tests.training import toy
 def states():
     """States of the toy after 1, 2, 3 and 4 steps."""
     mesh = sharding.data_mesh()
-    tx, _ = toy.optimizer()
+    tx, schedule = toy.optimizer()
     state = toy.fresh_state(tx, mesh, lambda path: path != "conv/bias")
     train_step = make_train_step(toy.loss, tx, mesh)
     copies = {}
     for step in range(1, 5):
-        state, _ = train_step(state, sharding.shard_batch(toy.batch(step), mesh))
+        state, _ = train_step(state, sharding.shard_batch(toy.batch(step), mesh), schedule(step - 1))
         copies[step] = jax.tree.map(lambda leaf: leaf.copy(), state)
     return copies
 

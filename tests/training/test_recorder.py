@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdet.training.optimizer import Hyperparameters
 from jaxdet.training.recorder import Recorder, TrainingError
 
 
@@ -25,7 +26,14 @@ class Log:
 
 def make_recorder(log, window=None):
     names = [f"image{i}" for i in range(20)]
-    return Recorder(log, log, log_every=3, learning_rate=lambda step: 0.1, image_names=names, window=window or {})
+    return Recorder(
+        log,
+        log,
+        log_every=3,
+        schedule=lambda step: Hyperparameters(np.float32(0.1), np.float32(0)),
+        image_names=names,
+        window=window or {},
+    )
 
 
 def feed(recorder, steps, bad=None):
@@ -57,7 +65,14 @@ class Metric(float):
 
 
 def test_the_host_is_at_most_two_steps_ahead_of_the_device():
-    recorder = Recorder(Log(), Log(), log_every=100, learning_rate=lambda step: 0.1, image_names=["image"], window={})
+    recorder = Recorder(
+        Log(),
+        Log(),
+        log_every=100,
+        schedule=lambda step: Hyperparameters(np.float32(0.1), np.float32(0)),
+        image_names=["image"],
+        window={},
+    )
     for step in range(2, 7):  # step 1 would cause a fetch
         recorder.add(step, np.array([0]), {"loss": Metric(step)})
     assert Metric.waited == (2, 3, 4)

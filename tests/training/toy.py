@@ -75,7 +75,7 @@ def fresh_state(tx, mesh, trainable=lambda path: True):
 
 
 def stage(steps: int) -> Stage:
-    tx, rate = optimizer(steps=steps)
+    tx, schedule = optimizer(steps=steps)
     return Stage(
         name="toy",
         number=0,
@@ -83,7 +83,7 @@ def stage(steps: int) -> Stage:
         detector=DETECTOR,
         trainable=lambda path: path != "conv/bias",
         optimizer=tx,
-        learning_rate=rate,
+        schedule=schedule,
         steps=steps,
         batch_size=8,
         accumulate=1,
