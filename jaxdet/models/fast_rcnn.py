@@ -21,6 +21,7 @@ from jaxdet.nets.region_net import RegionNet
 from jaxdet.ops import targets as op_targets
 from jaxdet.ops.detect import detect
 from jaxdet.ops.losses import roi_loss
+from jaxdet.ops.take_rows import take_rows
 from jaxdet.types import Batch, Detections, Metrics, Params, Proposals, RoiTargets
 
 TARGET_STATISTICS = "bbox_targets"  # parameters that are never trained: mean and std of the deltas per class
@@ -149,5 +150,6 @@ def fold_target_statistics(params: Params, delta_std: tuple[float, float, float,
 
 def _normalise_targets(rois: RoiTargets, mean: jax.Array, std: jax.Array) -> RoiTargets:
     """Return RoIs whose deltas [B,R,4] are normalised by mean and std f32[K+1,4] of their class; 0 unless positive."""
-    deltas = (rois.deltas - mean[rois.label]) / std[rois.label]
+    own = jax.vmap(take_rows, in_axes=(None, 0))
+    deltas = (rois.deltas - own(mean, rois.label)) / own(std, rois.label)
     return dataclasses.replace(rois, deltas=jnp.where((rois.label > 0)[..., None], deltas, 0.0))

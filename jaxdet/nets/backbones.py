@@ -1,14 +1,18 @@
 """Table of the backbones, and the checks of their options."""
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxdet.checks import at_least, one_of
 from jaxdet.nets.alexnet import AlexNet
+from jaxdet.nets.apply import apply
 from jaxdet.nets.layers.initializers import INITS, kernel_initializers
 from jaxdet.nets.preprocessing import PREPROCESSINGS
 from jaxdet.nets.vgg16 import VGG16
 from jaxdet.nets.vgg_m import VggM
 from jaxdet.nets.zf import ZF
+from jaxdet.types import Params
 
 STRIDE = 16  # image pixels per cell of the features, in every backbone
 BACKBONES = {"alexnet": AlexNet, "vgg16": VGG16, "vgg_m": VggM, "zf": ZF}
@@ -49,3 +53,17 @@ def make_backbone(
         dtype=jnp.dtype(compute_dtype),
         **form,
     )
+
+
+def run_backbone(
+    backbone: AlexNet | VGG16 | ZF, params: Params, x: jax.Array, size: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Return backbone(x, size), in the form for the platform that the program is lowered for."""
+    if not isinstance(backbone, VGG16):
+        return apply(backbone, params, x, size)
+    params = {name: params[name] for name in params if name.startswith("conv")}
+
+    def run(form: VGG16):
+        return lambda *arguments: apply(form, *arguments)
+
+    return lax.platform_dependent(params, x, size, tpu=run(backbone.clone(tpu=True)), default=run(backbone))

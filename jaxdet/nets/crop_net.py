@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxdet.checks import one_of
 from jaxdet.nets.apply import apply
-from jaxdet.nets.backbones import STRIDE, make_backbone
+from jaxdet.nets.backbones import STRIDE, make_backbone, run_backbone
 from jaxdet.nets.heads import DROPOUT_SCALINGS, HiddenLayers
 from jaxdet.nets.layers.pooling import max_pool_2x2, max_pool_3x3
 from jaxdet.nets.preprocessing import PREPROCESSINGS
@@ -85,7 +85,7 @@ def crop_net(
 
     def conv(params: Params, crops: jax.Array) -> jax.Array:
         size = jnp.full((len(crops), 2), side, jnp.int32)
-        x, size = apply(convolutions, params, crops, size)
+        x, size = run_backbone(convolutions, params, crops, size)
         if backbone == "alexnet":
             x, _ = max_pool_3x3(x, size, padding=0, rounding="ceil")
         else:

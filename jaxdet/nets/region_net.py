@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxdet.checks import one_of
 from jaxdet.nets.apply import apply
-from jaxdet.nets.backbones import STRIDE, make_backbone
+from jaxdet.nets.backbones import STRIDE, make_backbone, run_backbone
 from jaxdet.nets.heads import DROPOUT_SCALINGS, BoxHead, HiddenLayers, RpnHead
 from jaxdet.nets.preprocessing import PREPROCESSINGS
 from jaxdet.types import Params
@@ -116,7 +116,7 @@ def region_net(
     return RegionNet(
         init=init_params,
         preprocess=PREPROCESSINGS[preprocessing],
-        features=lambda params, x, size: apply(convolutions, params, x, size.astype(jnp.int32)),
+        features=lambda params, x, size: run_backbone(convolutions, params, x, size.astype(jnp.int32)),
         rpn=(lambda params, x: apply(rpn, params, x)) if num_anchors else None,
         fc7=lambda params, pooled, dropout_keys: apply(hidden, params, pooled, dropout_keys),
         outputs=lambda params, fc7: apply(boxes, params, fc7),

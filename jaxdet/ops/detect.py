@@ -1,12 +1,15 @@
 """Detections from the head's outputs."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
-from jaxdet.ops.nms import nms
+from jaxdet.ops.nms import kept_sorted, nms
+from jaxdet.ops.sort_boxes import sort_boxes
 from jaxdet.types import Detections
 
 
@@ -59,13 +62,52 @@ def detect(
     large_enough = jnp.all(class_boxes[..., 2:] - class_boxes[..., :2] >= min_size, axis=-1)
     candidate = valid[None, :] & (class_scores > score_threshold) & finite & large_enough
 
-    if 0 < pre_nms_per_class < num_rois:
-        best = lax.top_k(jnp.where(candidate, class_scores, -jnp.inf), pre_nms_per_class)[1]  # [K,n], in order
+    # Suppress within each class, and keep the best of all.
+    limits = {
+        "entering": min(pre_nms_per_class or num_rois, num_rois),
+        "nms_iou": nms_iou,
+        "max_detections": max_detections,
+    }
+    detections = lax.platform_dependent(
+        class_scores,
+        class_boxes,
+        candidate,
+        tpu=functools.partial(best_by_sorting, **limits),
+        default=functools.partial(best_by_index, **limits),
+    )
+    missing = max_detections - detections.valid.shape[0]
+    return jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)), detections)
+
+
+def best_by_index(
+    class_scores: jax.Array,
+    class_boxes: jax.Array,
+    candidate: jax.Array,
+    *,
+    entering: int,
+    nms_iou: float,
+    max_detections: int,
+) -> Detections:
+    """Return the best of the boxes f32[K,R,4] that remain after suppression within each class.
+
+    Args:
+      class_scores: f32[K,R]
+      class_boxes: f32[K,R,4]
+      candidate: bool[K,R]
+      entering: boxes of each class that enter suppression.
+      nms_iou: see `detect`.
+      max_detections: see `detect`.
+
+    Returns:
+      At most max_detections Detections, fewer where K and R are small.
+    """
+    if entering < class_scores.shape[1]:
+        best = lax.top_k(jnp.where(candidate, class_scores, -jnp.inf), entering)[1]  # [K,entering], in order
         class_scores, candidate = (jnp.take_along_axis(x, best, axis=1) for x in (class_scores, candidate))
         class_boxes = jnp.take_along_axis(class_boxes, best[..., None], axis=1)
 
     # Suppress within each class.
-    per_class = min(max_detections, class_scores.shape[1])
+    per_class = min(max_detections, entering)
 
     def suppress(boxes, scores, valid):
         return nms(boxes, scores, valid, iou_threshold=nms_iou, max_outputs=per_class)
@@ -78,11 +120,42 @@ def detect(
     # Keep the best of all classes.
     top_scores, top = lax.top_k(selected_scores, min(max_detections, selected.shape[0]))
     top_valid = selected[top]
-    detections = Detections(
+    return Detections(
         boxes=jnp.where(top_valid[:, None], selected_boxes[top], 0.0),
         scores=jnp.where(top_valid, top_scores, 0.0),
         labels=jnp.where(top_valid, top // per_class + 1, 0),
         valid=top_valid,
     )
-    missing = max_detections - top.shape[0]
-    return jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)), detections)
+
+
+def best_by_sorting(
+    class_scores: jax.Array,
+    class_boxes: jax.Array,
+    candidate: jax.Array,
+    *,
+    entering: int,
+    nms_iou: float,
+    max_detections: int,
+) -> Detections:
+    """As best_by_index, but boxes are sorted with their scores: a TPU sorts faster than it looks up."""
+    num_classes = class_scores.shape[0]
+    count = min(max_detections, num_classes * min(max_detections, entering))
+
+    # Suppress within each class.
+    def suppress(scores, boxes):
+        scores, boxes = sort_boxes(-scores, boxes, count=entering)
+        keep = kept_sorted(boxes, scores < jnp.inf, iou_threshold=nms_iou, max_outputs=max_detections)
+        return jnp.where(keep, scores, jnp.inf), boxes
+
+    scores, boxes = jax.vmap(suppress)(jnp.where(candidate, class_scores, -jnp.inf), class_boxes)
+
+    # Keep the best of all classes.
+    labels = jnp.repeat(jnp.arange(1, num_classes + 1, dtype=jnp.int32), entering)
+    scores, boxes, labels = sort_boxes(scores.reshape(-1), boxes.reshape(-1, 4), labels, count=count)
+    valid = scores < jnp.inf
+    return Detections(
+        boxes=jnp.where(valid[:, None], boxes, 0.0),
+        scores=jnp.where(valid, -scores, 0.0),
+        labels=jnp.where(valid, labels, 0),
+        valid=valid,
+    )

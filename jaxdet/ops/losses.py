@@ -94,7 +94,7 @@ def roi_loss(
     check_array("roi_loss: targets.deltas", targets.deltas, shape=(num_rois, 4), dtype=jnp.float32, cure=cure)
     check_array("roi_loss: targets.valid", targets.valid, shape=(num_rois,), dtype=jnp.bool_, cure=cure)
 
-    own = jnp.take_along_axis(deltas, targets.label[:, None, None], axis=1)[:, 0, :]  # [R,4]
+    own = jnp.sum(jnp.where(_one_hot(targets.label, num_labels)[..., None], deltas, 0.0), axis=1)  # [R,4]
     positive = targets.valid & (targets.label > 0)
     box_error = jnp.where(positive[:, None], own - targets.deltas, 0.0)
     count = _count(targets.valid)
@@ -110,5 +110,10 @@ def _count(mask: jax.Array) -> jax.Array:
 def _cross_entropy(logits: jax.Array, label: jax.Array, mask: jax.Array) -> jax.Array:
     """Return the sum of the cross-entropies of the rows where `mask` is True."""
     log_probability = jax.nn.log_softmax(logits, axis=-1)
-    cross_entropy = -jnp.take_along_axis(log_probability, label[:, None], axis=1)[:, 0]
+    cross_entropy = -jnp.sum(jnp.where(_one_hot(label, logits.shape[1]), log_probability, 0.0), axis=1)
     return jnp.sum(jnp.where(mask, cross_entropy, 0.0))
+
+
+def _one_hot(label: jax.Array, num_labels: int) -> jax.Array:
+    """Return a mask bool[N,num_labels] of each row's label: sums over it need no gather, their gradients no scatter."""
+    return label[:, None] == jnp.arange(num_labels, dtype=label.dtype)[None]

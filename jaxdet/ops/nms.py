@@ -1,5 +1,8 @@
 """Greedy non-maximum suppression of static shape: exact, and fast on sequential and on parallel machines."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,8 +56,19 @@ def nms_sorted(
     check_array("nms_sorted: boxes", boxes, shape=("N", 4), dtype=jnp.float32, cure="pass one image's boxes; vmap")
     check_array("nms_sorted: valid", valid, shape=boxes.shape[:1], dtype=jnp.bool_, cure="pass the boxes' mask")
 
+    def by_tiles(tile: int) -> Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+        return functools.partial(_by_tiles, iou_threshold=iou_threshold, max_outputs=max_outputs, tile=tile)
+
+    if tile is not None:
+        return by_tiles(tile)(boxes, valid)
     # A CPU saves work with small tiles; on an accelerator the number of sequential steps decides.
-    tile = min(tile or (64 if jax.default_backend() == "cpu" else 1024), boxes.shape[0])
+    return lax.platform_dependent(boxes, valid, cpu=by_tiles(64), default=by_tiles(1024))
+
+
+def _by_tiles(
+    boxes: jax.Array, valid: jax.Array, *, iou_threshold: float, max_outputs: int, tile: int
+) -> tuple[jax.Array, jax.Array]:
+    tile = min(tile, boxes.shape[0])
     num_tiles = -(-boxes.shape[0] // tile)
     padding = num_tiles * tile - boxes.shape[0]
     corners = jnp.pad(boxes, ((0, padding), (0, 0))).T  # [4,N]: the long axis last halves the time on a CPU
@@ -92,6 +106,24 @@ def nms_sorted(
     _, count, _, selected_index = lax.while_loop(unfinished, decide_tile, (jnp.int32(0), jnp.int32(0), *empty))
     selected_valid = jnp.arange(max_outputs) < count
     return jnp.where(selected_valid, selected_index[:max_outputs], 0), selected_valid
+
+
+def kept_sorted(
+    boxes: jax.Array, valid: jax.Array, *, iou_threshold: float, max_outputs: int, tile: int = 1024
+) -> jax.Array:
+    """Return the boxes that `nms_sorted` selects as a mask bool[N], without gathers and scatters, for a TPU.
+
+    All tiles are decided, however few boxes are wanted: the amount of work is known when the program is compiled.
+    """
+    threshold = _largest_float_not_above(iou_threshold)
+    keep = jnp.zeros(0, bool)
+    for start in range(0, boxes.shape[0], tile):
+        part = boxes[start : start + tile]
+        alive = valid[start : start + tile]
+        if start:
+            alive &= ~jnp.any((pairwise_iou(boxes[:start], part) > threshold) & keep[:, None], axis=0)
+        keep = jnp.concatenate([keep, _greedy(pairwise_iou(part, part) > threshold, alive)])
+    return keep & (jnp.cumsum(keep.astype(jnp.int32)) <= max_outputs)
 
 
 def _greedy(suppresses: jax.Array, alive: jax.Array) -> jax.Array:

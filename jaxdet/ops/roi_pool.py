@@ -2,7 +2,8 @@
 
 Tables hold the maxima over all windows of 1, 4, 13, ... cells along each axis, computed once per image. Three
 overlapping windows of one length cover any bin along an axis, so the maximum of a bin of any size is that of nine table
-entries. Under differentiation a second table holds the cell of each maximum, and the gradient is scattered to it.
+entries. Under differentiation a second table holds the cell of each maximum, and the gradient is scattered to it. A
+TPU, which looks up and scatters slowly, runs the kernels of roi_pool_tpu instead.
 """
 
 import functools
@@ -14,6 +15,8 @@ import numpy as np
 from jax import lax
 
 from jaxdet.checks import check_array
+from jaxdet.ops import roi_pool_tpu
+from jaxdet.ops.take_rows import take_rows
 
 Interval = tuple[jax.Array, jax.Array]  # (start, end exclusive) in cells, both i32[R,bins]
 Cells = tuple[jax.Array, ...]  # (values [h,w,C],) or (values, index of each cell [h,w,C])
@@ -46,9 +49,9 @@ def roi_max_pool(features: jax.Array, boxes: jax.Array, *, output_size: int = 7,
     corners = lax.round(jnp.clip(boxes / stride, -far, far), lax.RoundingMethod.AWAY_FROM_ZERO).astype(jnp.int32)
 
     # Cut each box into bins, and pool.
-    rows = _bins(corners[:, 1], corners[:, 3], height, output_size)
-    columns = _bins(corners[:, 0], corners[:, 2], width, output_size)
-    return _pool(features, rows, columns)
+    rows = cut_into_bins(corners[:, 1], corners[:, 3], height, output_size)
+    columns = cut_into_bins(corners[:, 0], corners[:, 2], width, output_size)
+    return lax.platform_dependent(features, rows, columns, tpu=roi_pool_tpu.pool, default=pool_from_tables)
 
 
 # Bins.
@@ -67,7 +70,7 @@ def _longest_box(window_lengths: Sequence[int], bins: int) -> int:
     return bins * (3 * window_lengths[-1] - 1)
 
 
-def _bins(first: jax.Array, last: jax.Array, size: int, bins: int) -> Interval:
+def cut_into_bins(first: jax.Array, last: jax.Array, size: int, bins: int) -> Interval:
     """Return the bins, cut to the map, of boxes that reach from cell `first` to cell `last`, both i32[R]."""
     # Caffe and torchvision cut boxes in float32. A compiler may round otherwise, so the edges of the bins are computed
     # here with numpy, for every box length.
@@ -76,8 +79,8 @@ def _bins(first: jax.Array, last: jax.Array, size: int, bins: int) -> Interval:
 
     # Look up the edges of each box, and move them to its first cell.
     length = jnp.clip(last - first, 0, len(lengths) - 1)
-    start = jnp.asarray(np.floor(edges[:, :-1]).astype(np.int32))[length] + first[:, None]
-    end = jnp.asarray(np.ceil(edges[:, 1:]).astype(np.int32))[length] + first[:, None]
+    start = take_rows(jnp.asarray(np.floor(edges[:, :-1]).astype(np.int32)), length) + first[:, None]
+    end = take_rows(jnp.asarray(np.ceil(edges[:, 1:]).astype(np.int32)), length) + first[:, None]
     return jnp.clip(start, 0, size), jnp.clip(end, 0, size)
 
 
@@ -154,7 +157,7 @@ def _first_larger(a: Cells, b: Cells) -> Cells:
 
 
 @jax.custom_vjp
-def _pool(features: jax.Array, rows: Interval, columns: Interval) -> jax.Array:
+def pool_from_tables(features: jax.Array, rows: Interval, columns: Interval) -> jax.Array:
     """Return the maxima [R,bins,bins,C] without their places, which only the gradient needs."""
     height, width, _ = features.shape
     entries, empty = _lookups((height, width), rows, columns)
@@ -208,4 +211,4 @@ def _pool_backward(residuals, g):
     return gradient.reshape(height, width, channels).astype(like.dtype), None, None
 
 
-_pool.defvjp(_pool_forward, _pool_backward)
+pool_from_tables.defvjp(_pool_forward, _pool_backward)

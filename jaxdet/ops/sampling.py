@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdet.checks import check_array
+from jaxdet.ops.take_rows import take_rows
 
 
 def sample(
@@ -30,8 +31,8 @@ def sample(
 
     # One random number per slot, by rank.
     length = label.shape[0]
-    rank = jnp.maximum(jnp.cumsum(valid.astype(jnp.int32)) - 1, 0)
-    random = jax.random.uniform(key, (length,))[rank]
+    random = jax.random.uniform(key, (length,))
+    random = lax.platform_dependent(random, valid, tpu=by_rank_sorted, default=by_rank)
 
     positive, num_positive = _largest(random, label == 1, min(max_positive, length))
     negative, num_negative = _largest(random, label == 0, min(size, length))
@@ -39,11 +40,24 @@ def sample(
     # Concatenate both, of which only the first num_positive and num_negative count.
     slot = jnp.arange(size)
     fill = slot - num_positive  # number of the negative in this slot
-    from_positive = positive[jnp.minimum(slot, positive.shape[0] - 1)] if max_positive else 0
-    from_negative = negative[jnp.clip(fill, 0, negative.shape[0] - 1)]
+    from_positive = take_rows(positive, jnp.minimum(slot, positive.shape[0] - 1)) if max_positive else 0
+    from_negative = take_rows(negative, jnp.clip(fill, 0, negative.shape[0] - 1))
     index = jnp.where(fill < 0, from_positive, from_negative)
     sampled = fill < num_negative
     return jnp.where(sampled, index, 0), sampled
+
+
+def by_rank(values: jax.Array, valid: jax.Array) -> jax.Array:
+    """Return values[k] for the k-th valid slot, f32[N]; any value for an invalid one."""
+    return values[jnp.maximum(jnp.cumsum(valid.astype(jnp.int32)) - 1, 0)]
+
+
+def by_rank_sorted(values: jax.Array, valid: jax.Array) -> jax.Array:
+    """As by_rank, without a gather: the values are paired with the valid slots, in order, then sorted by slot."""
+    length = valid.shape[0]
+    slot = jnp.arange(length)
+    ordered = lax.sort(jnp.where(valid, slot, slot + length))
+    return lax.sort((ordered % length, values), num_keys=1)[1]
 
 
 def _largest(random: jax.Array, candidate: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
@@ -70,5 +84,10 @@ def keep_sampled(label: jax.Array, index: jax.Array, sampled: jax.Array) -> jax.
     check_array("keep_sampled: index", index, shape=("size",), dtype=jnp.int32, cure=cure)
     check_array("keep_sampled: sampled", sampled, shape=index.shape, dtype=jnp.bool_, cure=cure)
     length = label.shape[0]
-    chosen = jnp.zeros(length, bool).at[jnp.where(sampled, index, length)].set(True, mode="drop")
+    slots = jnp.where(sampled, index, length)
+    chosen = lax.platform_dependent(
+        slots,
+        tpu=lambda slots: jnp.any(slots[None] == jnp.arange(length)[:, None], axis=1),
+        default=lambda slots: jnp.zeros(length, bool).at[slots].set(True, mode="drop"),
+    )
     return jnp.where(chosen, label, -1)

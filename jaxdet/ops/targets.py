@@ -8,6 +8,7 @@ from jaxdet.checks import check_array
 from jaxdet.ops.boxes import encode, pairwise_iou
 from jaxdet.ops.matching import match
 from jaxdet.ops.sampling import keep_sampled, sample
+from jaxdet.ops.take_rows import take_rows
 from jaxdet.types import Proposals, RoiTargets, RpnTargets
 
 
@@ -49,7 +50,7 @@ def rpn_targets(
     max_positive = int(batch_size * positive_fraction)
     index, sampled = sample(key, matches.label, anchor_valid, size=batch_size, max_positive=max_positive)
     label = keep_sampled(matches.label, index, sampled)
-    deltas = encode(gt_boxes[matches.gt_index], anchors)
+    deltas = encode(take_rows(gt_boxes, matches.gt_index), anchors)
     return RpnTargets(label=label, deltas=jnp.where(label[:, None] == 1, deltas, 0.0))
 
 
@@ -108,13 +109,13 @@ def roi_targets(
     index, sampled = sample(key, label, valid, size=batch_size, max_positive=max_positive)
 
     # Gather the targets of the sample.
-    rois = jnp.where(sampled[:, None], boxes[index], 0.0)
-    positive = sampled & (label[index] == 1)
-    gt_index = matches.gt_index[index]
-    deltas = encode(gt_boxes[gt_index], rois) / jnp.asarray(delta_std, jnp.float32)[None, :]
+    rois = jnp.where(sampled[:, None], take_rows(boxes, index), 0.0)
+    positive = sampled & (take_rows(label, index) == 1)
+    gt_index = take_rows(matches.gt_index, index)
+    deltas = encode(take_rows(gt_boxes, gt_index), rois) / jnp.asarray(delta_std, jnp.float32)[None, :]
     return RoiTargets(
         boxes=rois,
-        label=jnp.where(positive, gt_labels[gt_index], 0),
+        label=jnp.where(positive, take_rows(gt_labels, gt_index), 0),
         deltas=jnp.where(positive[:, None], deltas, 0.0),
         valid=sampled,
     )
