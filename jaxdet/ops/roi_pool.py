@@ -51,7 +51,7 @@ def roi_max_pool(features: jax.Array, boxes: jax.Array, *, output_size: int = 7,
     # Cut each box into bins, and pool.
     rows = cut_into_bins(corners[:, 1], corners[:, 3], height, output_size)
     columns = cut_into_bins(corners[:, 0], corners[:, 2], width, output_size)
-    return lax.platform_dependent(features, rows, columns, tpu=roi_pool_tpu.pool, default=pool_from_tables)
+    return _pool(features, rows, columns)
 
 
 # Bins.
@@ -156,8 +156,7 @@ def _first_larger(a: Cells, b: Cells) -> Cells:
 # Pooling and its gradient.
 
 
-@jax.custom_vjp
-def pool_from_tables(features: jax.Array, rows: Interval, columns: Interval) -> jax.Array:
+def maxima(features: jax.Array, rows: Interval, columns: Interval) -> jax.Array:
     """Return the maxima [R,bins,bins,C] without their places, which only the gradient needs."""
     height, width, _ = features.shape
     entries, empty = _lookups((height, width), rows, columns)
@@ -166,12 +165,13 @@ def pool_from_tables(features: jax.Array, rows: Interval, columns: Interval) -> 
     return jnp.where(empty, 0.0, maxima).astype(features.dtype)
 
 
-def _pool_forward(features, rows, columns):
+def maxima_and_places(features: jax.Array, rows: Interval, columns: Interval) -> tuple[jax.Array, jax.Array]:
+    """Return `maxima` and the first cell of each, u16 or i32[R,bins,bins,C]: row * w + column; h * w if empty."""
     height, width, channels = features.shape
 
     # Tables of the maxima and of their cells.
     nowhere = height * width
-    index_dtype = jnp.uint16 if nowhere < 2**16 else jnp.int32  # half the memory of the table and of the residual
+    index_dtype = _index_dtype(nowhere)
     index = lax.broadcasted_iota(index_dtype, (nowhere, channels), 0).reshape(features.shape)
     entries, empty = _lookups((height, width), rows, columns)
     cells = (features.astype(jnp.float32), index)
@@ -193,22 +193,54 @@ def _pool_forward(features, rows, columns):
         first = functools.reduce(jnp.minimum, at)
         return jnp.where(empty, 0.0, maxima).astype(features.dtype), jnp.where(empty, outside, first)
 
-    output, argmax = lax.map(pool_box, (entries, empty))
-    return output, (argmax, jnp.zeros((height, width, 0), features.dtype))
+    return lax.map(pool_box, (entries, empty))
 
 
-def _pool_backward(residuals, g):
-    argmax, like = residuals
-    height, width, _ = like.shape
+def _index_dtype(cells: int) -> jnp.dtype:
+    return jnp.dtype(jnp.uint16 if cells < 2**16 else jnp.int32)  # half the memory of the table and of the residual
+
+
+def gradient(places: jax.Array, g: jax.Array, *, size: tuple[int, int]) -> jax.Array:
+    """Return f32[h,w,C] with each bin's g [R,bins,bins,C] added to its place; `size` is (h, w)."""
+    height, width = size
     channels = g.shape[-1]
 
     # Scatter each bin's gradient to its maximum; that of an empty bin is outside the map and dropped.
-    cells = argmax.reshape(-1, channels).astype(jnp.int32)
-    gradient = jnp.zeros((height * width, channels), jnp.float32)
-    gradient = gradient.at[cells, jnp.arange(channels)[None]].add(
-        g.reshape(-1, channels).astype(jnp.float32), mode="drop"
+    cells = places.reshape(-1, channels).astype(jnp.int32)
+    total = jnp.zeros((height * width, channels), jnp.float32)
+    total = total.at[cells, jnp.arange(channels)[None]].add(g.reshape(-1, channels).astype(jnp.float32), mode="drop")
+    return total.reshape(height, width, channels)
+
+
+# The choice. custom_vjp is outermost, for jax fails to differentiate a choice between custom_vjps under vmap.
+
+
+@jax.custom_vjp
+def _pool(features: jax.Array, rows: Interval, columns: Interval) -> jax.Array:
+    return lax.platform_dependent(features, rows, columns, tpu=roi_pool_tpu.maxima, default=maxima)
+
+
+def _pool_forward(features, rows, columns):
+    def with_kernel(features, rows, columns):
+        output, places = roi_pool_tpu.maxima_and_places(features, rows, columns)
+        return output, places.astype(_index_dtype(features.shape[0] * features.shape[1]))
+
+    output, places = lax.platform_dependent(features, rows, columns, tpu=with_kernel, default=maxima_and_places)
+    like = jnp.zeros((*features.shape[:2], 0), features.dtype)  # the shape and dtype, without storing the features
+    return output, (places, rows, like)
+
+
+def _pool_backward(residuals, g):
+    places, rows, like = residuals
+    size = like.shape[:2]
+    total = lax.platform_dependent(
+        places,
+        g,
+        rows,
+        tpu=functools.partial(roi_pool_tpu.gradient, size=size),
+        default=lambda places, g, rows: gradient(places, g, size=size),
     )
-    return gradient.reshape(height, width, channels).astype(like.dtype), None, None
+    return total.astype(like.dtype), None, None
 
 
-pool_from_tables.defvjp(_pool_forward, _pool_backward)
+_pool.defvjp(_pool_forward, _pool_backward)

@@ -17,34 +17,37 @@ Interval = tuple[jax.Array, jax.Array]  # (start, end exclusive) in cells, both 
 _SUBLANES = 8  # columns are padded to a multiple of it
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def pool(features: jax.Array, rows: Interval, columns: Interval, interpret: bool = False) -> jax.Array:
-    """Return the maxima [R,bins,bins,C] of features [h,w,C] in each bin, 0 in empty ones; differentiable.
+def maxima(features: jax.Array, rows: Interval, columns: Interval, *, interpret: bool = False) -> jax.Array:
+    """Return the maxima [R,bins,bins,C] of features [h,w,C] in each bin, 0 in empty ones.
 
     Args:
       features: finite.
       rows: the bins along the height, cut to the map.
       columns: the bins along the width, cut to the map.
-      interpret: run the kernels without a TPU, slowly.
+      interpret: run the kernel without a TPU, slowly.
     """
     (output,) = _run(_maxima, features, rows, columns, interpret=interpret)
     return output.astype(features.dtype)
 
 
-def _forward(features, rows, columns, interpret):
+def maxima_and_places(
+    features: jax.Array, rows: Interval, columns: Interval, *, interpret: bool = False
+) -> tuple[jax.Array, jax.Array]:
+    """Return `maxima` and the first cell, row * w + column, of each, i32[R,bins,bins,C]; h * w for an empty bin."""
     output, places = _run(_maxima_and_places, features, rows, columns, interpret=interpret)
-    like = jnp.zeros((*features.shape[:2], 0), features.dtype)  # the shape and dtype, without storing the features
-    return output.astype(features.dtype), (places, rows, like)
+    return output.astype(features.dtype), places
 
 
-def _backward(interpret, residuals, g):
-    places, rows, like = residuals
+def gradient(
+    places: jax.Array, g: jax.Array, rows: Interval, *, size: tuple[int, int], interpret: bool = False
+) -> jax.Array:
+    """Return f32[h,w,C] with each bin's g [R,bins,bins,C] added to its place; `size` is (h, w)."""
     num_rois, bins, _, channels = g.shape
-    height, width = like.shape[:2]
-    padded = -(-width // _SUBLANES) * _SUBLANES
+    height, width = size
+    padded = _padded(width)
     block = (1, bins, bins, channels)
-    gradient = pl.pallas_call(
-        functools.partial(_add_gradient, bins=bins),
+    result = pl.pallas_call(
+        functools.partial(_add_gradient, bins=bins, width=width),
         grid=(num_rois,),
         in_specs=[_scalars(2 * bins), _per_roi(block), _per_roi(block)],
         out_specs=pl.BlockSpec((height, padded, channels), lambda r: (0, 0, 0)),
@@ -52,23 +55,20 @@ def _backward(interpret, residuals, g):
         compiler_params=_memory(height * padded * channels),
         interpret=interpret,
         name="roi_pool_gradient",
-    )(_pack(rows), places, g.astype(jnp.float32))
-    return gradient[:, :width].astype(like.dtype), None, None
-
-
-pool.defvjp(_forward, _backward)
+    )(_pack(rows), places.astype(jnp.int32), g.astype(jnp.float32))
+    return result[:, :width]
 
 
 def _run(kernel, features: jax.Array, rows: Interval, columns: Interval, *, interpret: bool) -> list[jax.Array]:
     height, width, channels = features.shape
     num_rois, bins = rows[0].shape
-    padded = -(-width // _SUBLANES) * _SUBLANES
+    padded = _padded(width)
     features = jnp.pad(features.astype(jnp.float32), ((0, 0), (0, padded - width), (0, 0)))
     outputs = [jax.ShapeDtypeStruct((num_rois, bins, bins, channels), jnp.float32)]
     if kernel is _maxima_and_places:
         outputs.append(jax.ShapeDtypeStruct((num_rois, bins, bins, channels), jnp.int32))
     return pl.pallas_call(
-        functools.partial(kernel, bins=bins),
+        functools.partial(kernel, bins=bins, width=width),
         grid=(num_rois,),
         in_specs=[_scalars(4 * bins), pl.BlockSpec((height, padded, channels), lambda r: (0, 0, 0))],
         out_specs=[_per_roi((1, bins, bins, channels)) for _ in outputs],
@@ -77,6 +77,10 @@ def _run(kernel, features: jax.Array, rows: Interval, columns: Interval, *, inte
         interpret=interpret,
         name="roi_pool" + kernel.__name__,
     )(_pack(rows, columns), features)
+
+
+def _padded(width: int) -> int:
+    return -(-width // _SUBLANES) * _SUBLANES
 
 
 def _pack(*intervals: Interval) -> jax.Array:
@@ -97,7 +101,7 @@ def _memory(cells: int) -> pltpu.CompilerParams:
     return pltpu.CompilerParams(vmem_limit_bytes=2 * 4 * cells + 2**24)
 
 
-def _maxima(edges, features, output, *, bins: int) -> None:
+def _maxima(edges, features, output, *, bins: int, width: int) -> None:
     """Pool one RoI."""
     columns = _columns(features)
     for i in range(bins):
@@ -115,10 +119,9 @@ def _maxima(edges, features, output, *, bins: int) -> None:
             output[0, i, pl.ds(j, 1)] = jnp.where(empty, 0.0, maximum)
 
 
-def _maxima_and_places(edges, features, output, places, *, bins: int) -> None:
+def _maxima_and_places(edges, features, output, places, *, bins: int, width: int) -> None:
     """Pool one RoI, and note the first cell in row-major order that has each maximum."""
     columns = _columns(features)
-    width = features.shape[1]
     nowhere = features.shape[0] * width
     for i in range(bins):
         start, end = edges[0, 0, i], edges[0, 0, bins + i]
@@ -139,18 +142,17 @@ def _maxima_and_places(edges, features, output, places, *, bins: int) -> None:
             place = jnp.min(jnp.where(inside & (best == maximum), cell, nowhere), axis=0, keepdims=True)
             empty = (end <= start) | (right <= left)
             output[0, i, pl.ds(j, 1)] = jnp.where(empty, 0.0, maximum)
-            places[0, i, pl.ds(j, 1)] = jnp.where(empty, -1, place)
+            places[0, i, pl.ds(j, 1)] = jnp.where(empty, nowhere, place)
 
 
-def _add_gradient(edges, places, g, gradient, *, bins: int) -> None:
+def _add_gradient(edges, places, g, gradient, *, bins: int, width: int) -> None:
     """Add the gradient of one RoI."""
 
     @pl.when(pl.program_id(0) == 0)
     def _():
         gradient[...] = jnp.zeros_like(gradient)
 
-    columns = _columns(gradient)
-    width = gradient.shape[1]
+    columns = _columns(gradient)  # of those beyond the map the sums are discarded
     for i in range(bins):
 
         def add(y, _, i=i):

@@ -25,20 +25,23 @@ def inputs(dtype):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_the_kernels_equal_the_tables(dtype):
     features, rows, columns = inputs(dtype)
-    want, vjp = jax.vjp(lambda f: roi_pool.pool_from_tables(f, rows, columns), features)
-    got = roi_pool_tpu.pool(features, rows, columns, True)
-    output, tpu_vjp = jax.vjp(lambda f: roi_pool_tpu.pool(f, rows, columns, True), features)  # another kernel
+    want, places = roi_pool.maxima_and_places(features, rows, columns)
+    got, got_places = roi_pool_tpu.maxima_and_places(features, rows, columns, interpret=True)
+    alone = roi_pool_tpu.maxima(features, rows, columns, interpret=True)  # another kernel
+    assert got.dtype == alone.dtype == dtype
+    np.testing.assert_array_equal(got.astype(jnp.float32), want.astype(jnp.float32))
+    np.testing.assert_array_equal(alone.astype(jnp.float32), want.astype(jnp.float32))
+    np.testing.assert_array_equal(got_places, places)
     g = jnp.asarray(np.random.default_rng(1).integers(-4, 5, want.shape), dtype)  # sums in any order are exact
-    for array, expected in ((got, want), (output, want), (tpu_vjp(g)[0], vjp(g)[0])):
-        assert array.dtype == dtype
-        np.testing.assert_array_equal(array.astype(jnp.float32), expected.astype(jnp.float32))
+    gradient = roi_pool_tpu.gradient(places, g, rows, size=(HEIGHT, WIDTH), interpret=True)
+    np.testing.assert_array_equal(gradient, roi_pool.gradient(places, g, size=(HEIGHT, WIDTH)))
 
 
 def test_vmap_over_images_equals_each_image():
     features, rows, columns = inputs(jnp.float32)
     stacked = jnp.stack([features, -features])
     twice = jax.tree.map(lambda x: jnp.stack([x, x[::-1]]), (rows, columns))
-    both = jax.vmap(lambda f, r, c: roi_pool_tpu.pool(f, r, c, True))(stacked, *twice)
+    both = jax.vmap(lambda f, r, c: roi_pool_tpu.maxima(f, r, c, interpret=True))(stacked, *twice)
     for i in range(2):
-        one = roi_pool_tpu.pool(stacked[i], *jax.tree.map(lambda x, i=i: x[i], twice), True)
+        one = roi_pool_tpu.maxima(stacked[i], *jax.tree.map(lambda x, i=i: x[i], twice), interpret=True)
         np.testing.assert_array_equal(both[i], one)
