@@ -56,7 +56,7 @@ def make_backbone(
 
 
 def run_backbone(
-    backbone: AlexNet | VGG16 | ZF, params: Params, x: jax.Array, size: jax.Array
+    backbone: AlexNet | VGG16 | VggM | ZF, params: Params, x: jax.Array, size: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Return backbone(x, size), in the form for the platform that the program is lowered for."""
     if not isinstance(backbone, VGG16):

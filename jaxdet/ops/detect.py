@@ -1,6 +1,7 @@
 """Detections from the head's outputs."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ def detect(
     candidate = valid[None, :] & (class_scores > score_threshold) & finite & large_enough
 
     # Suppress within each class, and keep the best of all.
-    limits = {
+    limits: dict[str, Any] = {
         "entering": min(pre_nms_per_class or num_rois, num_rois),
         "nms_iou": nms_iou,
         "max_detections": max_detections,

@@ -1,6 +1,7 @@
 """Proposals from the region proposal network's outputs."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,11 @@ def propose(
     candidate = anchor_valid & large_enough
 
     # Sort the best, and suppress.
-    limits = {"entering": min(pre_nms_top_n, num_anchors), "nms_iou": nms_iou, "max_outputs": post_nms_top_n}
+    limits: dict[str, Any] = {
+        "entering": min(pre_nms_top_n, num_anchors),
+        "nms_iou": nms_iou,
+        "max_outputs": post_nms_top_n,
+    }
     return lax.platform_dependent(
         jnp.where(candidate, objectness, -jnp.inf),
         boxes,
