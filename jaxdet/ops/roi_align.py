@@ -1,5 +1,6 @@
 """RoIAlign: bilinear samples averaged over a fixed grid of bins (Mask R-CNN, 3)."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxdet.checks import check_array
+from jaxdet.ops import roi_align_tpu
 
 SAMPLES = 2  # along each side of a bin
 
@@ -45,10 +47,9 @@ def roi_align(
     check_array("roi_align: boxes", boxes, shape=("R", 4), dtype=jnp.float32, cure="pass one image's boxes; vmap")
     rows, columns = features.shape[:2] if feature_size is None else feature_size
     boxes = lax.stop_gradient(boxes) / stride
-    vertical = _axis_samples(boxes[:, 1], boxes[:, 3], rows, output_size)
-    horizontal = _axis_samples(boxes[:, 0], boxes[:, 2], columns, output_size)
-    width, channels = features.shape[1:]
-    return _weighted_cells(features.reshape(-1, channels), _starts(vertical, width, 0), horizontal)
+    vertical = axis_samples(boxes[:, 1], boxes[:, 3], rows, output_size)
+    horizontal = axis_samples(boxes[:, 0], boxes[:, 2], columns, output_size)
+    return _average(features, vertical, horizontal)
 
 
 def roi_align_by_level(
@@ -89,8 +90,8 @@ def roi_align_by_level(
     starts = np.cumsum([0] + [x.shape[0] * x.shape[1] for x in features[:-1]])
     size = jnp.stack(feature_sizes)[level]  # [R,2]
     boxes = boxes / jnp.asarray(strides, jnp.float32)[level][:, None]
-    vertical = _axis_samples(boxes[:, 1], boxes[:, 3], size[:, :1], output_size)
-    horizontal = _axis_samples(boxes[:, 0], boxes[:, 2], size[:, 1:], output_size)
+    vertical = axis_samples(boxes[:, 1], boxes[:, 3], size[:, :1], output_size)
+    horizontal = axis_samples(boxes[:, 0], boxes[:, 2], size[:, 1:], output_size)
     per_box = [jnp.asarray(numbers, jnp.int32)[level][:, None, None] for numbers in (widths, starts)]
     cells = jnp.concatenate([x.reshape(-1, x.shape[-1]) for x in features])
     return _weighted_cells(cells, _starts(vertical, *per_box), horizontal)
@@ -102,7 +103,7 @@ def _starts(vertical: AxisSamples, width: int | jax.Array, start: int | jax.Arra
     return row * width + start, weights
 
 
-def _axis_samples(start: jax.Array, end: jax.Array, size: int | jax.Array, bins: int) -> AxisSamples:
+def axis_samples(start: jax.Array, end: jax.Array, size: int | jax.Array, bins: int) -> AxisSamples:
     """Return the cells and weights whose weighted sum is a bin's mean along one axis, for boxes from start to end.
 
     `size` is one number of cells for all boxes, or i32[R,1].
@@ -153,6 +154,11 @@ def _forward(cells, vertical, horizontal):
 
 def _backward(residuals, g):
     like, vertical, horizontal = residuals
+    return _scatter(g, vertical, horizontal, length=len(like)).astype(like.dtype), None, None
+
+
+def _scatter(g: jax.Array, vertical: AxisSamples, horizontal: AxisSamples, *, length: int) -> jax.Array:
+    """Return the gradient f32[length,C] of the cells of `_weighted_cells`."""
 
     def add_box(gradient, box):
         (row, row_weight), (column, column_weight), g = box
@@ -160,9 +166,56 @@ def _backward(residuals, g):
         weights = row_weight[:, None, :, None] * column_weight[None, :, None, :]
         return gradient.at[cells].add(g[:, :, None, None].astype(jnp.float32) * weights[..., None]), None
 
-    gradient = jnp.zeros((len(like), g.shape[-1]), jnp.float32)
-    gradient, _ = lax.scan(add_box, gradient, (vertical, horizontal, g))
-    return gradient.astype(like.dtype), None, None
+    gradient = jnp.zeros((length, g.shape[-1]), jnp.float32)
+    return lax.scan(add_box, gradient, (vertical, horizontal, g))[0]
 
 
 _weighted_cells.defvjp(_forward, _backward)
+
+
+# One map: the choice by platform. custom_vjp is outermost, for jax fails to differentiate a choice between custom_vjps
+# under vmap.
+
+
+@jax.custom_vjp
+def _average(features: jax.Array, vertical: AxisSamples, horizontal: AxisSamples) -> jax.Array:
+    """Return `_weighted_cells` of one map [h,w,C], a row given by its number."""
+    return lax.platform_dependent(
+        features, vertical, horizontal, tpu=roi_align_tpu.matrix_product, default=average_by_index
+    )
+
+
+def average_by_index(features: jax.Array, vertical: AxisSamples, horizontal: AxisSamples) -> jax.Array:
+    """Return [R,bins,bins,C], the weighted sums of cells of features [h,w,C] that are looked up."""
+    width, channels = features.shape[1:]
+    return _weighted_cells(features.reshape(-1, channels), _starts(vertical, width, 0), horizontal)
+
+
+def gradient_by_index(
+    g: jax.Array, vertical: AxisSamples, horizontal: AxisSamples, *, size: tuple[int, int]
+) -> jax.Array:
+    """Return the gradient f32[h,w,C] of the features of `average_by_index`; `size` is (h, w)."""
+    height, width = size
+    cells = _scatter(g, _starts(vertical, width, 0), horizontal, length=height * width)
+    return cells.reshape(height, width, -1)
+
+
+def _average_forward(features, vertical, horizontal):
+    like = jnp.zeros((*features.shape[:2], 0), features.dtype)
+    return _average(features, vertical, horizontal), (like, vertical, horizontal)
+
+
+def _average_backward(residuals, g):
+    like, vertical, horizontal = residuals
+    size = like.shape[:2]
+    total = lax.platform_dependent(
+        g,
+        vertical,
+        horizontal,
+        tpu=functools.partial(roi_align_tpu.matrix_product_gradient, size=size),
+        default=functools.partial(gradient_by_index, size=size),
+    )
+    return total.astype(like.dtype), None, None
+
+
+_average.defvjp(_average_forward, _average_backward)

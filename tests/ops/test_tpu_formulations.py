@@ -11,7 +11,8 @@ from jaxdet.ops.detect import best_by_index as detections_by_index
 from jaxdet.ops.detect import best_by_sorting as detections_by_sorting
 from jaxdet.ops.nms import kept_sorted, nms_sorted
 from jaxdet.ops.propose import best_by_index, best_by_sorting
-from jaxdet.ops.roi_align import axis_samples, matrix_product, matrix_product_gradient, scatter, weighted_cells
+from jaxdet.ops.roi_align import average_by_index, axis_samples, gradient_by_index
+from jaxdet.ops.roi_align_tpu import matrix_product, matrix_product_gradient
 from jaxdet.ops.sampling import by_rank, by_rank_sorted
 from jaxdet.ops.take_rows import select_rows
 
@@ -87,10 +88,12 @@ def test_roi_align_and_its_gradient(dtype):
     vertical = axis_samples(boxes[:, 1], boxes[:, 3], 6, 3)
     horizontal = axis_samples(boxes[:, 0], boxes[:, 2], 8, 3)  # the last column is padding
     got = matrix_product(features, vertical, horizontal)
-    want = weighted_cells(features, vertical, horizontal)
+    want = average_by_index(features, vertical, horizontal)
     assert got.dtype == want.dtype == dtype
     tolerance = 1e-6 if dtype == jnp.float32 else 2**-8  # one rounding to bfloat16
     np.testing.assert_allclose(got.astype(jnp.float32), want.astype(jnp.float32), atol=tolerance, rtol=tolerance)
-    gradient, scattered = (form(got, vertical, horizontal, size=(6, 9)) for form in (matrix_product_gradient, scatter))
+    gradient, scattered = (
+        form(got, vertical, horizontal, size=(6, 9)) for form in (matrix_product_gradient, gradient_by_index)
+    )
     np.testing.assert_allclose(gradient, scattered, atol=4 * tolerance, rtol=4 * tolerance)
     assert not np.any(gradient[:, 8])
