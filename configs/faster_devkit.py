@@ -119,4 +119,5 @@ def get_config() -> ConfigDict:
     config.evaluation.pictures = 16
     config.evaluation.detections_per_class = 0  # per image, on average over the split; 0: all
     config.evaluation.svd_ranks = (0, 0)  # of fc6 and fc7, compressed to detect faster; (0, 0): as trained
+    config.evaluation.match_at_threshold = False  # True: IoU >= 0.5 is a match, as in the MATLAB devkit
     return config

@@ -94,7 +94,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     detections = clip_to_images(detections, dataset.image_sizes)
     detections = best_of_each_class(detections, images=len(dataset), mean=experiment.evaluation.detections_per_class)
     split_name = getattr(experiment.splits, split)
-    summary = summarize(detections, truth, class_names)
+    summary = summarize(detections, truth, class_names, match_at_threshold=experiment.evaluation.match_at_threshold)
     summary |= {"not_as_trained": changed, "split": split_name, "checkpoint": source.name}
     if data.proposals is not None:
         summary["proposals"] = proposal_recall(data.proposals, map(dataset.annotations, range(len(dataset))))

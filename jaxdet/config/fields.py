@@ -259,6 +259,9 @@ class Evaluation:
     svd_ranks: Annotated[
         tuple[int, int], 0, "ranks of the compressed fc6 and fc7; 0 leaves a layer as trained", MAY_CHANGE
     ]
+    match_at_threshold: Annotated[
+        bool, "evaluate.py's VOC metrics: True matches at IoU >= 0.5 (MATLAB devkit), False above 0.5", MAY_CHANGE
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ LATER_FIELDS = {
     "net": {"dropout_scaling": "train"},
     "stages": {"mirrored_proposals": False},
     "head": {"box_weight": 1.0, "detections": {"pre_nms_per_class": 0}},
+    "evaluation": {"match_at_threshold": False},
 }
 LATER_FIELDS_OF_RCNN = LATER_FIELDS | {"head": {"detections": {"pre_nms_per_class": 100}}}
 

@@ -32,11 +32,18 @@ VOC_SCORES = {  # name in metrics.json -> (metric, IoU threshold) of average_pre
 }
 
 
-def summarize(detections: DetectionTable, ground_truth: GroundTruthTable, class_names: Sequence[str]) -> dict[str, Any]:
+def summarize(
+    detections: DetectionTable,
+    ground_truth: GroundTruthTable,
+    class_names: Sequence[str],
+    *,
+    match_at_threshold: bool = False,
+) -> dict[str, Any]:
     """Score a split by every metric.
 
     Args:
       class_names: without the background; label k is class_names[k-1].
+      match_at_threshold: of the VOC metrics; see average_precision.
 
     Returns:
       {"mAP": {"voc07@0.5", "voc10@0.5", "voc10@0.75"}, "coco": COCO's twelve metrics, "classes": {name: the three
@@ -46,7 +53,12 @@ def summarize(detections: DetectionTable, ground_truth: GroundTruthTable, class_
     num_classes = len(class_names)
     scores = {
         name: average_precision(
-            detections, ground_truth, num_classes=num_classes, metric=metric, iou_threshold=threshold
+            detections,
+            ground_truth,
+            num_classes=num_classes,
+            metric=metric,
+            iou_threshold=threshold,
+            match_at_threshold=match_at_threshold,
         )
         for name, (metric, threshold) in VOC_SCORES.items()
     }

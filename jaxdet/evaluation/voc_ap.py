@@ -13,17 +13,19 @@ def average_precision(
     num_classes: int,
     metric: str,
     iou_threshold: float = 0.5,
+    match_at_threshold: bool = False,
 ) -> np.ndarray:
     """Compute each class's average precision f64[K], entry k-1 for label k.
 
     A detection belongs to the ground truth of its image and class that it overlaps most, difficult ones included, and
-    matches it if IoU > iou_threshold (py-faster-rcnn's rule; the MATLAB devkit has >=). The first match by
-    descending score is a true positive, a later one a false positive; a match with a difficult object counts as
-    neither. Equal scores keep the order of the table.
+    matches it if IoU > iou_threshold, as in py-faster-rcnn. The first match by descending score is a true positive, a
+    later one a false positive; a match with a difficult object counts as neither. Equal scores keep the order of the
+    table.
 
     Args:
       metric: 'voc07', the mean of 11 interpolated precisions, or 'voc10', the area under the interpolated curve.
       num_classes: K, without the background.
+      match_at_threshold: a match has IoU >= iou_threshold instead, as in the MATLAB devkit.
 
     Returns:
       f64[K]; NaN for a class with difficult objects only or none; `mean_ap` ignores it.
@@ -35,7 +37,7 @@ def average_precision(
         raise ValueError(f"average_precision: metric must be 'voc07' or 'voc10', got {metric!r}; see also coco_ap.")
     check_labels(detections, num_classes)
     check_labels(ground_truth, num_classes)
-    true_positive, ignored = _judge(detections, ground_truth, iou_threshold)
+    true_positive, ignored = _judge(detections, ground_truth, iou_threshold, match_at_threshold)
     order = np.argsort(-detections.scores, kind="stable")
     order = order[~ignored[order]]
     result = np.full(num_classes, np.nan)
@@ -65,13 +67,13 @@ def _area(recall: np.ndarray, precision: np.ndarray) -> np.floating:
 
 
 def _judge(
-    detections: DetectionTable, ground_truth: GroundTruthTable, iou_threshold: float
+    detections: DetectionTable, ground_truth: GroundTruthTable, iou_threshold: float, match_at_threshold: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return whether each detection is a true positive, and whether it is ignored: bool[n], bool[n]."""
     iou, truth = _most_overlapped(detections, ground_truth)
 
     # Ignore matches with difficult objects.
-    matched = np.flatnonzero(iou > iou_threshold)
+    matched = np.flatnonzero(iou >= iou_threshold if match_at_threshold else iou > iou_threshold)
     difficult = ground_truth.difficult[truth[matched]]
     ignored, true_positive = np.zeros((2, len(iou)), bool)
     ignored[matched[difficult]] = True

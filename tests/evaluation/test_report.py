@@ -37,6 +37,15 @@ def test_summary_counts_and_scores_each_class(tables):
     assert summary["coco"]["AP50"] == 0.5
 
 
+def test_iou_at_the_threshold_is_a_match_on_request(tables):
+    detections, truth = tables
+    detections.boxes[0] = [0, 0, 50, 25]  # half of its object
+    for match_at_threshold, expected in ((False, 0.0), (True, 1.0)):
+        summary = summarize(detections, truth, NAMES, match_at_threshold=match_at_threshold)
+        cat = summary["classes"]["cat"]
+        assert (cat["voc07@0.5"], cat["voc10@0.5"], cat["voc10@0.75"]) == (expected, expected, 0.0)
+
+
 def test_the_table_in_a_log_is_plain_text_with_one_line_per_class(tables):
     stream = io.StringIO()
     print_table(summarize(*tables, (*NAMES[:2], "[bold]" + "x" * 60)), stream)

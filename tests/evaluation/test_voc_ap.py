@@ -144,6 +144,23 @@ def test_a_match_needs_an_iou_above_the_threshold():
         np.testing.assert_allclose(average_precision(*tables, num_classes=1, metric="voc10"), [expected])
 
 
+@pytest.mark.parametrize(("threshold", "box"), [(0.5, [0, 0, 10, 5]), (0.75, [0, 0, 7.5, 10])])
+def test_an_iou_of_exactly_the_threshold_is_a_match_on_request(threshold, box):
+    for match_at_threshold, expected in ((False, 0.0), (True, 1.0)):
+        tables = one_image([box], [0.9], [[0, 0, 10, 10]], [False])
+        options = {"iou_threshold": threshold, "match_at_threshold": match_at_threshold}
+        assert average_precision(*tables, num_classes=1, metric="voc07", **options).tolist() == [expected]
+
+
+def test_a_match_at_the_threshold_with_a_difficult_object_is_ignored_too():
+    tables = one_image([[0, 0, 10, 5]], [0.9], [[0, 0, 10, 10], [50, 50, 60, 60]], [True, False])
+    difficult = rows(tables[0], [0, 0]), tables[1]
+    difficult[0].boxes[1] = [50, 50, 60, 60]
+    for match_at_threshold, expected in ((False, 0.5), (True, 1.0)):
+        ap = average_precision(*difficult, num_classes=1, metric="voc10", match_at_threshold=match_at_threshold)
+        assert ap.tolist() == [expected]
+
+
 def test_matches_with_difficult_objects_are_ignored():
     easy, hard = [0, 0, 10, 10], [50, 50, 60, 60]
     tables = one_image([hard, hard, easy], [0.9, 0.8, 0.7], [easy, hard], [False, True])
