@@ -260,7 +260,7 @@ class Evaluation:
         tuple[int, int], 0, "ranks of the compressed fc6 and fc7; 0 leaves a layer as trained", MAY_CHANGE
     ]
     match_at_threshold: Annotated[
-        bool, "evaluate.py's VOC metrics: True matches at IoU >= 0.5 (MATLAB devkit), False above 0.5", MAY_CHANGE
+        bool, "VOC metrics of evaluate.py match at IoU >= threshold (MATLAB devkit); False: only above it", MAY_CHANGE
     ] = False
 
 
