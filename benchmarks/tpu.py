@@ -9,7 +9,6 @@ and lists what the devices exchange: one all-reduce of the gradients is expected
 """
 
 import argparse
-import functools
 import importlib
 import os
 import pathlib
@@ -38,6 +37,7 @@ from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import make_predict
 from jaxdet.training.step import make_train_step
 
+PROGRAMS = ("detection", "step")
 PROPOSALS = 2000  # per image, of configs that are given them
 
 
@@ -57,8 +57,8 @@ def tpu_mesh(topology: str, devices: int) -> Mesh:
     return Mesh(np.array(described[:devices]), ("data",), axis_types=(AxisType.Auto,))
 
 
-def lowered_programs(config, *, images: int, bucket: tuple[int, int], mesh: Mesh):
-    """Return {"detection": ..., "step": ...}, both lowered for the mesh's devices with `images` images each."""
+def lower(program: str, config, *, images: int, bucket: tuple[int, int], mesh: Mesh):
+    """Lower one of PROGRAMS for the mesh's devices, with `images` images each."""
     config.training.accumulate = 1
     experiment = resolve_config(parse(config.to_dict()), pathlib.Path("none"))
     detector = build_detector(experiment, tuple(f"class {k}" for k in range(20)))
@@ -72,10 +72,9 @@ def lowered_programs(config, *, images: int, bucket: tuple[int, int], mesh: Mesh
         return state.create(detector.init(key), tx, key, trainable=trainable.__contains__)
 
     key = jax.random.key(0)
-    return {
-        "detection": make_predict(detector.predict, mesh).lower(jax.eval_shape(detector.init, key), batch),
-        "step": make_train_step(detector.loss, tx, mesh).lower(jax.eval_shape(init, key), batch),
-    }
+    if program == "detection":
+        return make_predict(detector.predict, mesh).lower(jax.eval_shape(detector.init, key), batch)
+    return make_train_step(detector.loss, tx, mesh).lower(jax.eval_shape(init, key), batch)
 
 
 def report(name: str, lowered, images: int, *, shown: int = 20) -> float:
@@ -109,15 +108,16 @@ def main():
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--topology", default="v5e:2x2", help="of the devices to choose from")
     parser.add_argument("--devices", type=int, default=1, help="of the topology")
-    parser.add_argument("--program", default="", choices=("", "detection", "step"), help="one of the two alone")
+    parser.add_argument("--program", default="", choices=("", *PROGRAMS), help="one alone")
     flags = parser.parse_args()
     config = importlib.import_module(f"configs.{flags.config}").get_config()
     config.net.compute_dtype = flags.dtype
     bucket = tuple(int(side) for side in flags.bucket.split("x"))
     mesh = tpu_mesh(flags.topology, flags.devices)
-    programs = lowered_programs(config, images=flags.images, bucket=bucket, mesh=mesh)
-    show = functools.partial(report, images=flags.images)
-    reckoned = {name: show(name, lowered) for name, lowered in programs.items() if flags.program in ("", name)}
+    reckoned = {}
+    for program in [flags.program] if flags.program else PROGRAMS:
+        lowered = lower(program, config, images=flags.images, bucket=bucket, mesh=mesh)
+        reckoned[program] = report(program, lowered, flags.images)
     print("reckoned: " + ", ".join(f"{name} {cycles:.1f}" for name, cycles in reckoned.items()) + " Mcycles an image")
 
 
