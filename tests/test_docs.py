@@ -31,6 +31,7 @@ NEEDS = {
     "archives": "VOC's archives and the weights of ImageNet's nets",
     "hosts": "several hosts",
     "hours": "minutes to hours of computation",
+    "libtpu": "the TPU's compiler",
     "linux": "glibc's allocator",
     "network": "a package index or a server of weights",
     "peer": "an environment with torch and torchvision",
