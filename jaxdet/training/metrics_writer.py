@@ -3,19 +3,16 @@
 import contextlib
 import errno
 import json
-import logging
 import math
 import os
 import time
 from pathlib import Path
 
 import jax
-import tensorboardX
 
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.folder import unwritable
-
-log = logging.getLogger(__name__)
+from jaxdet.training.events import EventFile
 
 
 class MetricsWriter:
@@ -37,7 +34,7 @@ class MetricsWriter:
         path = Path(workdir) / "metrics.jsonl"
         _remove_lines_after(path, start)
         self._path, self._file = path, path.open("ab", buffering=0)
-        self._events = tensorboardX.SummaryWriter(str(Path(workdir) / "tensorboard"), purge_step=start + 1)
+        self._events = EventFile(Path(workdir) / "tensorboard", purge_step=start + 1)
 
     def write(self, step: int, split: str, metrics: dict[str, float], **times: float) -> None:
         """Write the metrics of a split, "train" or "val", at a finished step; `times` holds all that may vary."""
@@ -47,9 +44,8 @@ class MetricsWriter:
         origin = {"step": step, "stage": self._stage, "split": split}
         line = {**origin, **finite, "time": {"unix": round(time.time(), 3), **times}}
         self._append((json.dumps(line, allow_nan=False) + "\n").encode())
-        for name, value in (finite | times).items():
-            if value is not None:
-                self._events.add_scalar(f"{split}/{name}", value, step)
+        scalars = {f"{split}/{name}": value for name, value in (finite | times).items() if value is not None}
+        self._events.add_scalars(scalars, step)
 
     def _append(self, line: bytes) -> None:
         """Append a line whole or not at all; InputError where the disk is full."""
@@ -63,13 +59,10 @@ class MetricsWriter:
             raise unwritable(self._path, error, cure="make room and start again") from error
 
     def close(self) -> None:
-        """Flush and close both files."""
+        """Close both files."""
         if self._is_writer:
             self._file.close()
-            try:
-                self._events.close()
-            except OSError as error:  # the curves are a copy of metrics.jsonl
-                log.warning("the curves for TensorBoard are incomplete: %s", error.strerror)
+            self._events.close()
 
 
 def _remove_lines_after(path: Path, step: int) -> None:
