@@ -1,5 +1,6 @@
 """The frame of every command: flags, logging, and errors as one line instead of a traceback."""
 
+import errno
 import io
 import logging
 import os
@@ -18,7 +19,7 @@ from jaxdet.cli.distributed import exit_at_once, lost_process
 from jaxdet.cli.interrupts import answered_at_once
 from jaxdet.cli.memory import out_of_memory
 from jaxdet.cli.overrides import override, split_overrides
-from jaxdet.io.folder import FULL_OR_READ_ONLY, unwritable
+from jaxdet.io.folder import CANNOT_WRITE, FULL_OR_READ_ONLY, unwritable
 
 
 def run(
@@ -59,7 +60,7 @@ def run(
             app.run(call, flags_parser=parse)
     except Exception as error:
         mistake = lost_process(error) or (error if isinstance(error, InputError) else out_of_memory(error))
-        mistake = mistake or _full_disk(error)
+        mistake = mistake or _unusable_file(error)
         if mistake is None:
             raise
         print(f"error: {mistake}", file=sys.stderr)
@@ -71,11 +72,22 @@ def run(
         sys.exit(130)
 
 
-def _full_disk(error: Exception) -> InputError | None:
-    """Return the error in one line where a file cannot be written, None for any other error."""
-    if not isinstance(error, OSError) or error.errno not in FULL_OR_READ_ONLY:
+def _unusable_file(error: Exception) -> InputError | None:
+    """Return the error in one line where a file cannot be used as its disk or folder is now, None for any other error.
+
+    A missing file, whose folder exists, may be a mistake of ours and keeps its traceback.
+    """
+    if not isinstance(error, OSError):
         return None
-    return unwritable(error.filename or "the folder of the results", error, cure="make room, or name another folder")
+    if error.errno in FULL_OR_READ_ONLY:
+        file = error.filename or "the folder of the results"
+        return unwritable(file, error, cure="make room, or name another folder")
+    if not error.filename or error.errno not in (*CANNOT_WRITE, errno.EEXIST):
+        return None
+    if error.errno == errno.ENOENT and Path(os.fsdecode(error.filename)).parent.exists():
+        return None
+    file = os.fsdecode(error.filename)
+    return InputError(f"{file} must be usable, got {error.strerror}; change its permissions, or name another place.")
 
 
 def setup_logging() -> None:

@@ -1,13 +1,11 @@
 """The command jaxdet; the root scripts run the same functions."""
 
-import errno
-import os
 import types
 
 import pytest
 
 import jaxdet
-from jaxdet.cli import app, main
+from jaxdet.cli import main
 
 
 @pytest.fixture
@@ -82,11 +80,3 @@ def test_the_home_folder_is_understood_in_every_path(monkeypatch, tmp_path):
         ("config", "workdir", "output", "file", "svms", "box_regressors"), str(tmp_path / "x")
     )
     assert others == {"checkpoint", "classes", "distributed", "max_pixels", "split", "threshold"}
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_full_disk_is_one_line_with_the_file(number):
-    error = app._full_disk(OSError(number, os.strerror(number), "runs/a.json"))
-    assert str(error) == f"runs/a.json must be writable, got {os.strerror(number)}; make room, or name another folder."
-    assert app._full_disk(OSError(errno.EIO, "a failing disk")) is None
-    assert app._full_disk(ValueError()) is None
