@@ -77,6 +77,6 @@ def test_the_home_folder_is_understood_in_every_path(monkeypatch, tmp_path):
     for define_flags in main.COMMANDS.values():
         define_flags()
     assert paths == dict.fromkeys(
-        ("config", "workdir", "output", "file", "svms", "box_regressors"), str(tmp_path / "x")
+        ("config", "workdir", "output", "file", "svms", "box_regressors", "pretrained_file"), str(tmp_path / "x")
     )
-    assert others == {"checkpoint", "classes", "distributed", "max_pixels", "split", "threshold"}
+    assert others == {"checkpoint", "classes", "distributed", "max_pixels", "pretrained", "split", "threshold"}
