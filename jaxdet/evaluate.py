@@ -48,7 +48,8 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
 
     Args:
       config: overrides the workdir's own, for other data or thresholds; None for the workdir's.
-      workdir: None for runs/<name of the config>.
+      workdir: a workdir or an exported file, whose results go to a folder of its name; None for runs/<name of the
+        config>.
       split: 'train', 'validation' or 'test': which of config.splits.
       checkpoint: 'best' (by validation mAP; the last where none was validated), 'last' or a saved step.
 
@@ -79,7 +80,8 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
             f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}; give data of the "
             "same classes, or name them in that order (of a devkit: dataset.class_names)."
         )
-    output = OutputFolder(folder / "evaluation" / split, cure="free it, or work on a copy")
+    results = folder.with_suffix("") if folder.is_file() else folder
+    output = OutputFolder(results / "evaluation" / split, cure="free it, or work on a copy")
     result_files = comp4_files(_comp4_name(experiment, split), class_names)
     pictures = _picture_files(dataset.names[: experiment.evaluation.pictures])
     output.check([METRICS, DETECTIONS, GROUND_TRUTH, *result_files, *pictures, ALL_PICTURES])

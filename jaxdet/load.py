@@ -144,8 +144,8 @@ def load_detector(
     detections = detector(image)
 
     Args:
-      workdir_or_checkpoint: the folder that train.py or convert.py wrote, or one of its checkpoints, as in
-        runs/demo/checkpoints/2200.
+      workdir_or_checkpoint: the folder that train.py or convert.py wrote, one of its checkpoints, as in
+        runs/demo/checkpoints/2200, or a file that `jaxdet export` wrote.
       checkpoint: 'best' (by validation mAP; the last where none was validated), 'last' or a saved step. 'best' and
         'last' are ignored if the path is a checkpoint.
       batch_size: images per call of the device; larger is faster on an accelerator when images come in lists.
@@ -199,6 +199,11 @@ def restore(source: Path | Params, experiment: Experiment, class_names: tuple[st
                 f"linear.bbox_regression must be False for {source}, got True: it has no box regressors; "
                 "pass --config.linear.bbox_regression=False."
             )
+    classes = params["cls_score"]["bias"].size - 1 if "cls_score" in params else len(class_names)
+    if classes != len(class_names):
+        raise InputError(
+            f"class_names must name the {classes} classes of {what}, got {len(class_names)}; name each once."
+        )
     detector = build_detector(experiment, class_names)
     check_params(params, detector, what)
     ranks = experiment.evaluation.svd_ranks

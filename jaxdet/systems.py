@@ -104,7 +104,7 @@ def pyramid_anchors(anchors: PyramidAnchors) -> np.ndarray:
     """
     if len(anchors.sizes) != LEVELS:
         raise InputError(f"anchors.sizes must have one size for each of {LEVELS} levels, got {anchors.sizes}.")
-    shape = {"stride": 1, "ratios": anchors.ratios, "convention": "torchvision"}
+    shape: dict[str, Any] = {"stride": 1, "ratios": anchors.ratios, "convention": "torchvision"}
     return np.stack([base_anchors(scales=(size,), **shape) for size in anchors.sizes])
 
 
@@ -122,8 +122,9 @@ def _build_faster_rcnn(experiment: FasterRcnn, num_classes: int, svd_ranks: Rank
 
 
 def _build_faster_rcnn_fpn(experiment: FasterRcnnFpn, num_classes: int, svd_ranks: Ranks) -> Detector:
-    anchors, sizes = pyramid_anchors(experiment.anchors), {"num_classes": num_classes, "svd_ranks": svd_ranks}
-    net = fpn_net(**keywords(experiment.net), num_anchors=anchors.shape[1], **sizes)
+    anchors = pyramid_anchors(experiment.anchors)
+    counts = {"num_classes": num_classes, "num_anchors": anchors.shape[1]}
+    net = fpn_net(**keywords(experiment.net), **counts, svd_ranks=svd_ranks)
     rpn = region_proposal_network(net, anchors, **keywords(experiment.rpn))
     return faster_rcnn(net, rpn, **keywords(experiment.head))
 

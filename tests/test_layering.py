@@ -66,12 +66,14 @@ LAYERS = {
         "types",
         "weights",
     },
+    "export": {"__init__", "checks", "config", "io", "load", "systems", "training.restore", "training.state"},
     "cli": {
         "__init__",
         "checks",
         "config.experiment_json",
         "convert",
         "evaluate",
+        "export",
         "io.folder",
         "load",
         "predict",
@@ -149,7 +151,7 @@ def test_every_permission_is_used():
     assert not unused
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "convert"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "convert", "export"])
 def test_a_script_only_calls_its_command(name):
     modules = [m for m in imported(ROOT / f"{name}.py") if m.partition(".")[0] not in sys.stdlib_module_names]
     assert all(within(module, {"jaxdet.cli"}) for module in modules), modules

@@ -4,6 +4,7 @@
     jaxdet evaluate  score a trained detector on a split
     jaxdet predict   draw detections on images
     jaxdet convert   make a workdir of another project's detector
+    jaxdet export    write a trained detector to one file
 
 `jaxdet COMMAND --help` lists the flags of a command, `jaxdet --version` prints the version.
 """
@@ -15,7 +16,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import jaxdet
-from jaxdet.checks import nearest
+from jaxdet.checks import InputError, nearest
 from jaxdet.cli.app import run
 from jaxdet.cli.config_file import load_config
 from jaxdet.cli.distributed import init_distributed
@@ -134,7 +135,24 @@ def convert() -> None:
     run(main, default_config="simple_faster_rcnn")
 
 
-COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "convert": convert}
+def export() -> None:
+    """Writes a trained detector to one file and a model card: jaxdet export runs/x --to=detector.safetensors"""
+    workdir = _define_path("workdir", None, "Workdir of a training; may be given without the name of the flag.")
+    to = _define_path("to", None, "The new .safetensors file; the model card has the same name with .md.")
+    checkpoint = _define_checkpoint()
+
+    def main(_: None, files: list[str]) -> None:
+        from jaxdet.export import export
+
+        named = [*map(os.path.expanduser, files), *([workdir.value] if workdir.value else [])]
+        if len(named) > 1:
+            raise InputError(f"one workdir must be given, got {', '.join(named)}; export them one by one.")
+        export(named[0] if named else None, to.value, checkpoint=checkpoint.value)
+
+    run(main, takes_files=True)
+
+
+COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "convert": convert, "export": export}
 
 
 def main() -> None:
@@ -149,7 +167,7 @@ def main() -> None:
         sys.modules["__main__"].__doc__ = COMMANDS[command].__doc__  # what --help prints over the flags
         COMMANDS[command]()
     else:
-        names = "train, evaluate, predict or convert"
+        names = "train, evaluate, predict, convert or export"
         close = f"; {nearest(command, COMMANDS)}" if command else ""
         print(f"error: jaxdet: the command must be {names}, got {command!r}{close}", file=sys.stderr)
         sys.exit(2)

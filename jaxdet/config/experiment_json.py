@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxdet.checks import InputError
+from jaxdet.config import exported
 from jaxdet.config.fields import MAY_CHANGE
 from jaxdet.config.schema import all_fields
 from jaxdet.config.translate import FORMAT, check_format, translate
@@ -61,16 +62,20 @@ def claim(
 
 
 def is_trained(workdir: Path) -> bool:
-    """Return whether training can resume in a workdir, if only from a stage's checkpoint or R-CNN's features."""
-    return any(any(workdir.glob(left)) for left in ("checkpoints/*", "stages/*/checkpoints/*", "stages/2_features/*"))
+    """Return whether this is an exported file or a workdir where training can resume, if only a stage or features."""
+    resumes_from = ("checkpoints/*", "stages/*/checkpoints/*", "stages/2_features/*")
+    return workdir.is_file() or any(any(workdir.glob(pattern)) for pattern in resumes_from)
 
 
 def read(workdir: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the config and the class names that a workdir was trained with, in the present format.
+    """Return the config and the class names that a workdir or exported file was trained with, in the present format.
 
     Raises:
       InputError: the folder is not a workdir of train.py, its file was changed, or its version cannot be translated.
     """
+    if workdir.is_file():
+        config, class_names = exported.read(workdir)
+        return _with_tuples(config), tuple(class_names)
     if not workdir.is_dir():
         raise InputError(f"--workdir: there is no folder {workdir}; give one that train.py wrote.")
     stored = _load(workdir / NAME)
@@ -80,6 +85,8 @@ def read(workdir: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
 def run_folder(path: Path) -> Path:
     """Return the workdir at a path, or the workdir of the checkpoint at a path, as in runs/demo/checkpoints/2200."""
     path = path.expanduser().resolve()
+    if path.is_file():
+        return path
     return path.parents[1] if not (path / NAME).exists() and path.parent.name == "checkpoints" else path
 
 

@@ -88,7 +88,7 @@ def _check_pretrained(net: SharedNet, training: SharedTraining) -> None:
 def _run_folder(path: Path) -> Path:
     """Return the workdir at a path, or the workdir that holds the checkpoint at a path."""
     workdir = experiment_json.run_folder(path)
-    if not (workdir / experiment_json.NAME).exists():
+    if not workdir.is_file() and not (workdir / experiment_json.NAME).exists():
         raise InputError(
             f"training.init_from must be a workdir or one of its checkpoints, got {path}; name one that train.py wrote."
         )

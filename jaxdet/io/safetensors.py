@@ -20,7 +20,7 @@ from jaxdet.io.atomic import atomic_write
 
 SUFFIX = ".safetensors"
 MAX_HEADER = 100_000_000  # bytes, the limit of the format
-DTYPES = {
+DTYPES: dict[str, np.dtype] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
@@ -62,7 +62,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
         buffer = np.frombuffer(data, np.uint8)[start:]
         arrays = {name: _array(name, entry, buffer) for name, entry in header.items()}
         _check_coverage(header, len(buffer))
-        if HASH in metadata and hashlib.sha256(buffer).hexdigest() != metadata[HASH]:
+        if HASH in metadata and hashlib.sha256(buffer.data).hexdigest() != metadata[HASH]:
             raise InputError("the arrays must have the hash that the file states, got others")
     except InputError as error:
         raise InputError(f"{path}: {error}; download or export it again.") from None
@@ -101,7 +101,7 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Ma
     ordered = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
     sha256, header, end = hashlib.sha256(), {}, 0
     for name, array in ordered.items():
-        sha256.update(array.reshape(-1).view(np.uint8))
+        sha256.update(array.reshape(-1).view(np.uint8).data)
         entry = {"dtype": names[array.dtype], "shape": list(array.shape), "data_offsets": [end, end + array.nbytes]}
         header[name], end = entry, end + array.nbytes
     text = json.dumps({"__metadata__": {**metadata, HASH: sha256.hexdigest()}, **header}).encode()
@@ -109,7 +109,7 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Ma
     with atomic_write(path) as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for array in ordered.values():
-            file.write(array.reshape(-1).view(np.uint8))
+            file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:

@@ -24,7 +24,8 @@ class FeaturePyramid(nn.Module):
 
     @nn.compact
     def __call__(self, stages: Sequence[Sized]) -> list[Sized]:
-        coarser, levels = None, []
+        coarser: jax.Array | None = None
+        levels: list[Sized] = []
         for i in reversed(range(len(stages))):
             x, size = stages[i]
             inner = zero_outside(self._conv(x, kernel=1, name=f"fpn_inner_{i}"), size)

@@ -13,6 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxdet.checks import InputError
+from jaxdet.io.safetensors import read_safetensors
 from jaxdet.training import manifest
 from jaxdet.training.state import flatten, unflatten
 from jaxdet.types import Params
@@ -47,7 +48,7 @@ def restore_params(workdir: str | os.PathLike, step: int | str | None = None) ->
     """Return the parameters of a run as a nested dict of numpy arrays.
 
     Args:
-      workdir: the run's folder, or one of its checkpoints, as in runs/voc/checkpoints/1000.
+      workdir: the run's folder, one of its checkpoints, as in runs/voc/checkpoints/1000, or an exported file.
       step: a saved step, "best" (by validation mAP; the newest where none was evaluated), or None for the newest. The
         log warns of a checkpoint that would have been considered but for its broken manifest.
 
@@ -55,6 +56,9 @@ def restore_params(workdir: str | os.PathLike, step: int | str | None = None) ->
       InputError: there is no such checkpoint, it is broken, or one of its arrays holds NaN or infinity.
     """
     folder = find_checkpoint(workdir, step)
+    if folder.is_file():
+        arrays: dict[str, Any] = {**read_safetensors(folder)[0]}
+        return unflatten(arrays)
     if fault := manifest.fault(folder):
         others = [other for other in saved_steps(folder.parent) if str(other) != folder.name]
         cure = f"choose another step, as in --checkpoint={others[-1]}" if others else "restore it from a copy"
@@ -75,6 +79,8 @@ def find_checkpoint(workdir: str | os.PathLike, step: int | str | None = None) -
       InputError: there is no such checkpoint, or a step is given and the folder is a checkpoint of another step.
     """
     folder = Path(workdir).expanduser().resolve()
+    if folder.is_file():
+        return folder
     if not manifest.exists(folder):
         return _choose(folder, step)
     if step not in (None, "best") and folder.name.isdigit() and folder.name != str(step):

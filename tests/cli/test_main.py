@@ -19,9 +19,15 @@ def command(scripts, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "error"),
     [
-        (["jaxdet"], "error: jaxdet: the command must be train, evaluate, predict or convert, got ''\n"),
-        (["jaxdet", "--workdir=x"], "must be train, evaluate, predict or convert, got '--workdir=x'; valid names: "),
-        (["jaxdet", "trian"], "must be train, evaluate, predict or convert, got 'trian'; did you mean 'train'?\n"),
+        (["jaxdet"], "error: jaxdet: the command must be train, evaluate, predict, convert or export, got ''\n"),
+        (
+            ["jaxdet", "--workdir=x"],
+            "evaluate, predict, convert or export, got '--workdir=x'; valid names: ",
+        ),
+        (
+            ["jaxdet", "trian"],
+            "evaluate, predict, convert or export, got 'trian'; did you mean 'train'?\n",
+        ),
     ],
 )
 def test_no_or_an_unknown_command(monkeypatch, capsys, argv, error):
@@ -77,6 +83,6 @@ def test_the_home_folder_is_understood_in_every_path(monkeypatch, tmp_path):
     for define_flags in main.COMMANDS.values():
         define_flags()
     assert paths == dict.fromkeys(
-        ("config", "workdir", "output", "file", "svms", "box_regressors", "pretrained_file"), str(tmp_path / "x")
+        ("config", "workdir", "output", "pretrained_file", "file", "svms", "box_regressors", "to"), str(tmp_path / "x")
     )
     assert others == {"checkpoint", "classes", "distributed", "max_pixels", "pretrained", "split", "threshold"}

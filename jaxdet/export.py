@@ -1,0 +1,126 @@
+"""Export of a trained detector to one .safetensors file and a model card beside it."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import jaxdet
+from jaxdet.checks import InputError
+from jaxdet.config import experiment_json, exported
+from jaxdet.config.parse import parse
+from jaxdet.config.schema import Experiment
+from jaxdet.io.atomic import atomic_write
+from jaxdet.io.folder import unwritable
+from jaxdet.io.safetensors import SUFFIX, write_safetensors
+from jaxdet.load import choose_checkpoint
+from jaxdet.systems import build_detector, check_params
+from jaxdet.training.restore import read_metadata, restore_params
+from jaxdet.training.state import flatten
+
+log = logging.getLogger(__name__)
+
+
+def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best") -> None:
+    """Write a detector's parameters, config, class names and measured mAP to one file, and a model card beside it.
+
+    load_detector, predict, evaluate and training.init_from take the file in place of a workdir. It holds no optimiser:
+    training starts from it, but does not resume.
+
+    Args:
+      workdir: a workdir, or one of its checkpoints.
+      to: the new file; its name ends with .safetensors. The card has the same name with .md.
+      checkpoint: 'best', 'last' or a saved step.
+
+    Raises:
+      InputError: no such workdir or checkpoint; the file or the card exists, or cannot be written.
+    """
+    if not workdir or not to:
+        raise InputError("a workdir and --to must be given, as in: jaxdet export runs/x --to=detector.safetensors.")
+    path = Path(to)
+    card = path.with_suffix(".md")
+    if path.suffix != SUFFIX:
+        raise InputError(f"--to must end with {SUFFIX}, got {to}; rename it.")
+    for new in (path, card):
+        if new.exists():
+            raise InputError(f"--to must name new files, got {new}, which exists; name another.")
+    source_folder = experiment_json.run_folder(Path(workdir))
+    config, class_names = experiment_json.read(source_folder)
+    experiment = parse(config)
+    source = choose_checkpoint(Path(workdir).expanduser(), checkpoint)
+    params = restore_params(source)
+    fitted = ("svm", "bbox_ridge")  # not among the parameters that a detector starts with
+    initial = {name: layer for name, layer in params.items() if name not in fitted}
+    check_params(initial, build_detector(experiment, class_names), f"checkpoint {source}")
+    metrics = _metrics(source_folder, source)
+    arrays = {name: np.asarray(leaf) for name, leaf in flatten(params).items()}
+    metadata = exported.describe(config, class_names, metrics, jaxdet.__version__)
+    try:
+        write_safetensors(path, arrays, metadata)
+        with atomic_write(card) as file:
+            file.write(_card(path.name, experiment, class_names, metrics).encode())
+    except OSError as error:
+        raise unwritable(path, error, cure="name another file with --to") from error
+    log.info("%d parameters -> %s, described in %s", sum(leaf.size for leaf in arrays.values()), path, card)
+
+
+def _metrics(workdir: Path, source: Path) -> dict[str, Any]:
+    """Return the validation mAP of a checkpoint and what evaluate.py measured of it, by split; {} where nothing was."""
+    metrics: dict[str, Any] = {}
+    if (validation := read_metadata(source).get("val_map")) is not None:
+        metrics["validation"] = {"voc10": validation}
+    for file in sorted(workdir.glob("evaluation/*/metrics.json")):
+        try:
+            measured = json.loads(file.read_text(encoding="utf-8"))
+            if measured["checkpoint"] == source.name and not measured["not_as_trained"]:
+                metrics[file.parent.name] = measured["mAP"] | measured["coco"]
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("left out %s, which is not what evaluate.py wrote (%s)", file, error)
+    return metrics
+
+
+def _card(file: str, experiment: Experiment, class_names: tuple[str, ...], metrics: dict[str, Any]) -> str:
+    """Return the model card, in Markdown."""
+    net, training, sides = experiment.net, experiment.training, experiment.input
+    start = training.init_from or training.pretrained or "random weights"
+    rows = [
+        f"| {split} | {metric} | {value:.4f} |"
+        for split, values in metrics.items()
+        for metric, value in values.items()
+        if isinstance(value, int | float)
+    ]
+    measured = ["| split | metric | value |", "|---|---|---|", *rows] if rows else ["Nothing has been measured."]
+    return "\n".join(
+        [
+            f"# {experiment.name}",
+            "",
+            f"An object detector for photos, trained with jaxdet {jaxdet.__version__}.",
+            "",
+            f"- **File**: `{file}` (safetensors; its metadata holds the config and the class names)",
+            f"- **System**: {experiment.system}, {net.backbone}, width {net.width:g}",
+            f"- **Classes** ({len(class_names)}): {', '.join(class_names)}",
+            f"- **Input**: short side {sides.short_side}, long side at most {sides.long_side} pixels; "
+            f"preprocessing {net.preprocessing}",
+            f"- **Started from**: {start}; trained on split `{experiment.splits.train}`",
+            "",
+            "## Measured",
+            "",
+            *measured,
+            "",
+            "## Use",
+            "",
+            "```python",
+            "import jaxdet",
+            "",
+            f'detector = jaxdet.load_detector("{file}")',
+            "detections = detector(image)  # u8[H,W,3] RGB -> boxes, scores, labels, class_names",
+            "```",
+            "",
+            "## Limits",
+            "",
+            "It finds the classes above in photos like those it was trained on. Scores are not calibrated.",
+            "",
+        ]
+    )
