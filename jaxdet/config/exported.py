@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxdet.checks import InputError
-from jaxdet.config.translate import FORMAT, translate
+from jaxdet.config.translate import FORMAT, check_format, translate
 from jaxdet.io.safetensors import read_metadata
 
 KEY = "jaxdet"  # of the one entry of the metadata, JSON
@@ -33,7 +33,9 @@ def read(path: Path) -> tuple[dict[str, Any], list[str]]:
             f"of it: jaxdet convert --file={path} --config=NAME --classes=NAMES --workdir=FOLDER."
         )
     try:
-        content = translate(json.loads(metadata[KEY]), path)
+        content = json.loads(metadata[KEY])
+        check_format(content, path)
+        content = translate(content, path)
         config, class_names = content["config"], content["class_names"]
         if not isinstance(config, dict) or not all(isinstance(name, str) for name in class_names):
             raise TypeError("config or class_names is of another type")
