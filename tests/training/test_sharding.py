@@ -72,3 +72,31 @@ def test_two_processes_train_like_one(tmp_path):
         np.testing.assert_allclose(two[path], leaf, rtol=1e-5, atol=1e-6)
     lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("one", "two")]
     assert len(lines[0]) == len(lines[1])
+
+
+TWO_DEVICES = """
+import jax, numpy as np
+from jaxdet.training import sharding
+from tests.training import toy
+mesh, batch = sharding.data_mesh(), toy.batch(0, size=4)
+assert mesh.size == 2
+
+def rows_and_sum(offset, batch):
+    assert len(batch.image_id) == 2  # the rows of one device
+    return batch.image_id + offset, batch.image_id.sum()
+
+rows, total = jax.jit(sharding.on_own_rows(rows_and_sum, mesh))(1, sharding.shard_batch(batch, mesh))
+np.testing.assert_array_equal(rows, batch.image_id + 1)
+np.testing.assert_array_equal(total, batch.image_id.sum())
+predict = sharding.make_predict(lambda offset, batch: rows_and_sum(offset, batch)[0], mesh)
+program = predict.lower(1, sharding.shard_batch(batch, mesh)).compile().as_text()
+assert not any(name in program for name in ("all-reduce", "all-gather", "all-to-all", "collective-permute"))
+"""
+
+
+def test_devices_compute_their_own_rows_and_exchange_only_sums():
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    process = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
