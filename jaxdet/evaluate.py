@@ -66,7 +66,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
         if overriding is None:
             raise InputError("--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes.")
         workdir = overriding.default_workdir
-    folder = Path(workdir).expanduser().resolve()
+    folder = Path(workdir).resolve()
     trained, class_names = experiment_json.read(folder)
     experiment = resolve_config(overriding or parse(trained), folder)
     changed = experiment_json.differences(trained, dataclasses.asdict(experiment))

@@ -126,7 +126,7 @@ def open_part(experiment: Experiment, part: str) -> Split:
         eval_batch_size=experiment.evaluation.batch_size,
         search=search,
         mat_files=tuple(mat_files),
-        data_dir=Path(experiment.dataset.data_dir).expanduser(),
+        data_dir=Path(experiment.dataset.data_dir),
     )
 
 

@@ -17,6 +17,7 @@ from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
 from jaxdet.config.schema import Experiment, Rcnn
 from jaxdet.inputs import image_batch
+from jaxdet.io.home import expand_home
 from jaxdet.models.detector import Detector
 from jaxdet.nets.svd import compress
 from jaxdet.ops.boxes_np import box_clip
@@ -153,7 +154,7 @@ def load_detector(
     Raises:
       InputError: there is no such workdir or checkpoint, or it is broken.
     """
-    path = Path(workdir_or_checkpoint).expanduser()
+    path = Path(expand_home("workdir", workdir_or_checkpoint))
     config, class_names = experiment_json.read(experiment_json.run_folder(path))
     return LoadedDetector(parse(config), class_names, choose_checkpoint(path, checkpoint), batch_size)
 

@@ -77,7 +77,7 @@ def type_of(hint: typing.Any, metadata: tuple[typing.Any, ...]) -> str:
     for value in metadata:
         if isinstance(value, Most):
             limits.append(f", {'at most' if value.allowed else 'below'} {value.limit:g}")
-        elif not isinstance(value, str):
+        elif isinstance(value, int | float):
             limits.append(f", at least {value:g}")
     return "".join([text.replace(" | None", " or None"), *limits])
 

@@ -45,7 +45,17 @@ LAYERS = {
         *("systems", "training", "types", "weights.pretrained"),
     },
     "load": {
-        *("checks", "config", "inputs", "models.detector", "nets.svd", "ops.boxes_np", "systems", "training.restore"),
+        *(
+            "checks",
+            "config",
+            "inputs",
+            "io.home",
+            "models.detector",
+            "nets.svd",
+            "ops.boxes_np",
+            "systems",
+            "training.restore",
+        ),
         *("types", "weights.coco", "weights.pretrained"),
     },
     "__init__": {"checks", "config", "load", "ops", "systems", "types"},  # `import jaxdet`: the public names
@@ -75,6 +85,7 @@ LAYERS = {
         "evaluate",
         "export",
         "io.folder",
+        "io.home",
         "load",
         "predict",
         "train",

@@ -65,7 +65,7 @@ def find_config(name: str) -> str:
 
 def stored_config(workdir: str) -> ConfigDict:
     """Return the config that a workdir was trained with; InputError where the folder is not a workdir."""
-    config, _ = experiment_json.read(Path(workdir).expanduser())
+    config, _ = experiment_json.read(Path(workdir))
     return ConfigDict(_with_placeholders(config))
 
 

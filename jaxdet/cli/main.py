@@ -20,6 +20,7 @@ from jaxdet.checks import InputError, nearest
 from jaxdet.cli.app import run
 from jaxdet.cli.config_file import load_config
 from jaxdet.cli.distributed import init_distributed
+from jaxdet.io.home import expand_home
 
 flags.disclaim_key_flags()  # --help lists the flags below under the running script
 
@@ -30,7 +31,7 @@ class _Path(flags.ArgumentParser):
     """Parser of a path: ~ is the home folder, also where the shell leaves it as it is (--output=~/detections)."""
 
     def parse(self, argument: str) -> str:
-        return os.path.expanduser(argument)
+        return expand_home("path", argument)
 
 
 def _define_path(name: str, default: str | None, text: str) -> flags.FlagHolder[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from jaxdet.config.fields import MAY_CHANGE
+from jaxdet.config.fields import MAY_CHANGE, PathText
 from jaxdet.config.limits import Count, Positive
 
 
@@ -12,7 +12,7 @@ class Shapes:
     """data.datasets.shapes.prepare_shapes: the generated demo set."""
 
     kind: Annotated[str, "'shapes': generated images of shapes"]
-    data_dir: Annotated[str, "folder of prepared data", MAY_CHANGE]
+    data_dir: Annotated[PathText, "folder of prepared data", MAY_CHANGE]
     image_size: Annotated[int, "side of the square images, in pixels; at least 96"]
     train: Annotated[Positive, "images of the training split"]
     validation: Annotated[Positive, "images of the validation split"]
@@ -25,8 +25,8 @@ class Devkit:
     """data.datasets.voc_folder.prepare_devkit: a folder in VOC layout with any classes."""
 
     kind: Annotated[str, "'devkit': a folder in VOC layout"]
-    devkit: Annotated[str, "the folder with Annotations/, JPEGImages/ and ImageSets/Main/", MAY_CHANGE]
-    data_dir: Annotated[str, "folder of prepared data", MAY_CHANGE]
+    devkit: Annotated[PathText, "the folder with Annotations/, JPEGImages/ and ImageSets/Main/", MAY_CHANGE]
+    data_dir: Annotated[PathText, "folder of prepared data", MAY_CHANGE]
     class_names: Annotated[
         tuple[str, ...], "classes, label 1 first; empty: every class of the annotations, sorted", MAY_CHANGE
     ]
@@ -38,9 +38,9 @@ class Voc:
     """data.datasets.voc.open_voc: PASCAL VOC 2007 and 2012."""
 
     kind: Annotated[str, "'voc': PASCAL VOC"]
-    data_dir: Annotated[str, "folder of prepared data", MAY_CHANGE]
-    archives: Annotated[str, "folder of the official archives; empty: DATA_DIR/downloads/manual", MAY_CHANGE]
+    data_dir: Annotated[PathText, "folder of prepared data", MAY_CHANGE]
+    archives: Annotated[PathText, "folder of the official archives; empty: DATA_DIR/downloads/manual", MAY_CHANGE]
     mirror: Annotated[
         str, "address to download the archives from; empty: the organisers' site and TFDS's copy", MAY_CHANGE
     ]
-    devkit: Annotated[str, "an extracted VOCdevkit; empty: the archives", MAY_CHANGE]
+    devkit: Annotated[PathText, "an extracted VOCdevkit; empty: the archives", MAY_CHANGE]

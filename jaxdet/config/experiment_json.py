@@ -23,7 +23,7 @@ FINGERPRINTS = {
 }
 FREE_FIELDS = frozenset(path for path, hint, _ in all_fields() if MAY_CHANGE in hint.__metadata__)
 DEFAULTS = {path: field.default for path, _, field in all_fields() if field.default is not dataclasses.MISSING}
-PATHS = ("training.init_from", "training.pretrained_file", "proposals.file")
+PATHS = frozenset(f"config.{path}" for path, hint, _ in all_fields() if Path in hint.__metadata__)
 
 
 def claim(
@@ -84,7 +84,7 @@ def read(workdir: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def run_folder(path: Path) -> Path:
     """Return the workdir at a path, or the workdir of the checkpoint at a path, as in runs/demo/checkpoints/2200."""
-    path = path.expanduser().resolve()
+    path = path.resolve()
     if path.is_file():
         return path
     return path.parents[1] if not (path / NAME).exists() and path.parent.name == "checkpoints" else path
@@ -148,22 +148,24 @@ def _differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
 
 
 def _decisive(content: dict[str, Any]) -> dict[str, Any]:
-    """Return, flat, what could change the result of a run that resumes, with paths in one spelling."""
+    """Return, flat, what could change the result of a run that resumes."""
     decisive = _flat(content["config"]) | {"class_names": content["class_names"]}
     decisive |= {meaning: content[name] for name, meaning in FINGERPRINTS.items()}
-    for path in PATHS:
-        if decisive.get(f"config.{path}"):
-            decisive[f"config.{path}"] = os.path.abspath(os.path.expanduser(decisive[f"config.{path}"]))
     return {name: value for name, value in decisive.items() if name.removeprefix("config.") not in FREE_FIELDS}
 
 
 def _flat(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config as {"config.net.width": 1.0}; fields that came later than its file have their default."""
+    """Return a config as {"config.net.width": 1.0}, with paths in one spelling.
+
+    Fields that came later than its file have their default.
+    """
 
     def entries(values: dict[str, Any], prefix: str) -> dict[str, Any]:
         flat: dict[str, Any] = {}
         for name, value in values.items():
             path = f"{prefix}.{name}"
+            if path in PATHS and value:
+                value = os.path.abspath(os.path.expanduser(value))
             flat |= entries(value, path) if isinstance(value, dict) else {path: value}
         return flat
 

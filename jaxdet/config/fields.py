@@ -5,11 +5,13 @@ Most sections are the keyword arguments of the function that their docstring nam
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from jaxdet.config.limits import Count, Fraction, Most, Positive
 
 MAY_CHANGE = "(may change on resume)"  # marks a field that cannot change the result; about images their hash decides
+PathText = Annotated[str, Path]  # parse replaces ~ by the home folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +191,9 @@ class SelectiveSearch:
         tuple[int, ...], 1, "k and least size of each segmentation (R-CNN: 50 and 100); empty: OpenCV's three"
     ] = ()
     workers: Annotated[Positive, "processes", MAY_CHANGE]
-    file: Annotated[str, ".mat file of boxes that replace the search, {split} standing for the split; empty: none"] = ""
+    file: Annotated[
+        PathText, ".mat file of boxes that replace the search, {split} standing for the split; empty: none"
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,11 +236,11 @@ class SharedTraining:
 
     accumulate: Annotated[Positive, "parts of a batch computed one after the other, to save memory"]
     frozen: Annotated[tuple[str, ...], "layers that are not trained, by the start of their names"]
-    init_from: Annotated[str, "workdir, checkpoint or exported file to start from; empty: none"]
+    init_from: Annotated[PathText, "workdir, checkpoint or exported file to start from; empty: none"]
     pretrained: Annotated[
         str, "'caffe', 'torchvision' or 'keras' (ImageNet's VGG16), 'resnet50' (ImageNet's) or 'coco'; empty: none"
     ]
-    pretrained_file: Annotated[str, "file or address of these weights; empty: the published one"]
+    pretrained_file: Annotated[PathText, "file or address of these weights; empty: the published one"]
     log_every: Annotated[Positive, "steps between reports", MAY_CHANGE]
     eval_every: Annotated[Count, "steps between validations; 0: never", MAY_CHANGE]
     checkpoint_every: Annotated[Positive, "steps between checkpoints", MAY_CHANGE]

@@ -5,12 +5,14 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jaxdet.checks import InputError, nearest, one_of
 from jaxdet.config import schema
 from jaxdet.config.dataset_fields import Devkit, Shapes, Voc
 from jaxdet.config.limits import check_limit
+from jaxdet.io.home import expand_home
 
 SCHEMAS = {
     "faster_rcnn": schema.FasterRcnn,
@@ -80,6 +82,8 @@ def _value(hint: Any, value: Any, path: str) -> Any:
             raise InputError(f"config: {path} must be a section, got {value!r}; see the configs for its fields.")
         return _section(typing.cast(type, hint), value, path)
     value = _typed(hint, value, path, meaning)
+    if Path in metadata:
+        value = expand_home(f"config: {path}", value)
     for limit in metadata:
         for number in value if isinstance(value, tuple) else (value,):
             check_limit(f"config: {path}", number, limit)

@@ -69,7 +69,7 @@ def _check_pretrained(net: SharedNet, training: SharedTraining) -> None:
             f"got {training.pretrained!r}; add --config.training.pretrained=caffe, or start from random weights "
             "(--config.training.pretrained=)."
         )
-    if not is_published(file) and not Path(file).expanduser().is_file():
+    if not is_published(file) and not Path(file).is_file():
         raise InputError(f"training.pretrained_file must be a file, got {file}, which does not exist; correct it.")
     if is_published(file) and net.width != 1.0:
         head_features = 1024 if net.backbone == "resnet50" else 4096

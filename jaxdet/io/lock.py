@@ -12,6 +12,7 @@ import jax
 
 from jaxdet.checks import InputError
 from jaxdet.io.folder import unwritable
+from jaxdet.io.home import expand_home
 
 
 class Locked(Exception):
@@ -61,7 +62,7 @@ def locked(workdir: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
       InputError: another process holds it (the error names host and pid), or the folder cannot be written.
     """
-    workdir = Path(workdir).expanduser().resolve()
+    workdir = Path(expand_home("workdir", workdir)).resolve()
     if jax.process_index() > 0:
         yield workdir
         return

@@ -30,7 +30,7 @@ def mat_paths(pattern: str, split: str) -> list[Path]:
       InputError: a file does not exist.
     """
     terms = [term.partition("[")[0].strip().replace("/", "_") for term in split.split("+")]
-    paths = [Path(path).expanduser() for path in dict.fromkeys(pattern.replace("{split}", term) for term in terms)]
+    paths = [Path(path) for path in dict.fromkeys(pattern.replace("{split}", term) for term in terms)]
     for path in paths:
         if not path.is_file():
             raise InputError(

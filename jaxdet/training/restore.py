@@ -78,7 +78,7 @@ def find_checkpoint(workdir: str | os.PathLike, step: int | str | None = None) -
     Raises:
       InputError: there is no such checkpoint, or a step is given and the folder is a checkpoint of another step.
     """
-    folder = Path(workdir).expanduser().resolve()
+    folder = Path(workdir).resolve()
     if folder.is_file():
         return folder
     if not manifest.exists(folder):
@@ -98,7 +98,7 @@ def best_step(workdir: str | os.PathLike) -> int | None:
 
 def checkpoint_folder(workdir: str | os.PathLike) -> Path:
     """Return the folder of a workdir's checkpoints; absolute, as Orbax fails to save to a relative path."""
-    return Path(workdir).expanduser().resolve() / "checkpoints"
+    return Path(workdir).resolve() / "checkpoints"
 
 
 def saved_steps(folder: Path) -> list[int]:

@@ -39,7 +39,7 @@ _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
 
 def is_caffemodel(path: str | os.PathLike) -> bool:
     """Return whether a file begins as a protobuf message of a net does: with its name, or with a layer."""
-    path = Path(path).expanduser()
+    path = Path(path)
     try:
         check_regular(path)
         with path.open("rb") as file:
@@ -58,7 +58,7 @@ def read_caffemodel(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Raises:
       InputError: no such file; not a whole .caffemodel; larger than a protobuf message may be.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     net = _message_class()()
     try:
         net.ParseFromString(read_regular(path, max_bytes=MAX_BYTES))

@@ -20,7 +20,7 @@ def read_weights(path: str | os.PathLike) -> Any:
     Raises:
       InputError: it is no regular file or has more than MAX_BYTES; see also the readers.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     try:
         check_regular(path, max_bytes=MAX_BYTES)
     except OSError as error:

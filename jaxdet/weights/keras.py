@@ -38,7 +38,7 @@ def keras_vgg16(path: str | os.PathLike) -> Params:
         import h5py  # noqa: F401
     except ImportError as error:
         raise InputError('Keras weights need h5py, got none installed; pip install "jaxdet[keras]".') from error
-    path = Path(path).expanduser()
+    path = Path(path)
     try:
         check_regular(path, max_bytes=MAX_BYTES)
     except OSError as error:

@@ -131,7 +131,7 @@ def load_pretrained(name: str, *, file: str | os.PathLike = "", cache: str | os.
     """
     pretrained = _named(name)
     if not is_published(file):
-        return pretrained.read(Path(file).expanduser())
+        return pretrained.read(Path(file))
     return pretrained.read(_downloaded(pretrained, str(file) or pretrained.url, Path(cache).expanduser()))
 
 

@@ -63,7 +63,7 @@ def read_box_regressors(path: str | os.PathLike, *, cells: tuple[int, int, int],
 
 
 def _struct(path: str | os.PathLike, name: str) -> Any:
-    path = Path(path).expanduser()
+    path = Path(path)
     try:
         check_regular(path)
         return scipy.io.loadmat(path, variable_names=(name,), squeeze_me=True, struct_as_record=False)[name]

@@ -33,7 +33,7 @@ def read_torch_file(path: str | os.PathLike) -> Any:
     Raises:
       InputError: no such file; not written by torch.save; truncated or inconsistent.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     try:
         with path.open("rb") as file:
             if zipfile.is_zipfile(file):

@@ -180,3 +180,15 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match="experiment.json must be writable, got No space left on device; make room"):
         experiment_json.claim(tmp_path, {"seed": 0}, CLASSES, "images")
+
+
+def test_a_run_that_stored_the_tilde_resumes_and_differs_in_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = complete_config(faster_voc)
+    for spelling in ("~/w.pth", "/home/me/w.pth", "/home/me/sub/../w.pth"):
+        config["training"]["pretrained_file"] = config["dataset"]["data_dir"] = spelling
+        if spelling.startswith("~"):
+            write_trained(tmp_path, config)
+            stored, _ = experiment_json.read(tmp_path)
+        experiment_json.claim(tmp_path, config, CLASSES, "images")
+        assert experiment_json.differences(stored, config) == []

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from jaxdet.checks import InputError
 from jaxdet.config import schema
 from jaxdet.config.dataset_fields import Shapes
 from jaxdet.config.parse import parse
+from jaxdet.config.schema import all_fields
 
 
 @pytest.mark.parametrize(
@@ -186,3 +188,25 @@ def test_whole_numbers_and_lists_are_converted():
     config["anchors"]["scales"], config["net"]["width"] = [1, 2], 1
     experiment = parse(config)
     assert experiment.anchors.scales == (1.0, 2.0) and isinstance(experiment.net.width, float)
+
+
+PATHS = {path for path, hint, _ in all_fields() if Path in hint.__metadata__}
+
+
+def test_fields_of_files_and_folders_are_paths():
+    assert {
+        *("dataset.data_dir", "dataset.devkit", "dataset.archives"),
+        *("training.init_from", "training.pretrained_file", "proposals.file"),
+    } == PATHS
+
+
+@pytest.mark.parametrize("path", sorted(PATHS))
+def test_the_home_folder_in_a_path_is_replaced_and_an_unknown_user_is_named(monkeypatch, path):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = fast_voc.get_config() if path != "dataset.devkit" else faster_devkit.get_config()
+    section, name = path.split(".")
+    config[section][name] = "~/x"
+    assert getattr(getattr(parse(config.to_dict()), section), name) == "/home/me/x"
+    config[section][name] = "~nosuchuser/x"
+    with pytest.raises(InputError, match=f"config: {path}: there is no home folder of ~nosuchuser, got"):
+        parse(config.to_dict())

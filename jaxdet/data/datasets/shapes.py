@@ -162,5 +162,5 @@ def prepare_shapes(
     drawing = "".join(Path(module).read_text() for module in (__file__, shape_drawing.__file__))
     key = hashlib.sha256(repr((image_size, counts, seed, drawing)).encode()).hexdigest()[:12]
     config = ShapesConfig(name=key, image_size=image_size, counts=counts, seed=seed)
-    directory = Path(data_dir).expanduser().absolute() / "shapes" / key / str(Shapes.VERSION)
+    directory = Path(data_dir).absolute() / "shapes" / key / str(Shapes.VERSION)
     return prepared(directory) or prepare(Shapes, config, directory)

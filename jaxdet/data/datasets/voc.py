@@ -161,7 +161,7 @@ def prepare_voc(
         missing, incomplete or cannot be written.
     """
     one_of("VOC: year", year, SPLITS)
-    home = Path(data_dir).expanduser().absolute()
+    home = Path(data_dir).absolute()
     if devkit:
         folder = _find_year(devkit, year)
         splits = _find_splits(folder, year)
@@ -172,14 +172,14 @@ def prepare_voc(
     existing = _prepared_by_tfds(directory.with_name(TFDS_VERSION)) or prepared(directory)
     if existing is not None:
         return existing
-    manual = Path(archives).expanduser().absolute() if archives else home / "downloads" / "manual"
+    manual = Path(archives).absolute() if archives else home / "downloads" / "manual"
     voc_archives.obtain(voc_archives.ARCHIVES[year], manual, mirror=mirror)
     return prepare(Voc, Voc.builder_configs[year], directory, manual_dir=manual)
 
 
 def _find_year(devkit: str, year: str) -> Path:
     """Return the folder VOC<year> of an extracted VOCdevkit."""
-    top = Path(devkit).expanduser().absolute()
+    top = Path(devkit).absolute()
     inside = [folder for folder in (top / f"VOC{year}", top / "VOCdevkit" / f"VOC{year}") if folder.is_dir()]
     folder = layout.find_devkit(str(inside[0] if inside else top))
     if folder.name in {f"VOC{other}" for other in SPLITS} - {f"VOC{year}"}:

@@ -152,7 +152,7 @@ def prepare_devkit(
     place = hashlib.sha256(repr((str(folder), settings)).encode()).hexdigest()[:8]
     prefix = f"{folder.name}-{place}-"  # of all copies of this folder with these settings
     key = prefix + layout.fingerprint(folder, settings)
-    directory = Path(data_dir).expanduser().absolute() / "voc_folder" / key / str(VocFolder.VERSION)
+    directory = Path(data_dir).absolute() / "voc_folder" / key / str(VocFolder.VERSION)
     existing = prepared(directory)
     if existing is not None:
         return existing

@@ -26,7 +26,7 @@ def find_devkit(path: str) -> Path:
         raise InputError(
             "devkit: none is named; give a folder in VOC layout: --config.dataset.devkit=path/to/VOCdevkit/VOC2012."
         )
-    top = Path(path).expanduser().absolute()
+    top = Path(path).absolute()
     if not top.is_dir():
         raise InputError(
             f"devkit: there is no folder {top}; set it to a folder in VOC layout, such as VOCdevkit/VOC2012."
