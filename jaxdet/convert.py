@@ -15,6 +15,7 @@ from jaxdet.config import experiment_json
 from jaxdet.config.fields import Linear, keywords
 from jaxdet.config.parse import parse
 from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnFpn, OneStage, Rcnn
+from jaxdet.config.workdir import check_workdir
 from jaxdet.data.datasets.voc import CLASS_NAMES
 from jaxdet.io.lock import locked
 from jaxdet.models.fast_rcnn import fold_target_statistics, with_target_statistics
@@ -53,13 +54,14 @@ def convert(
 
     Raises:
       InputError: no such file, an unknown detector, other classes than its head has, unknown preprocessing, a config
-        that does not fit it, or a workdir that was trained in.
+        that does not fit it, or a workdir that was trained in or has files of the user's.
     """
     experiment = parse(config.to_dict())
     if not file or not workdir:
         raise InputError(
             "--file and --workdir must both be given, as in: convert.py --file=model.pth --workdir=runs/model."
         )
+    check_workdir(workdir)
     detector = read_detector(file)
     if experiment.system != detector.system or not isinstance(experiment, OneStage):
         raise InputError(

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from jaxdet.config import experiment_json, schema
 from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
+from jaxdet.config.workdir import check_workdir
 from jaxdet.inputs import open_part, open_training_part
 from jaxdet.io.lock import locked
 from jaxdet.recipes.alternating import AlternatingTraining
@@ -41,7 +42,8 @@ def train(config: ConfigDict, workdir: str | None) -> None:
       workdir: None for runs/<name of the config>.
 
     Raises:
-      InputError: a mistake in the config or the data; a workdir in use, of another config, or not writable.
+      InputError: a mistake in the config or the data; a workdir in use, of another config, not writable, or
+        with files of the user's.
     """
     experiment = parse(config.to_dict())
     recipe = RECIPES[type(experiment)]
@@ -49,6 +51,7 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         recipe = FastRcnnSvmTraining
     if recipe in (RcnnTraining, FastRcnnSvmTraining):
         check_svms_can_be_fitted()  # before anything is written or downloaded
+    check_workdir(workdir or experiment.default_workdir)
     with locked(workdir or experiment.default_workdir) as folder:
         experiment = resolve_config(experiment, folder)
         split = open_training_part(experiment)
