@@ -15,6 +15,7 @@ from jaxdet.config.dataset_fields import Devkit, Shapes, Voc
 from jaxdet.config.fields import SelectiveSearch, keywords
 from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.data import pipeline
+from jaxdet.data.collate import empty_batch
 from jaxdet.data.dataset import open_split
 from jaxdet.data.datasets import voc_layout
 from jaxdet.data.datasets.shapes import prepare_shapes
@@ -98,6 +99,23 @@ class Split:
             **self._proposal_slots(),
             **_process(),
         )
+
+    def train_shapes(self, *, seed: int, batch_size: int, steps: int) -> Callable[[int], list[Batch]]:
+        """Return a function that maps the number of finished steps to the shapes of all later training batches.
+
+        They are those of the batches of all processes together, as jax.ShapeDtypeStruct, each bucket once.
+        """
+        slots = self._proposal_slots().get("max_proposals", 0)
+
+        def shapes(start: int) -> list[Batch]:
+            options = self.options
+            used = pipeline.train_buckets(
+                self.dataset, options, seed=seed, batch_size=batch_size, start_step=start, steps=steps
+            )
+            rows = [empty_batch(bucket, 1, max_gt=options.max_gt, max_proposals=slots) for bucket in used]
+            return jax.tree.map(lambda row: jax.ShapeDtypeStruct((batch_size, *row.shape[1:]), row.dtype), rows)
+
+        return shapes
 
     def eval_batches(self) -> Generator[Batch, None, None]:
         """Return this process's rows of the batches that hold every image once."""

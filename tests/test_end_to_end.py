@@ -25,8 +25,20 @@ def test_a_run_writes_metrics_and_checkpoints_and_prints_only_its_own_lines(trai
     assert list((workdir / "tensorboard").iterdir())
     assert all(line.startswith("joint") for line in out.splitlines()), out
     preparation = r"preparing .*, once\ndrawing train 8/8\ndrawing validation 4/4\ndrawing test 4/4\n"
-    assert re.fullmatch(rf"({preparation})?done; next: python evaluate.py --workdir={workdir}\n", err), err
-    assert out.count("compiled") == 1
+    assert re.fullmatch(
+        rf"({preparation})?joint: initialising\ndone; next: python evaluate.py --workdir={workdir}\n", err
+    ), err
+    assert len(re.findall(r"^joint: (?:compiled|read from the cache) for images of 96x96 in ", out, re.MULTILINE)) == 1
+
+
+def test_ctrl_c_while_compiling_ends_training_without_waiting(scripts, tmp_path):
+    side = "--config.dataset.image_size=128", "--config.input.short_side=128", "--config.input.long_side=128"
+    run = scripts.train(tmp_path, *side)  # a size that no other test has cached
+    run.wait_until(lambda: "joint: compiling for images of 128x128" in run.printed.read_text())
+    run.kill(signal.SIGINT)
+    printed = run.end(code=128 + signal.SIGINT)
+    assert "joint: stopped by SIGINT, before step 1; run the same command again to resume" in printed
+    assert "Traceback" not in printed
 
 
 def test_a_run_that_was_killed_ends_as_one_that_was_not(scripts, trained, tmp_path):

@@ -1,5 +1,6 @@
 """Opening the splits of an experiment; the batches are tested in data/test_pipeline.py."""
 
+import jax
 import pytest
 
 from configs import faster_devkit
@@ -69,3 +70,10 @@ def test_difficult_objects_are_enough_where_they_are_used(devkit):
     assert len(open_training_part(experiment_of(devkit, **{"input.use_difficult": True})).dataset) == 1
     with pytest.raises(InputError, match="1 marked difficult .set input.use_difficult"):
         open_training_part(experiment_of(devkit))
+
+
+def test_the_shapes_of_a_split_are_those_of_its_batches(devkit):
+    split = open_part(experiment_of(devkit), "train")
+    batch = next(split.train_batches(seed=0, batch_size=2)(0))
+    (shapes,) = split.train_shapes(seed=0, batch_size=2, steps=5)(0)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), batch) == jax.tree.map(lambda x: (x.shape, x.dtype), shapes)

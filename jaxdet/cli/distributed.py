@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from jaxdet.checks import InputError
+from jaxdet.cli.interrupts import is_compiling
 
 COMING, SILENT = 300, 100  # seconds, as in jax
 # In the messages of jax, its coordination service and its collectives when a process does not answer.
@@ -78,8 +79,8 @@ def lost_process(error: Exception) -> InputError | None:
 
 
 def exit_at_once(code: int) -> None:
-    """End a process of several without waiting for the others, which jax would do for minutes; they end in turn."""
-    if _is_joined():
+    """End without waiting for compilations or for other processes, which end in turn; jax would wait for minutes."""
+    if _is_joined() or is_compiling():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

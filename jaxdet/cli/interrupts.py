@@ -32,6 +32,11 @@ def answered_at_once() -> Iterator[None]:
         os.close(reading)
 
 
+def is_compiling() -> bool:
+    """Return whether threads of training.compilation are at work; nothing can stop them, so do not wait for them."""
+    return any(thread.name == "compile" for thread in threading.enumerate())
+
+
 def _answer(reading: int) -> None:
     """Answer signals until the pipe is closed."""
     interrupts = 0

@@ -90,9 +90,10 @@ def train_batches(
     """
     buckets.check_rows(batch_size, process_count)
     _check_proposals(proposals, len(dataset), max_proposals)
-    assigned: Sequence[buckets.Bucket | None] = buckets.assign_buckets(dataset.image_sizes, **options.sides)
-    if options.drop_empty:
-        assigned = buckets.leave_out(assigned, _with_objects(dataset, use_difficult=options.use_difficult))
+    assigned = _train_buckets(dataset, options)
+    empty = assigned.count(None)
+    if empty:
+        log.info("%d of %d images have no object to train on and are left out (input.drop_empty)", empty, len(dataset))
     crowded = int((dataset.object_counts > options.max_gt).sum())
     if crowded:
         log.warning(
@@ -100,14 +101,23 @@ def train_batches(
             *(crowded, len(dataset), options.max_gt, dataset.object_counts.max()),
         )
 
-    def planned() -> Iterator[buckets.PlannedBatch]:
-        first_epoch, position = divmod(start_step, buckets.batches_per_epoch(assigned, batch_size=batch_size))
-        for epoch in itertools.count(first_epoch):
-            yield from buckets.train_plan(assigned, batch_size=batch_size, seed=seed, epoch=epoch)[position:]
-            position = 0
-
-    rows = (batch.rows(process_index, process_count) for batch in planned())
+    planned = _planned(assigned, batch_size=batch_size, seed=seed, start_step=start_step)
+    rows = (batch.rows(process_index, process_count) for batch in planned)
     return _prefetch(dataset, rows, options, proposals, max_proposals, flip=options.flip)
+
+
+def train_buckets(
+    dataset: Dataset, options: InputOptions, *, batch_size: int, seed: int, start_step: int, steps: int
+) -> list[buckets.Bucket]:
+    """Return the buckets of the training batches from start_step to the last of all `steps`, in order of first use.
+
+    Args and errors as in train_batches.
+    """
+    assigned = _train_buckets(dataset, options)
+    # Two epochs' worth of batches hold a whole epoch, and so every bucket.
+    most = min(steps - start_step, 2 * buckets.batches_per_epoch(assigned, batch_size=batch_size))
+    planned = _planned(assigned, batch_size=batch_size, seed=seed, start_step=start_step)
+    return list(dict.fromkeys(batch.bucket for batch in itertools.islice(planned, most)))
 
 
 def eval_batches(
@@ -156,22 +166,37 @@ def image_batch(
     return batch
 
 
+def _train_buckets(dataset: Dataset, options: InputOptions) -> list[buckets.Bucket | None]:
+    """Return the bucket of each image, None for those that are left out."""
+    assigned: list[buckets.Bucket | None] = [*buckets.assign_buckets(dataset.image_sizes, **options.sides)]
+    if not options.drop_empty:
+        return assigned
+    return buckets.leave_out(assigned, _with_objects(dataset, use_difficult=options.use_difficult))
+
+
+def _planned(
+    assigned: Sequence[buckets.Bucket | None], *, batch_size: int, seed: int, start_step: int
+) -> Iterator[buckets.PlannedBatch]:
+    """Yield the global batches of steps start_step, start_step + 1, ... without end."""
+    first_epoch, position = divmod(start_step, buckets.batches_per_epoch(assigned, batch_size=batch_size))
+    for epoch in itertools.count(first_epoch):
+        yield from buckets.train_plan(assigned, batch_size=batch_size, seed=seed, epoch=epoch)[position:]
+        position = 0
+
+
 def _with_objects(dataset: Dataset, *, use_difficult: bool) -> np.ndarray:
-    """Return bool[N], whether an image has an object to train on; the others are logged.
+    """Return bool[N], whether an image has an object to train on.
 
     The stored counts are without difficult objects: where they are 0, those are read.
     """
     used = dataset.object_counts > 0
     if use_difficult:
         used = used | np.array([not has and len(dataset.annotations(i).labels) > 0 for i, has in enumerate(used)], bool)
-    empty = int((~used).sum())
-    if empty == len(dataset):
+    if not used.any():
         raise InputError(
-            f"input.drop_empty must leave an image to train on, got {empty} images without an object; name another "
-            "split, or set it to False."
+            f"input.drop_empty must leave an image to train on, got {len(dataset)} images without an object; name "
+            "another split, or set it to False."
         )
-    if empty:
-        log.info("%d of %d images have no object to train on and are left out (input.drop_empty)", empty, len(dataset))
     return used
 
 

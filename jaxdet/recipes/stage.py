@@ -94,6 +94,7 @@ def run_stage(
     if stage.number and (finished := finished_params(folder, steps=stage.steps)):
         log.info("%s: finished before, at step %d", stage.name, stage.steps)
         return finished
+    log.info("%s: initialising", stage.name)
     mesh = data_mesh()
     key = jax.random.key(stage.seed)
     key = jax.random.fold_in(key, stage.number) if stage.number else key
@@ -106,6 +107,7 @@ def run_stage(
         replicate(fresh, mesh),
         make_train_step(stage.detector.loss, stage.optimizer, mesh, accumulate=stage.accumulate),
         split.train_batches(seed=stage.seed, batch_size=stage.batch_size),
+        split.train_shapes(seed=stage.seed, batch_size=stage.batch_size, steps=stage.steps),
         put=lambda batch: shard_batch(batch, mesh),
         workdir=folder,
         image_names=split.dataset.names,

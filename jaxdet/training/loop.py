@@ -6,12 +6,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
 
 from jaxdet.training.checkpoints import Checkpoints
+from jaxdet.training.compilation import ImageSize, compile_steps, image_size
 from jaxdet.training.metrics_writer import MetricsWriter
 from jaxdet.training.preemption import Interrupted, stop_request
 from jaxdet.training.progress import Progress, metrics_text
@@ -22,6 +23,7 @@ from jaxdet.training.step import TrainStep
 from jaxdet.types import Batch, Params
 
 Batches = Callable[[int], Generator[Batch, None, None]]  # finished steps -> host batches of all steps after them
+Shapes = Callable[[int], Sequence[Batch]]  # finished steps -> shapes of the global batches after them, each size once
 Evaluate = Callable[[Params, int], dict[str, float]]  # (parameters, step) -> validation metrics
 
 
@@ -30,6 +32,7 @@ def run(
     state: TrainState,
     train_step: TrainStep,
     batches: Batches,
+    shapes: Shapes,
     *,
     put: Callable[[Batch], Batch],
     workdir: str | os.PathLike,
@@ -46,6 +49,8 @@ def run(
       state: the initial state, placed on the mesh; donated, so do not use it afterwards.
       train_step: the result of step.make_train_step.
       batches: finished steps -> generator of the host batches of all steps after them.
+      shapes: finished steps -> batches of jax.ShapeDtypeStruct, one for each image size among those of all later
+        steps, over all processes; for each the step is compiled before the first one.
       put: host batch -> batch on the devices.
       workdir: the stage's own folder; the caller holds its lock.
       image_names: the name of each image_id, for errors.
@@ -59,7 +64,7 @@ def run(
     """
     with contextlib.ExitStack() as stack:
         loop = _Loop(stage, state, stack, workdir=workdir, image_names=image_names, evaluate=evaluate)
-        return loop.run(train_step, batches, put)
+        return loop.run(train_step, batches, shapes, put)
 
 
 class _Loop:
@@ -104,35 +109,47 @@ class _Loop:
             window=metadata.get("window", {}),
         )
         self._stop = stack.enter_context(stop_request())
-        self._compiled_shapes: set[tuple[int, ...]] = set()
+        self._programs: dict[ImageSize, TrainStep] = {}
 
-    def run(self, train_step: TrainStep, batches: Batches, put: Callable[[Batch], Batch]) -> TrainState:
+    def run(self, train_step: TrainStep, batches: Batches, shapes: Shapes, put: Callable[[Batch], Batch]) -> TrainState:
         """Train from the restored step to the last."""
         stage = self._stage
         if self._evaluate and self._evaluation_due:  # the run was stopped during this validation
             self._finish_step(self._start, evaluate=self._evaluate, checkpoint=True)
         if self._start == stage.steps:
             return self._state
+        self._compile(train_step, shapes(self._start))
         stream = self._stack.enter_context(contextlib.closing(batches(self._start)))  # closing ends its threads
         for step in range(self._start + 1, stage.steps + 1):
             batch = next(stream)
-            self._train(train_step, step, batch, put(batch))
+            self._train(step, batch, put(batch))
             last = step == stage.steps
             validate = self._evaluate is not None and (last or step % stage.eval_every == 0)
             checkpoint = last or step % stage.checkpoint_every == 0
             self._finish_step(step, evaluate=self._evaluate if validate else None, checkpoint=checkpoint)
         return self._state
 
-    def _train(self, train_step: TrainStep, step: int, batch: Batch, on_device: Batch) -> None:
-        """Hand one step to the device; report the compilation time of an image shape that is new."""
+    def _compile(self, train_step: TrainStep, shapes: Sequence[Batch]) -> None:
+        """Compile the step for all image sizes; a signal stops the run at once, for there is nothing to save."""
         before = time.monotonic()
+        try:
+            with self._stop.interruptible():
+                self._programs = compile_steps(
+                    train_step,
+                    self._state,
+                    shapes,
+                    self._stage.schedule(self._start),
+                    accumulate=self._stage.accumulate,
+                    progress=self._progress,
+                )
+        except Interrupted:
+            self._leave(self._stop.received(self._start), f"before step {self._start + 1}")
+        self._recorder.exclude(time.monotonic() - before)
+
+    def _train(self, step: int, batch: Batch, on_device: Batch) -> None:
+        """Hand one step to the device."""
+        train_step = self._programs[image_size(batch)]
         self._state, metrics = train_step(self._state, on_device, self._stage.schedule(step - 1))
-        if batch.image.shape not in self._compiled_shapes:
-            self._compiled_shapes.add(batch.image.shape)
-            seconds = time.monotonic() - before
-            height, width = batch.image.shape[1:3]
-            self._progress.say(f"{self._stage.name}: compiled for images of {height}x{width} in {seconds:.1f} s")
-            self._recorder.exclude(seconds)
         self._recorder.add(step, np.asarray(batch.image_id), metrics)
 
     def _finish_step(self, step: int, *, evaluate: Evaluate | None, checkpoint: bool) -> None:
@@ -159,11 +176,14 @@ class _Loop:
 
         # Stop.
         if signalled:
-            name = signal.Signals(signalled).name
-            self._progress.say(
-                f"{self._stage.name}: stopped by {name}, step {step} saved; run the same command again to resume"
-            )
-            raise SystemExit(128 + signalled)
+            self._leave(signalled, f"step {step} saved")
+
+    def _leave(self, signalled: int | None, state: str) -> NoReturn:
+        """End the process after a signal; `state` is what the line says of the training."""
+        assert signalled is not None
+        name = signal.Signals(signalled).name
+        self._progress.say(f"{self._stage.name}: stopped by {name}, {state}; run the same command again to resume")
+        raise SystemExit(128 + signalled)
 
     def _validate(self, evaluate: Evaluate, step: int) -> tuple[float | None, int | None]:
         """Return the mAP (None if it is not finite) and the signal that interrupted the validation, if any."""

@@ -1,13 +1,16 @@
 """Progress of training as people watch it: a bar on a terminal, plain lines elsewhere."""
 
 import datetime
+import time
 from collections.abc import Iterable
 
 import jax
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
+
+LINE_SECONDS = 5.0  # nothing is silent for longer
 
 
 class Progress:
@@ -26,6 +29,8 @@ class Progress:
         )
         self._bar = _BarWithMetrics(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._bar.add_task(name, total=steps, completed=start, text="")
+        self._waiting: TaskID | None = None  # a second bar
+        self._last_line = time.monotonic()
         self._bar.start()
 
     def step(self, step: int) -> None:
@@ -42,9 +47,20 @@ class Progress:
         else:
             self.say(f"{self.name} {step}/{self.steps}  {metrics_text(metrics)}  {speed}")
 
+    def wait(self, text: str, *, done: int, total: int) -> None:
+        """Show that `done` of `total` programs are ready: in a bar, or in a line after LINE_SECONDS without one."""
+        if not self._console.is_terminal:
+            if done < total and time.monotonic() - self._last_line >= LINE_SECONDS:
+                self.say(text)
+            return
+        if self._waiting is None:
+            self._waiting = self._bar.add_task("compiling", total=total, text="")
+        self._bar.update(self._waiting, completed=done, text=text, visible=done < total)
+
     def say(self, text: str) -> None:
         """Print a line, above the bar."""
         self._console.print(text, markup=False)
+        self._last_line = time.monotonic()
 
     def close(self) -> None:
         """Stop the bar and restore the terminal."""

@@ -11,7 +11,7 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.data.buckets import buckets
 from jaxdet.data.dataset import open_split
-from jaxdet.data.pipeline import InputOptions, eval_batches, image_batch, train_batches
+from jaxdet.data.pipeline import InputOptions, eval_batches, image_batch, train_batches, train_buckets
 from jaxdet.data.transforms import resize
 from jaxdet.types import Record
 
@@ -58,6 +58,18 @@ def take(count, *, start_step=0, process_index=0, process_count=1, **changes):
 def assert_equal(got, want):
     for field in dataclasses.fields(want):
         np.testing.assert_array_equal(getattr(got, field.name), getattr(want, field.name))
+
+
+def test_only_the_buckets_of_the_remaining_steps_are_named_in_order_of_first_use():
+    def named(start, steps, **changes):
+        options = dataclasses.replace(OPTIONS, **changes)
+        return train_buckets(Images(), options, start_step=start, steps=steps, **TRAIN)
+
+    for start, steps in ((0, 1), (0, 3), (0, 40), (5, 40), (38, 40), (40, 40)):
+        used = [batch.image.shape[1:3] for batch in take(steps - start, start_step=start)]
+        assert named(start, steps) == list(dict.fromkeys(used))
+    left_out = [batch.image.shape[1:3] for batch in take(40, drop_empty=True)]
+    assert named(0, 40, drop_empty=True) == list(dict.fromkeys(left_out))
 
 
 def input_threads():

@@ -179,7 +179,9 @@ def test_the_whole_detector_can_be_evaluated_and_used_on_a_photo(scripts, finish
 
 def test_progress_and_metrics_name_the_stage(finished):
     workdir, printed = finished
-    assert re.findall(r"^(\w+): compiled for images of 64x64", printed, re.MULTILINE) == list(STAGES)
+    assert re.findall(r"^(\w+): (?:compiled|read from the cache) for images of 64x64", printed, re.MULTILINE) == list(
+        STAGES
+    )
     for name, steps in zip(STAGES, (2, 4, 2, 4), strict=True):
         assert [line["step"] for line in read_metrics(workdir / "stages" / name) if line["split"] == "train"][
             -1

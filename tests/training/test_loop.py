@@ -3,6 +3,7 @@ import signal
 import numpy as np
 import pytest
 
+from jaxdet.training import loop
 from jaxdet.training.recorder import TrainingError
 from jaxdet.training.restore import restore_params
 from tests.scripts import assert_same_run, is_saving, read_metrics
@@ -74,6 +75,19 @@ def test_ctrl_c_saves_the_step(uninterrupted, tmp_path, at):
     assert (tmp_path / "checkpoints" / str(at)).exists()
     toy.train(tmp_path)
     assert_same_run(tmp_path, uninterrupted)
+
+
+def test_a_signal_while_compiling_stops_at_once_with_nothing_to_save(tmp_path, monkeypatch, capsys):
+    def compile_steps(*_, **__):
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("must be interrupted before")
+
+    monkeypatch.setattr(loop, "compile_steps", compile_steps)
+    with pytest.raises(SystemExit) as stopped:
+        toy.train(tmp_path)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert "toy: stopped by SIGTERM, before step 1; run the same command again to resume" in capsys.readouterr().out
+    assert not list((tmp_path / "checkpoints").iterdir())
 
 
 def test_an_interrupted_validation_is_repeated_after_the_restart(uninterrupted, tmp_path):

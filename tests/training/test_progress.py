@@ -24,3 +24,23 @@ def test_progress_shows_a_bar_on_a_terminal(capsys, monkeypatch):
     assert "120/200" in shown
     assert "21.3 images/s  0:03:12 left" in shown
     assert all(f"loss{i}" in shown for i in range(8))  # on several lines
+
+
+def test_waiting_is_a_bar_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "90")
+    progress = Progress("joint", start=0, steps=200)
+    progress.wait("joint: compiling for images of 608x800 (3 s)", done=1, total=2)
+    progress.close()
+    shown = capsys.readouterr().out
+    assert "compiling" in shown and "1/2" in shown and "(3 s)" in shown
+
+
+def test_waiting_is_a_line_after_some_seconds_without_a_terminal(capsys, monkeypatch):
+    progress = Progress("joint", start=0, steps=200)
+    progress.wait("not yet", done=0, total=2)
+    monkeypatch.setattr("jaxdet.training.progress.LINE_SECONDS", 0.0)
+    progress.wait("waiting", done=0, total=2)
+    progress.wait("done", done=2, total=2)
+    progress.close()
+    assert capsys.readouterr().out == "waiting\n"

@@ -1,6 +1,7 @@
 """A least-squares "detector" that trains within a second; also a script: toy.py WORKDIR [--pause=SECONDS]."""
 
 import argparse
+import dataclasses
 import os
 import time
 
@@ -37,6 +38,12 @@ def batch(step: int, size: int = 8) -> Batch:
         proposals=np.zeros((size, 0, 4), np.float32),
         proposals_valid=np.zeros((size, 0), bool),
     )
+
+
+def batch_shapes(side: int = SIDE, size: int = 8) -> Batch:
+    """Shapes of a batch of images of this height and width."""
+    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), batch(1, size))
+    return dataclasses.replace(shapes, image=jax.ShapeDtypeStruct((size, side, side, 3), np.uint8))
 
 
 def init(key):
@@ -117,6 +124,7 @@ def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=N
             fresh_state(toy.optimizer, mesh, toy.trainable),
             make_train_step(DETECTOR.loss, toy.optimizer, mesh),
             batches or stream,
+            lambda start: [batch_shapes()],
             put=lambda host: sharding.shard_batch(host, mesh),
             workdir=workdir,
             image_names=NAMES,
