@@ -1,5 +1,7 @@
 """Detections on a user's photos: listing, drawing and writing, with a detector that knows one answer."""
 
+import dataclasses
+import hashlib
 import json
 import os
 import types
@@ -8,10 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from configs import coco_resnet50_fpn
 from jaxdet import predict
 from jaxdet.checks import InputError
 from jaxdet.io.output_folder import LIST, OutputFolder
+from jaxdet.io.safetensors import write_safetensors
+from jaxdet.load import Published
 from jaxdet.types import ImageDetections
+from jaxdet.weights.coco import CATEGORIES
+from jaxdet.weights.pretrained import PRETRAINED, load_pretrained
+from tests.golden import r50fpn
+from tests.io.test_download import serving
 
 CLASSES = ("disc", "étoile")
 
@@ -186,3 +195,53 @@ def test_the_runs_own_max_pixels_holds_unless_a_flag_is_given(tmp_path, monkeypa
     options = {"threshold": None, "checkpoint": "best", "max_pixels": flag}
     predict.predict("run", [str(save(tmp_path / "a.jpg"))], output=str(tmp_path / "output"), **options)
     assert used == [expected]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A narrow detector in the layout of torchvision's COCO file, and the config that it fits."""
+    path = tmp_path_factory.mktemp("published") / "narrow.safetensors"
+    write_safetensors(path, r50fpn.state_dict(0, channels=2, hidden=8), {})
+    config = coco_resnet50_fpn.get_config()
+    config.net.update(width=1 / 32, head_features=8)
+    config.input.update(short_side=64, long_side=96)
+    config.rpn.test_proposals.update(pre_nms_top_n=50, post_nms_top_n=20)
+    config.head.detections.score_threshold = 0.0
+    return path.read_bytes(), config.to_dict()
+
+
+def test_a_published_detector_is_downloaded_verified_and_names_cocos_classes(published, tmp_path, monkeypatch):
+    content, config = published
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()[:8]}"
+    entry = dataclasses.replace(PRETRAINED["coco"], digest=digest)
+    monkeypatch.setitem(PRETRAINED, "coco", entry)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = {"threshold": 0.01, "checkpoint": "best"}
+    photo = [str(save(tmp_path / "photo.png"))]
+    with serving(content=content) as (address, asked):
+        coco = Published("coco", config, f"{address}/mirror.pth")
+        predict.predict(None, photo, output=str(tmp_path / "one"), pretrained=coco, **options)
+    assert len(asked) > 1 and asked[1][1].startswith("bytes=")  # the server breaks off, and the download resumes
+    load_pretrained("coco")  # from the cache: no server runs
+    assert (tmp_path / ".cache/jaxdet/weights/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth").is_file()
+    (found,) = json.loads((tmp_path / "one" / "detections.json").read_text()).values()
+    names = {row["class"] for row in found}
+    assert names and names <= set(CATEGORIES) - {"N/A"}
+
+    monkeypatch.setenv("HOME", str(tmp_path / "other"))
+    with serving(content=content[:-1] + b"?") as (address, _), pytest.raises(InputError, match=f"not have {digest}"):
+        coco = Published("coco", config, f"{address}/mirror.pth")
+        predict.predict(None, photo, output=str(tmp_path / "three"), pretrained=coco, **options)
+
+
+def test_a_published_detector_and_a_workdir_exclude_each_other(published, tmp_path):
+    options = {"output": str(tmp_path), "threshold": None, "checkpoint": "best"}
+    with pytest.raises(InputError, match=r"--workdir and --pretrained are both set \(runs/x, coco\)"):
+        predict.predict("runs/x", ["x.jpg"], pretrained=Published("coco", published[1]), **options)
+    with pytest.raises(InputError, match="--workdir is missing; .*--pretrained=coco"):
+        predict.predict(None, ["x.jpg"], **options)
+
+
+def test_cocos_categories_are_its_80_classes():
+    assert len(CATEGORIES) == 90 and len(set(CATEGORIES) - {"N/A"}) == 80
+    assert [CATEGORIES[k - 1] for k in (1, 18, 44, 72, 90)] == ["person", "dog", "bottle", "tv", "toothbrush"]
