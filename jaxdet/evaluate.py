@@ -27,7 +27,7 @@ from jaxdet.evaluation.report import (
     write_comp4,
     write_metrics,
 )
-from jaxdet.evaluation.tables import DetectionTable, best_of_each_class, clip_to_images
+from jaxdet.evaluation.tables import DetectionTable, best_of_each_class, clip_to_images, only_named
 from jaxdet.inputs import open_part
 from jaxdet.io.file_name import safe_file_name
 from jaxdet.io.output_folder import OutputFolder, unique_name
@@ -35,6 +35,7 @@ from jaxdet.load import choose_checkpoint, restore
 from jaxdet.systems import SYSTEMS
 from jaxdet.training.sharding import check_batch_size, data_mesh, make_predict, replicate, shard_batch
 from jaxdet.types import Dataset
+from jaxdet.weights.coco import UNUSED
 
 log = logging.getLogger(__name__)
 
@@ -75,14 +76,15 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
 
     data = open_part(experiment, split)
     dataset = data.dataset
-    if dataset.class_names != class_names:
+    named = tuple(name for name in class_names if name != UNUSED)
+    if dataset.class_names != named:
         raise InputError(
-            f"classes: {folder} was trained on {class_names}, the data has {dataset.class_names}; give data of the "
+            f"classes: {folder} was trained on {named}, the data has {dataset.class_names}; give data of the "
             "same classes, or name them in that order (of a devkit: dataset.class_names)."
         )
     results = folder.with_suffix("") if folder.is_file() else folder
     output = OutputFolder(results / "evaluation" / split, cure="free it, or work on a copy")
-    result_files = comp4_files(_comp4_name(experiment, split), class_names)
+    result_files = comp4_files(_comp4_name(experiment, split), named)
     pictures = _picture_files(dataset.names[: experiment.evaluation.pictures])
     output.check([METRICS, DETECTIONS, GROUND_TRUTH, *result_files, *pictures, ALL_PICTURES])
     mesh = data_mesh()
@@ -93,10 +95,11 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
 
     truth, data = ground_truth_table(dataset), data.with_proposals()
     detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), data.eval_batches())
+    detections = only_named(detections, class_names, UNUSED)
     detections = clip_to_images(detections, dataset.image_sizes)
     detections = best_of_each_class(detections, images=len(dataset), mean=experiment.evaluation.detections_per_class)
     split_name = getattr(experiment.splits, split)
-    summary = summarize(detections, truth, class_names, match_at_threshold=experiment.evaluation.match_at_threshold)
+    summary = summarize(detections, truth, named, match_at_threshold=experiment.evaluation.match_at_threshold)
     summary |= {"not_as_trained": changed, "split": split_name, "checkpoint": source.name}
     if data.proposals is not None:
         summary["proposals"] = proposal_recall(data.proposals, map(dataset.annotations, range(len(dataset))))
@@ -104,7 +107,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
         print_table(summary)
         write_metrics(output, summary)
         write_comp4(output, result_files, detections, dataset.names)
-        write_coco(output, detections, truth, dataset.names, dataset.image_sizes, class_names)
+        write_coco(output, detections, truth, dataset.names, dataset.image_sizes, named)
         _draw_pictures(output, pictures, dataset, detections, experiment)
         log.info("metrics, result files and pictures: %s", output.folder)
     return summary

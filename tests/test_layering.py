@@ -62,7 +62,7 @@ LAYERS = {
     "train": {"config", "inputs", "io.lock", "recipes"},
     "evaluate": {
         *("checks", "config", "evaluation", "inputs", "io", "load", "systems", "training.sharding", "types"),
-        "visualize",
+        *("visualize", "weights.coco"),
     },
     "predict": {"checks", "data.image_file", "io.output_folder", "load", "types", "visualize"},
     "convert": {

@@ -1,6 +1,7 @@
 """Detections and ground truth of a whole split as flat columns, one row per object, in any order."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,6 +40,13 @@ class GroundTruthTable:
 
     def __post_init__(self):
         _check_columns(self)
+
+
+def only_named(table: DetectionTable, class_names: Sequence[str], unused: str) -> DetectionTable:
+    """Drop the detections of classes named `unused`, and number the other classes from 1 without gaps."""
+    named = np.array([name != unused for name in class_names])
+    kept, number = named[table.labels - 1], np.cumsum(named)[table.labels - 1].astype(np.int32)
+    return DetectionTable(table.image[kept], table.boxes[kept], number[kept], table.scores[kept])
 
 
 def clip_to_images(table: DetectionTable, image_sizes: np.ndarray) -> DetectionTable:

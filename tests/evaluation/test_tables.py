@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable, best_of_each_class, clip_to_images
+from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable, best_of_each_class, clip_to_images, only_named
 
 
 def test_columns_of_different_length_are_refused():
@@ -55,3 +55,16 @@ def test_boxes_are_clipped_to_their_own_images():
     clipped = clip_to_images(detections, np.array([[5, 100], [20, 30]], np.int32))
     np.testing.assert_array_equal(clipped.boxes, [[0, 1, 30, 9], [0, 0, 40, 5], [5, 5, 30, 20]])
     assert clipped.boxes.dtype == np.float32
+
+
+def test_classes_without_a_name_are_dropped_and_the_others_numbered_without_gaps():
+    labels = np.int32([1, 2, 3, 4, 4])
+    table = DetectionTable(np.arange(5), np.arange(20.0).reshape(5, 4), labels, np.arange(5) / 10)
+    named = only_named(table, ("cat", "N/A", "dog", "cow"), "N/A")
+    np.testing.assert_array_equal(named.labels, [1, 2, 3, 3])
+    np.testing.assert_array_equal(named.image, [0, 2, 3, 4])
+    np.testing.assert_array_equal(named.boxes, table.boxes[[0, 2, 3, 4]])
+    same = only_named(table, ("a", "b", "c", "d"), "N/A")
+    np.testing.assert_array_equal(same.labels, labels)
+    empty = DetectionTable(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, np.int32), np.zeros(0))
+    assert len(only_named(empty, ("a", "N/A"), "N/A").labels) == 0
