@@ -22,6 +22,7 @@ from jaxdet.evaluation.recall import proposal_recall
 from jaxdet.evaluation.report import (
     METRICS,
     comp4_files,
+    holds_metrics,
     print_table,
     summarize,
     write_comp4,
@@ -86,7 +87,10 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     output = OutputFolder(results / "evaluation" / split, cure="free it, or work on a copy")
     result_files = comp4_files(_comp4_name(experiment, split), named)
     pictures = _picture_files(dataset.names[: experiment.evaluation.pictures])
-    output.check([METRICS, DETECTIONS, GROUND_TRUTH, *result_files, *pictures, ALL_PICTURES])
+    names = [METRICS, DETECTIONS, GROUND_TRUTH, *result_files, *pictures, ALL_PICTURES]
+    if holds_metrics(output.folder):  # of a version that wrote no list of its results
+        output.adopt(names)
+    output.check(names)
     mesh = data_mesh()
     check_batch_size(experiment.evaluation.batch_size, mesh)
     source = choose_checkpoint(folder, checkpoint)

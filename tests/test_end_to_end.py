@@ -85,6 +85,9 @@ def test_evaluation_prints_a_table_and_writes_metrics_result_files_and_pictures(
     assert {path.name for path in folder.glob("comp4*")} == {f"comp4_det_test_{name}.txt" for name in classes}
     assert len(list((folder / "pictures").iterdir())) == 5  # the four of the split, and all four on one sheet
 
+    (folder / ".jaxdet-files").unlink()  # as an earlier version left the folder
+    scripts.run("evaluate.py", f"--workdir={workdir}")
+
     scripts.run("evaluate.py", f"--workdir={workdir}", "--split=validation", "--checkpoint=last")
     metrics = json.loads((workdir / "evaluation" / "validation" / "metrics.json").read_text())
     assert (metrics["split"], metrics["checkpoint"]) == ("validation", "24")

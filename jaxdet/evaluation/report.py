@@ -7,6 +7,7 @@ import re
 import sys
 import urllib.parse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -102,6 +103,17 @@ def print_table(summary: dict[str, Any], stream: TextIO | None = None) -> None:
 def write_metrics(output: OutputFolder, summary: dict[str, Any]) -> None:
     """Write the result of `summarize` to metrics.json; NaN becomes null."""
     output.write(METRICS, f"{json.dumps(_without_nan(summary), indent=1, ensure_ascii=False)}\n")
+
+
+def holds_metrics(folder: Path) -> bool:
+    """Return whether a folder has a metrics.json with the entries that every version of evaluate.py has written."""
+    try:
+        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if not isinstance(metrics, dict) or not {"mAP", "coco", "classes"} <= metrics.keys():
+        return False
+    return isinstance(metrics["mAP"], dict) and VOC_SCORES.keys() <= metrics["mAP"].keys()
 
 
 def comp4_files(split: str, class_names: Sequence[str]) -> list[str]:

@@ -59,6 +59,30 @@ class OutputFolder:
             except OSError as error:
                 raise unwritable(path, error, cure=self._cure) from error
 
+    def adopt(self, names: Iterable[str]) -> None:
+        """Count the files of these names as results of an earlier version, which wrote no list, and list them.
+
+        In a folder with a list nothing happens: a file in it that is not listed is the user's.
+
+        Raises:
+          InputError: the list cannot be written, or a file cannot be read.
+        """
+        if self._written:
+            return
+        try:
+            paths = {name: self.folder / name for name in names}
+            digests = {
+                name: hashlib.sha256(path.read_bytes()).hexdigest()
+                for name, path in paths.items()
+                if path.is_file() and not path.is_symlink()
+            }
+            with atomic_write(self.folder / LIST) as file:  # whole: a part would make the rest the user's
+                file.writelines(_line(name, digest) for name, digest in digests.items())
+        except OSError as error:
+            raise unwritable(self.folder / LIST, error, cure=self._cure) from error
+        for name, digest in digests.items():
+            self._written[name].add(digest)
+
     def write(self, name: str, content: bytes | str) -> Path:
         r"""Write a file whole and return its path. Lone surrogates of a text, from odd file names, become \udcXX.
 
@@ -85,8 +109,7 @@ class OutputFolder:
     def _list(self, name: str, digest: str) -> None:
         if digest not in self._written[name]:
             with (self.folder / LIST).open("ab", buffering=0) as file:
-                # The first newline ends a line that was cut off.
-                file.write(f"\n{digest} {json.dumps(name)}\n".encode())
+                file.write(_line(name, digest))
             self._written[name].add(digest)
 
     def _check_ours(self, name: str) -> None:
@@ -112,6 +135,11 @@ def unique_name(name: str, used: set[str]) -> str:
         name, number = f"{stem}-{number}{suffix}", number + 1
     used.add(key)
     return name
+
+
+def _line(name: str, digest: str) -> bytes:
+    """Return a line of the list; its first newline ends a line that was cut off."""
+    return f"\n{digest} {json.dumps(name)}\n".encode()
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -8,7 +8,16 @@ import urllib.parse
 import numpy as np
 import pytest
 
-from jaxdet.evaluation.report import comp4_files, print_table, summarize, write_comp4, write_metrics
+from jaxdet.evaluation.report import (
+    METRICS,
+    VOC_SCORES,
+    comp4_files,
+    holds_metrics,
+    print_table,
+    summarize,
+    write_comp4,
+    write_metrics,
+)
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.io.output_folder import LIST, OutputFolder
 
@@ -98,3 +107,15 @@ def test_image_names_survive_the_columns_of_result_files(tables, tmp_path, name,
     assert urllib.parse.unquote(first, errors="surrogateescape") == name
     assert columns == ["0.900", "1.0", "1.0", "50.0", "50.0"]
     assert ("percent-encoded, in 1 names" in caplog.text) == (first != name)
+
+
+def test_only_the_metrics_that_evaluate_writes_mark_its_folder(tmp_path):
+    summary = {"mAP": dict.fromkeys(VOC_SCORES, 0.5), "coco": {}, "classes": {}}
+    assert not holds_metrics(tmp_path)
+    for other in ("", "[]", '{"mAP": 0.5}', '{"mAP": {}, "coco": {}, "classes": {}}', json.dumps(summary)[:-1]):
+        (tmp_path / METRICS).write_text(other)
+        assert not holds_metrics(tmp_path)
+    (tmp_path / METRICS).write_text(json.dumps(summary))
+    assert holds_metrics(tmp_path)
+    write_metrics(OutputFolder(tmp_path / "new", cure=""), summary)
+    assert holds_metrics(tmp_path / "new")

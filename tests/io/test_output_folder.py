@@ -49,6 +49,22 @@ def test_what_jaxdet_did_not_write_is_refused_by_name_and_stays(tmp_path, put):
     assert sorted((path.name, path.lstat()) for path in tmp_path.iterdir()) == before
 
 
+def test_files_of_a_version_without_a_list_are_replaceable_once_adopted(tmp_path):
+    for name in ("a.txt", "b.txt", "c.txt"):
+        put_file(tmp_path / name)
+    put_link(tmp_path / "link.txt")
+    opened(tmp_path).adopt(["a.txt", "b.txt", "link.txt", "missing.txt"])
+    folder = opened(tmp_path)  # a kill after that loses nothing
+    folder.check(["a.txt", "b.txt", "missing.txt"])
+    for name in ("c.txt", "link.txt"):
+        with pytest.raises(InputError, match=f"{name} must not be replaced"):
+            folder.check([name])
+    folder.adopt(["c.txt"])  # the folder has a list
+    with pytest.raises(InputError, match="c.txt must not be replaced"):
+        folder.check(["c.txt"])
+    folder.write("a.txt", "new")
+
+
 def test_a_result_that_was_edited_belongs_to_the_user(tmp_path):
     opened(tmp_path).write("a.txt", "result")
     (tmp_path / "a.txt").write_text("result, with notes")
