@@ -65,7 +65,7 @@ def run_folder(tmp_path):
             "train.py --config=faster_sheps",
             "--config: there is no config 'faster_sheps'; did you mean 'faster_shapes'?",
         ),
-        ("train.py --config=", "--config: there is no config ''; valid names: fast_devkit, fast_voc, faster_devkit, "),
+        ("train.py --config=", "--config: there is no config ''; valid names: coco_resnet50_fpn, fast_devkit, "),
         ("train.py --config", "Missing value for flag --config"),
         ("train.py steps=3", "'steps=3' is not a flag; flags are written --name=value."),
         ("train.py --wrokdir=x", "Unknown command line flag 'wrokdir'. Did you mean: workdir ?"),
@@ -146,7 +146,10 @@ def test_archives_and_weights_that_cannot_be_obtained_are_named(refused, tmp_pat
     (line,) = refused(*run, f"--config.dataset.devkit={tmp_path / 'VOCdevkit'}")
     assert f"devkit: there is no folder {tmp_path / 'VOCdevkit'}; set it" in line
     (line,) = refused(*run, "--config.training.pretrained=cafe")
-    assert "pretrained weights must be one of torchvision, caffe, keras, got 'cafe'; did you mean 'caffe'?" in line
+    assert (
+        "pretrained weights must be one of torchvision, caffe, keras, resnet50, coco, got 'cafe'; did you mean 'caffe'?"
+        in line
+    )
 
 
 def test_folders_that_cannot_be_written_are_named(refused, tmp_path):

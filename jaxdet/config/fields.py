@@ -206,7 +206,7 @@ class SharedOptim:
     """training.optimizer.make_optimizer, without the boundaries that the stages of 4-step training set."""
 
     name: Annotated[str, "'sgd' (Caffe's momentum) or 'adamw'"]
-    learning_rate: Annotated[float, 0.0, "base learning rate"]
+    learning_rate: Annotated[float, "base learning rate"]
     schedule: Annotated[str, "'step' or 'cosine'"]
     decay: Annotated[float, 0.0, "'step': factor at each boundary"]
     final_learning_rate: Annotated[float, 0.0, "'cosine': last learning rate"]

@@ -48,7 +48,7 @@ class FastRcnnSvmTraining:
             self._stages / "2_features",
             key,
             split,
-            widths={"fc7": experiment.net.head_features},
+            widths={"fc7": len(params["cls_score"]["kernel"])},
             extract=lambda batch: extract(on_device, batch),
             rows=_fc7_rows,
         )

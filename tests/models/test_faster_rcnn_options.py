@@ -34,7 +34,7 @@ def _rpn(params, features):
     return jnp.zeros((1, anchors, 2)), jnp.broadcast_to(params["rpn_deltas"], (1, anchors, 4))
 
 
-def _head(params, pooled, dropout_keys):
+def _outputs(params, pooled):
     """Return the mean of the pooled features as the logit of the one class."""
     mean = pooled.mean((2, 3, 4))
     return jnp.stack([jnp.zeros_like(mean), mean], axis=-1), jnp.broadcast_to(params["deltas"], (*mean.shape, 2, 4))
@@ -45,7 +45,8 @@ TOY = RegionNet(
     preprocess=lambda image: image,
     features=lambda params, image, size: (params["features"], jnp.int32([[ROWS, COLUMNS]])),
     rpn=_rpn,
-    head=_head,
+    fc7=lambda params, pooled, dropout_keys: pooled,
+    outputs=_outputs,
     stride=16,
     pool_size=7,
 )

@@ -18,7 +18,7 @@ PARAMS = {name: {"kernel": IDENTITY, "bias": np.zeros(6, np.float32)} for name i
 @functools.cache
 def outputs(scaling, rate=0.25):
     """Return what fc7 gives in training and in detection; both layers are the identity on positive numbers."""
-    layers = HiddenLayers(nn.initializers.zeros, features=6, dropout=rate, dropout_scaling=scaling)
+    layers = HiddenLayers(nn.initializers.zeros, features=(6, 6), dropout=rate, dropout_scaling=scaling)
     keys = jax.random.split(jax.random.key(3), 1)
     training, detection = (layers.apply({"params": PARAMS}, INPUT, key) for key in (keys, None))
     return np.asarray(training)[0], np.asarray(detection)[0]
@@ -51,5 +51,5 @@ def test_without_dropout_nothing_is_scaled():
 
 
 def test_bfloat16_stays_bfloat16():
-    layers = HiddenLayers(nn.initializers.zeros, features=6, dropout_scaling="test", dtype=jnp.bfloat16)
+    layers = HiddenLayers(nn.initializers.zeros, features=(6, 6), dropout_scaling="test", dtype=jnp.bfloat16)
     assert jax.eval_shape(layers.apply, {"params": PARAMS}, INPUT, None).dtype == jnp.bfloat16

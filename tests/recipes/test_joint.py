@@ -42,7 +42,7 @@ def test_a_detector_without_search_reads_weights_only_when_it_trains(tmp_path):
         ("training.frozen", ("conv9",), "training.frozen: no layer 'conv9'; did you mean"),
         ("training.accumulate", 3, "batch size must be a multiple of devices x accumulated parts"),
         ("optim.name", "adam", "optim.name must be one of sgd, adamw, got 'adam'; did you mean 'adamw'"),
-        ("net.backbone", "vgg", "net.backbone must be one of .*, got 'vgg'; did you mean 'vgg16'"),
+        ("net.backbone", "vgg", "net.backbone must be one of .*, got 'vgg'; did you mean 'vgg_m'"),
     ],
 )
 def test_mistakes_are_refused_before_training(tmp_path, field, value, error):
