@@ -1,25 +1,20 @@
-"""Batches of host arrays, prepared ahead by threads (OpenCV decodes and resizes outside Python's lock)."""
+"""Batches of host arrays: images with their objects and proposals, in the order of the epochs or of the split."""
 
-import collections
-import concurrent.futures
 import dataclasses
 import functools
 import itertools
 import logging
-import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from jaxdet.checks import InputError, at_least
 from jaxdet.data import buckets, collate
+from jaxdet.data.prefetch import prefetch
 from jaxdet.types import Batch, Dataset, ProposalTable
 
 log = logging.getLogger(__name__)
-
-AHEAD = 3  # batches in preparation while one is used
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +98,7 @@ def train_batches(
 
     planned = _planned(assigned, batch_size=batch_size, seed=seed, start_step=start_step)
     rows = (batch.rows(process_index, process_count) for batch in planned)
-    return _prefetch(dataset, rows, options, proposals, max_proposals, flip=options.flip)
+    return _filled(dataset, rows, options, proposals, max_proposals, flip=options.flip)
 
 
 def train_buckets(
@@ -139,7 +134,7 @@ def eval_batches(
     assigned = buckets.assign_buckets(dataset.image_sizes, **options.sides)
     planned = buckets.eval_plan(assigned, batch_size=batch_size)
     rows = (batch.rows(process_index, process_count) for batch in planned)
-    return _prefetch(dataset, rows, options, proposals, max_proposals, flip=False)
+    return _filled(dataset, rows, options, proposals, max_proposals, flip=False)
 
 
 def image_batch(
@@ -215,7 +210,7 @@ def _check_proposals(proposals: ProposalTable | None, images: int, max_proposals
         )
 
 
-def _prefetch(
+def _filled(
     dataset: Dataset,
     planned: Iterable[buckets.PlannedBatch],
     options: InputOptions,
@@ -224,38 +219,17 @@ def _prefetch(
     *,
     flip: bool,
 ) -> Generator[Batch, None, None]:
-    """Yield the planned batches in order, prepared AHEAD of their use, one task per image.
-
-    Closing the iterator ends the threads.
-    """
+    """Return the planned batches in order, prepared ahead of their use, one task per image."""
     fill: Callable[..., None] = functools.partial(
         collate.fill, dataset=dataset, proposals=proposals, use_difficult=options.use_difficult, **options.sides
     )
-    cv2.setNumThreads(1)  # cv2's own threads would compete with these for the cores
-    # At the end of the interpreter the threads are gone, and this module's names may be, too: hence a local one.
-    finalizing = sys.is_finalizing
-    pool = concurrent.futures.ThreadPoolExecutor(options.workers, thread_name_prefix="input")
-    pending: collections.deque[tuple[Batch, list[concurrent.futures.Future]]] = collections.deque()
 
-    def start(part: buckets.PlannedBatch) -> None:
-        rows = len(part.image_id)
-        batch = collate.empty_batch(part.bucket, rows, max_gt=options.max_gt, max_proposals=max_proposals)
-        batch.image_id[:], batch.image_valid[:] = part.image_id, part.valid
-        mirrored = part.flip & flip
-        tasks = [pool.submit(fill, batch, row, mirrored=mirrored[row]) for row in range(rows)]
-        pending.append((batch, tasks))
+    def unfilled() -> Iterator[tuple[Batch, list[Callable[[], None]]]]:
+        for part in planned:
+            rows = len(part.image_id)
+            batch = collate.empty_batch(part.bucket, rows, max_gt=options.max_gt, max_proposals=max_proposals)
+            batch.image_id[:], batch.image_valid[:] = part.image_id, part.valid
+            mirrored = part.flip & flip
+            yield batch, [functools.partial(fill, batch, row, mirrored=mirrored[row]) for row in range(rows)]
 
-    planned = iter(planned)
-    try:
-        for part in itertools.islice(planned, AHEAD):
-            start(part)
-        while pending:
-            batch, tasks = pending.popleft()
-            for task in tasks:
-                task.result()
-            for part in itertools.islice(planned, 1):
-                start(part)
-            yield batch
-    finally:
-        if not finalizing():
-            pool.shutdown(wait=True, cancel_futures=True)
+    return prefetch(unfilled(), workers=options.workers)

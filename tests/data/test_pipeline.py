@@ -2,7 +2,6 @@ import dataclasses
 import itertools
 import subprocess
 import sys
-import threading
 
 import jax
 import numpy as np
@@ -23,8 +22,7 @@ TRAIN = {"batch_size": 4, "seed": 3}
 class Images:
     """A types.Dataset of eleven images of several shapes; image i has i % 5 objects, the first difficult."""
 
-    def __init__(self, broken: int = -1):
-        self.broken = broken
+    def __init__(self):
         shapes = [(75, 100), (100, 75), (50, 100), (120, 120), (30, 40), (40, 30), (45, 90), (90, 45)]
         self.image_sizes = np.array((shapes * 2)[:11], np.int32)
         self.object_counts = np.array([max(i % 5 - 1, 0) for i in range(11)], np.int32)
@@ -36,8 +34,6 @@ class Images:
         return self[i]
 
     def __getitem__(self, i):
-        if i == self.broken:
-            raise OSError("the disk is gone")
         rng, (height, width), count = np.random.default_rng(i), self.image_sizes[i], i % 5
         corners = rng.uniform(0, 20, (count, 2))
         return Record(
@@ -70,10 +66,6 @@ def test_only_the_buckets_of_the_remaining_steps_are_named_in_order_of_first_use
         assert named(start, steps) == list(dict.fromkeys(used))
     left_out = [batch.image.shape[1:3] for batch in take(40, drop_empty=True)]
     assert named(0, 40, drop_empty=True) == list(dict.fromkeys(left_out))
-
-
-def input_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("input")]
 
 
 def test_fields_have_the_dtypes_of_the_contract():
@@ -210,20 +202,6 @@ def test_more_objects_than_slots_are_counted_in_the_log(caplog):
     (batch,) = take(1, max_gt=2)
     assert "2 of 11 images have more than 2 objects (up to 3): the largest are used" in caplog.text
     assert batch.gt_valid.shape == (4, 2)
-
-
-def test_a_reading_error_is_raised_and_ends_the_threads():
-    with pytest.raises(OSError, match="the disk is gone"):
-        list(itertools.islice(train_batches(Images(broken=6), OPTIONS, start_step=0, **TRAIN), 20))
-    assert not input_threads()
-
-
-def test_closing_the_iterator_ends_the_threads():
-    stream = train_batches(Images(), OPTIONS, start_step=0, **TRAIN)
-    next(stream)
-    assert input_threads()
-    stream.close()
-    assert not input_threads()
 
 
 def test_a_program_ends_at_ctrl_c(shapes_builder):
