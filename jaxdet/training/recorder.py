@@ -15,6 +15,7 @@ from jaxdet.training.progress import Progress
 from jaxdet.types import Metrics
 
 MAX_STEPS_AHEAD = 2  # steps queued on the device: more would delay the answer to Ctrl-C, by up to 32 steps on a CPU
+NAMES_SHOWN = 16  # images in an error
 
 
 class TrainingError(InputError):
@@ -88,7 +89,8 @@ class Recorder:
     def _check(self, step: int, image_id: np.ndarray, metrics: dict[str, float]) -> None:
         bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
-            names = ", ".join(self._image_names[int(i)] for i in image_id)
+            images = [self._image_names[i] for i in dict.fromkeys(image_id.tolist())]
+            names = ", ".join(images[:NAMES_SHOWN]) + (", ..." if len(images) > NAMES_SHOWN else "")
             raise TrainingError(
                 f"train: metrics must be finite, got {', '.join(bad)} at step {step} (images {names}; learning rate "
                 f"{self._rate(step):.3g}); lower the learning rate or warm up longer, and look at these images. "
