@@ -35,6 +35,7 @@ def get_config() -> ConfigDict:
     config.head.context = 16
     config.head.chunk = 64  # windows per image that pass the net at a time
     config.head.scoring = "svm"
+    config.head.sampling = "per_image"
 
     config.linear = ConfigDict({"bbox_regression": True})
 

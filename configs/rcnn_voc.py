@@ -1,9 +1,10 @@
 """R-CNN, AlexNet, PASCAL VOC 2007 trainval -> test: fine-tuning, SVMs and box regression of the paper.
 
-Windows of Selective Search are warped to 227 x 227 pixels with 16 of context. Fine-tuning takes 16 images of 2 positive
-and 6 background windows per step, where the paper samples 32 and 96 from the whole data set. The new layer trains at
-ten times the rate of the others; biases do not decay. Then come one SVM per class on fc7 with hard negatives, and one
-box regressor per class on pool5. The comments give the names of finetuning/voc_2007_prototxt and rcnn_test.m of rcnn.
+Windows of Selective Search are warped to 227 x 227 pixels with 16 of context. Fine-tuning takes 32 positive and 96
+background windows of the whole data set per step, so up to 128 images are decoded (--config.head.sampling=per_image: 2
+and 6 of each of 16 images). The new layer trains at ten times the rate of the others; biases do not decay. Then come
+one SVM per class on fc7 with hard negatives, and one box regressor per class on pool5. The comments give the names of
+finetuning/voc_2007_prototxt and rcnn_test.m of rcnn.
 
 Published: 58.5 mAP; 54.2 without box regression (--config.linear.bbox_regression=False); 50.9 without box regression
 and with the softmax instead of the SVMs (evaluate.py --config=configs/rcnn_voc.py
@@ -39,7 +40,7 @@ def get_config() -> ConfigDict:
     config.head.roi_targets = ConfigDict()
     config.head.roi_targets.positive_iou = 0.5  # det_fg_threshold
     config.head.roi_targets.negative_iou = (0.0, 0.5)  # det_bg_threshold
-    config.head.roi_targets.batch_size = 8  # times 16 images: batchsize
+    config.head.roi_targets.batch_size = 8  # times training.batch_size: batchsize
     config.head.roi_targets.positive_fraction = 0.25  # det_fg_fraction
     config.head.detections = ConfigDict({"score_threshold": -1e6, "nms_iou": 0.3})  # below every margin
     config.head.detections.pre_nms_per_class = 100  # max_per_image
@@ -47,6 +48,7 @@ def get_config() -> ConfigDict:
     config.head.context = 16  # det_context_pad
     config.head.chunk = 64  # windows per image that pass the net at a time
     config.head.scoring = "svm"
+    config.head.sampling = "data_set"
 
     config.linear = ConfigDict({"bbox_regression": True})
 

@@ -1,6 +1,7 @@
 """Data of an experiment: splits with their proposals, and batches of both."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Generator
@@ -12,7 +13,7 @@ import numpy as np
 
 from jaxdet.checks import InputError
 from jaxdet.config.dataset_fields import Devkit, Shapes, Voc
-from jaxdet.config.fields import SelectiveSearch, keywords
+from jaxdet.config.fields import RoiSampling, SelectiveSearch, keywords
 from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.data import pipeline
 from jaxdet.data.collate import empty_batch
@@ -23,6 +24,7 @@ from jaxdet.data.datasets.voc import open_voc
 from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import InputOptions
 from jaxdet.data.training_split import check_training_split
+from jaxdet.data.windows import common_bucket, empty_window_batch, window_batches, window_table
 from jaxdet.proposals.mat_file import import_boxes, mat_key, mat_paths
 from jaxdet.proposals.search import search_split
 from jaxdet.proposals.selective_search import selective_search
@@ -41,6 +43,7 @@ class Split:
       data_dir: folder of prepared data and proposals.
       proposals: of every image; None until `with_proposals`, or for a detector that makes its own. In 4-step training
         the RPN's table for Fast R-CNN.
+      windows: how windows of the whole split are sampled to train on, for R-CNN; None: to train on whole images.
     """
 
     dataset: Dataset
@@ -50,6 +53,7 @@ class Split:
     mat_files: tuple[Path, ...]
     data_dir: Path
     proposals: ProposalTable | None = None
+    windows: RoiSampling | None = None
 
     def with_proposals(self) -> "Split":
         """Return the split with the boxes of Selective Search or of mat_files, where the detector needs them.
@@ -88,8 +92,11 @@ class Split:
     def train_batches(self, *, seed: int, batch_size: int) -> Callable[[int], Generator[Batch, None, None]]:
         """Return a function that maps the number of finished steps to the training batches of all later steps.
 
-        The batches hold this process's rows.
+        The batches hold this process's rows. With `windows` they are WindowBatches, with as many rows as batch_size
+        images would have windows.
         """
+        if self.windows is not None:
+            return functools.partial(self._window_batches, self.windows, seed=seed, batch_size=batch_size)
         return lambda step: pipeline.train_batches(
             self.dataset,
             self.options,
@@ -105,15 +112,20 @@ class Split:
 
         They are those of the batches of all processes together, as jax.ShapeDtypeStruct, each bucket once.
         """
-        slots = self._proposal_slots().get("max_proposals", 0)
+        slots, options = self._proposal_slots().get("max_proposals", 0), self.options
+
+        def of_rows(rows: list[Any], count: int) -> list[Batch]:
+            return jax.tree.map(lambda row: jax.ShapeDtypeStruct((count, *row.shape[1:]), row.dtype), rows)
 
         def shapes(start: int) -> list[Batch]:
-            options = self.options
+            if self.windows is not None:
+                row = empty_window_batch(common_bucket(self.dataset, options), 1)
+                return of_rows([row], batch_size * self.windows.batch_size)
             used = pipeline.train_buckets(
                 self.dataset, options, seed=seed, batch_size=batch_size, start_step=start, steps=steps
             )
             rows = [empty_batch(bucket, 1, max_gt=options.max_gt, max_proposals=slots) for bucket in used]
-            return jax.tree.map(lambda row: jax.ShapeDtypeStruct((batch_size, *row.shape[1:]), row.dtype), rows)
+            return of_rows(rows, batch_size)
 
         return shapes
 
@@ -121,6 +133,29 @@ class Split:
         """Return this process's rows of the batches that hold every image once."""
         return pipeline.eval_batches(
             self.dataset, self.options, batch_size=self.eval_batch_size, **self._proposal_slots(), **_process()
+        )
+
+    def _window_batches(
+        self, sampling: RoiSampling, step: int, *, seed: int, batch_size: int
+    ) -> Generator[Batch, None, None]:
+        assert self.proposals is not None
+        table = window_table(
+            self.dataset,
+            self.proposals,
+            positive_iou=sampling.positive_iou,
+            negative_iou=sampling.negative_iou,
+            use_difficult=self.options.use_difficult,
+            drop_empty=self.options.drop_empty,
+        )
+        return window_batches(
+            self.dataset,
+            table,
+            self.options,
+            batch_size=batch_size * sampling.batch_size,
+            positive_fraction=sampling.positive_fraction,
+            seed=seed,
+            start_step=step,
+            **_process(),
         )
 
     def _proposal_slots(self) -> dict[str, Any]:

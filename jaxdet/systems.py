@@ -135,7 +135,7 @@ def _build_fast_rcnn(experiment: FastRcnn, num_classes: int, svd_ranks: Ranks) -
 
 
 def _build_rcnn(experiment: Rcnn, num_classes: int, svd_ranks: Ranks) -> Detector:
-    return rcnn(build_crop_net(experiment, num_classes), **keywords(experiment.head))
+    return rcnn(build_crop_net(experiment, num_classes), **keywords(experiment.head, "sampling"))
 
 
 def _half(experiment: Experiment) -> float:

@@ -117,6 +117,25 @@ class Batch:
     proposals: jax.Array  # f32[B,P,4] boxes from a file, in resized pixels, best first; P = 0 where there are none
     proposals_valid: jax.Array  # bool[B,P]; invalid slots come last and hold boxes of zeros
 
+    @property
+    def random_id(self) -> jax.Array:
+        """The number of each row, i32[B], on which its random numbers depend, besides the step: here the image's."""
+        return self.image_id
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class WindowBatch(Batch):
+    """Labelled windows of any images, one per row: `proposals` f32[B,1,4], all valid; there is no ground truth."""
+
+    labels: jax.Array  # i32[B] 1..K, 0 for background
+    row: jax.Array  # i32[B] row in the batch of all devices and accumulated parts
+
+    @property
+    def random_id(self) -> jax.Array:
+        """The row: two windows of one image have other random numbers."""
+        return self.row
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)

@@ -206,6 +206,7 @@ def flat(module):
                 "head.context": 16,
                 "head.chunk": 64,
                 "head.scoring": "svm",
+                "head.sampling": "data_set",
                 "linear.bbox_regression": True,
                 "optim.boundaries": (20_000, 40_000, 60_000),
                 "optim.classifier_learning_rate_factor": 10.0,

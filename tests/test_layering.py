@@ -22,7 +22,7 @@ LAYERS = {
     "visualize": set(),
     "evaluation": {"io", "ops.boxes_np", "types"},
     "proposals": {"checks", "io", "ops.boxes_np", "types"},
-    "data": {"checks", "io", "types"},
+    "data": {"checks", "io", "ops.boxes_np", "types"},
     "linear": {"checks", "io", "ops.boxes_np", "types"},
     "training": {"checks", "io", "models.detector", "types"},
     "config": {"checks", "io", "weights.pretrained"},

@@ -178,6 +178,9 @@ class RcnnHead:
     context: Annotated[Count, "pixels of context around a warped window"]
     chunk: Annotated[Positive, "windows per image that pass the net at a time"]
     scoring: Annotated[str, "'svm', or 'softmax' of the fine-tuned net"]
+    sampling: Annotated[
+        str, "windows to train on: 'per_image', or 'data_set': as many per step, with replacement, of any images"
+    ] = "per_image"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,12 +24,12 @@ class Detector:
 
 
 def per_image_keys(key: jax.Array, batch: Batch) -> jax.Array:
-    """Return three keys per image, [B,3]; they depend on the step's key and the image's id, not on the batch.
+    """Return three keys per row, [B,3]; they depend on the step's key and the row's random_id, not on the batch.
 
     The first is for sampling anchors (R-CNN, which has none: for mirroring crops), the second for sampling RoIs, the
     third for dropout.
     """
-    return jax.vmap(lambda image: jax.random.split(jax.random.fold_in(key, image), 3))(batch.image_id)
+    return jax.vmap(lambda number: jax.random.split(jax.random.fold_in(key, number), 3))(batch.random_id)
 
 
 def image_mean(losses: jax.Array, batch: Batch) -> jax.Array:

@@ -19,7 +19,7 @@ from jaxdet.nets.crop_net import CropNet
 from jaxdet.ops import targets as op_targets
 from jaxdet.ops.detect import detect
 from jaxdet.ops.warp import warp
-from jaxdet.types import Batch, Detections, Metrics, Params, Proposals
+from jaxdet.types import Batch, Detections, Metrics, Params, Proposals, WindowBatch
 
 Read = Callable[[jax.Array, jax.Array], Any]  # (pool5 f32[R,h,w,C], fc7 f32[R,F]) -> pytree of arrays [R,...]
 
@@ -37,8 +37,8 @@ def rcnn(
 
     `loss` is the fine-tuning (2.3, appendix B): a softmax over K+1 classes on warped proposals and ground-truth boxes,
     a quarter of them positive, each mirrored with probability 0.5. The paper samples 32 positives and 96 negatives from
-    the whole data set, with replacement. Here they are sampled per image, without replacement: 16 images of 2 + 6 make
-    the same 128.
+    the whole data set, with replacement: those come as a WindowBatch (data.windows). From another batch they are
+    sampled per image, without replacement: 16 images of 2 + 6 make the same 128.
 
     `predict` moves the proposals of each class by params["bbox_ridge"] if present (appendix C), then suppresses within
     the class. The batch must hold proposals.
@@ -68,18 +68,26 @@ def rcnn(
         _check_proposals(batch)
         mirror_keys, roi_keys, dropout_keys = jnp.moveaxis(per_image_keys(key, batch), 1, 0)
 
-        # Sample RoIs, and warp them.
-        def sample_crops(roi_key, mirror_key, image, image_size, boxes, valid, gt_boxes, gt_labels, gt_valid):
+        # Sample RoIs, unless each row has one already.
+        def sample_rois(key, boxes, valid, gt_boxes, gt_labels, gt_valid):
             proposals = Proposals(boxes=boxes, scores=jnp.zeros(boxes.shape[:1]), valid=valid)
-            rois = assign_rois(roi_key, proposals, gt_boxes, gt_labels, gt_valid)
-            crops = warp(image, image_size, rois.boxes, size=net.input_size, context=context)
-            mirrored = jax.random.bernoulli(mirror_key, 0.5, rois.label.shape)
-            return jnp.where(mirrored[:, None, None, None], crops[:, :, ::-1], crops), rois
+            rois = assign_rois(key, proposals, gt_boxes, gt_labels, gt_valid)
+            return rois.boxes, rois.label, rois.valid
 
-        crops, rois = jax.vmap(sample_crops)(
-            roi_keys, mirror_keys, net.preprocess(batch.image), batch.image_size,
-            batch.proposals, batch.proposals_valid, batch.gt_boxes, batch.gt_labels, batch.gt_valid,
-        )  # fmt: skip
+        if isinstance(batch, WindowBatch):
+            boxes, label, valid = batch.proposals, batch.labels[:, None], batch.proposals_valid
+        else:
+            boxes, label, valid = jax.vmap(sample_rois)(
+                roi_keys, batch.proposals, batch.proposals_valid, batch.gt_boxes, batch.gt_labels, batch.gt_valid
+            )  # [B,R,...]
+
+        # Warp and mirror them.
+        def mirrored_crops(key, image, image_size, boxes):
+            crops = warp(image, image_size, boxes, size=net.input_size, context=context)
+            mirrored = jax.random.bernoulli(key, 0.5, boxes.shape[:1])
+            return jnp.where(mirrored[:, None, None, None], crops[:, :, ::-1], crops)
+
+        crops = jax.vmap(mirrored_crops)(mirror_keys, net.preprocess(batch.image), batch.image_size, boxes)
 
         # Classify.
         pool5 = _unflatten(net.conv(params, _flatten(crops)), like=crops)
@@ -87,9 +95,9 @@ def rcnn(
         log_probability = jax.nn.log_softmax(net.classify(params, fc7))  # [B,R,K+1]
 
         # Mean over the valid RoIs of each image.
-        errors = -jnp.take_along_axis(log_probability, rois.label[..., None], axis=-1)[..., 0]
-        errors = jnp.sum(jnp.where(rois.valid, errors, 0.0), axis=1)
-        class_loss = image_mean(errors / jnp.maximum(jnp.sum(rois.valid, axis=1, dtype=jnp.float32), 1.0), batch)
+        errors = -jnp.take_along_axis(log_probability, label[..., None], axis=-1)[..., 0]
+        errors = jnp.sum(jnp.where(valid, errors, 0.0), axis=1)
+        class_loss = image_mean(errors / jnp.maximum(jnp.sum(valid, axis=1, dtype=jnp.float32), 1.0), batch)
         return class_loss, {"class_loss": class_loss}
 
     def predict(params: Params, batch: Batch) -> Detections:

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdet.checks import InputError, one_of
 from jaxdet.config.experiment_json import is_trained
 from jaxdet.config.fields import keywords
 from jaxdet.config.schema import Rcnn
@@ -32,16 +33,19 @@ from jaxdet.types import Params
 
 log = logging.getLogger(__name__)
 
+SAMPLINGS = ("per_image", "data_set")
+
 
 class RcnnTraining:
     """Four stages in workdir/stages, by one process. The constructor checks the config; `run` trains or resumes."""
 
     def __init__(self, experiment: Rcnn, workdir: Path, split: Split):
+        _check_sampling(experiment)
         self._experiment, self._workdir, self._split = experiment, workdir, split
         self._stages = workdir / "stages"
         self._net = build_crop_net(experiment, len(split.dataset.class_names))
         # Fine-tuning trains a softmax and is validated by it: there are no SVMs yet.
-        softmax = rcnn(self._net, **keywords(dataclasses.replace(experiment.head, scoring="softmax")))
+        softmax = rcnn(self._net, **keywords(dataclasses.replace(experiment.head, scoring="softmax"), "sampling"))
         trainable = trainable_paths(softmax, experiment.training.frozen)
         self._stage = make_stage(experiment, softmax, trainable, name="1_fine_tuning", number=1)
         self._weights = InitialWeights(experiment.training)
@@ -68,7 +72,9 @@ class RcnnTraining:
 
     def _fine_tune(self, split: Split, validation: Split | None) -> Params:
         """Stage 1: train the net."""
-        folder = self._stages / self._stage.name
+        head, folder = self._experiment.head, self._stages / self._stage.name
+        if head.sampling == "data_set":
+            split = dataclasses.replace(split, windows=head.roi_targets)
         return run_stage(self._stage, split, validation, folder=folder, initialise=self._weights.copy_into)
 
     def _extract(self, params: Params, split: Split, key: dict[str, Any]) -> FeatureFolder:
@@ -97,6 +103,15 @@ class RcnnTraining:
             for label, name in progress(enumerate(names, start=1), name=folder.name, total=len(names), unit="class")
         ]
         return {part: np.stack([arrays[part] for arrays in fitted]) for part in ("kernel", "bias")}
+
+
+def _check_sampling(experiment: Rcnn) -> None:
+    """Raise InputError for a sampling that does not exist, or one that does not fit the input."""
+    one_of("head.sampling", experiment.head.sampling, SAMPLINGS)
+    if experiment.head.sampling == "data_set" and experiment.input.flip:
+        raise InputError(
+            "input.flip must be False with head.sampling=data_set, which mirrors the windows, got True; remove it."
+        )
 
 
 def _feature_rows(regions: Regions, features: Any) -> Arrays:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from jaxdet.training.state import TrainState
-from jaxdet.types import Batch
+from jaxdet.types import Batch, WindowBatch
 
 MEMINFO = Path("/proc/meminfo")
 # What a container may use and uses (cgroup 2); the root has neither file.
@@ -51,7 +51,9 @@ def memory_warning(program: Any, state: TrainState, *, batch: Batch, accumulate:
         batch_size=batch.image.shape[0],
         unit=jax.device_count() * accumulate,
     )
-    if rows:
+    if isinstance(batch, WindowBatch):  # training.batch_size does not count its rows
+        cure = "compute the batch in more parts (training.accumulate)"
+    elif rows:
         cure = f"training.batch_size={rows} should fit, or compute the batch in more parts (training.accumulate)"
     else:
         cure = "lower input.short_side and input.long_side, or net.width"

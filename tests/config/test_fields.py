@@ -45,7 +45,7 @@ from jaxdet.training.optimizer import make_optimizer
         (fields.DetectionLimits, detect, {"max_log_scale"}, set()),
         (fields.FastRcnnHead, fast_rcnn, {"num_classes"}, set()),
         (fields.FasterHead, faster_rcnn, set(), set()),
-        (fields.RcnnHead, rcnn, set(), set()),
+        (fields.RcnnHead, rcnn, set(), {"sampling"}),
         (fields.SelectiveSearch, search_split, set(), {"file"}),
         (fields.Optim, make_optimizer, {"steps"}, set()),
     ],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import types
 
 import jax
@@ -12,7 +13,7 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.models.rcnn import rcnn, rcnn_features
 from jaxdet.ops.warp import warp
-from jaxdet.types import Batch
+from jaxdet.types import Batch, WindowBatch
 
 CLASSES, SIDE, CHANNELS, FEATURES = 2, 12, 4, 5
 SECTIONS = {
@@ -147,6 +148,38 @@ def test_half_of_the_crops_are_mirrored():
     losses = [float(compiled("loss")(params, batch, jax.random.key(i))[0][0]) for i in range(30)]
     values, counts = np.unique(np.round(losses, 4), return_counts=True)
     assert len(values) == 2 and counts.min() >= 8
+
+
+def window_batch(*seeds):
+    """Return the first proposal of one random image per seed, labelled 0, 1, 2, 0, ..., as a WindowBatch."""
+    batch = stack(*(image_batch(seed, (37, 50), ALONE) for seed in seeds))
+    labels, row = np.arange(len(seeds), dtype=np.int32) % 3, np.arange(len(seeds), dtype=np.int32)
+    first = {"proposals": batch.proposals[:, :1], "proposals_valid": np.ones((len(seeds), 1), bool)}
+    return WindowBatch(**vars(batch) | first, labels=labels, row=row)
+
+
+def test_loss_of_given_windows_is_their_mean_cross_entropy():
+    params, batch, key = PARAMS | {"keep": jnp.float32(1)}, window_batch(3, 4, 5, 6), jax.random.key(2)
+    losses = np.zeros((4, 2))  # of each window, as it is and mirrored
+    for i in range(4):
+        image, size = NET.preprocess(jnp.asarray(batch.image[i])), batch.image_size[i]
+        crop = warp(image, size, batch.proposals[i], size=SIDE, context=1)
+        for mirrored, pixels in enumerate((crop, crop[:, :, ::-1])):
+            logits = np.asarray(NET.classify(params, fc7(params, conv(params, pixels), None)), np.float64)[0]
+            losses[i, mirrored] = np.log(np.exp(logits).sum()) - logits[batch.labels[i]]
+    got = float(compiled("loss")(params, batch, key)[0][0])
+    means = [losses[range(4), list(choice)].mean() for choice in itertools.product((0, 1), repeat=4)]
+    assert min(abs(got - mean) for mean in means) < 1e-5
+    assert min(abs(a - b) for a, b in itertools.combinations(means, 2)) > 1e-3
+
+
+def test_each_window_has_its_own_random_numbers_in_any_part_of_the_batch():
+    batch, key = window_batch(3, 3, 3, 3), jax.random.key(2)
+    batch = dataclasses.replace(batch, labels=np.ones(4, np.int32))  # four times the same window
+    whole = float(compiled("loss")(PARAMS, batch, key)[0][0])
+    alone = [float(compiled("loss")(PARAMS, row(batch, slice(i, i + 1)), key)[0][0]) for i in range(4)]
+    assert len(set(alone)) >= 3
+    np.testing.assert_allclose(whole, np.mean(alone), rtol=1e-5)
 
 
 @functools.cache

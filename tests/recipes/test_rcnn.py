@@ -1,10 +1,13 @@
 """R-CNN through the scripts: its stages, a kill while features are written, SVMs or softmax, a photo."""
 
+import contextlib
+import dataclasses
 import json
 import shutil
 import signal
 import types
 
+import jax
 import numpy as np
 import pytest
 
@@ -139,6 +142,49 @@ def test_stages_of_another_net_are_refused(train_again, finished, tmp_path):
             train_again(params)
         shutil.rmtree(tmp_path / "stages" / name)
     assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.fixture
+def data_set_experiment(finished):
+    """Return the experiment of the finished run with windows sampled from the whole data set."""
+    experiment = parse(experiment_json.read(finished[0])[0])
+    return dataclasses.replace(experiment, head=dataclasses.replace(experiment.head, sampling="data_set"))
+
+
+def test_fine_tuning_on_windows_of_the_whole_data_set(data_set_experiment, tmp_path, caplog):
+    split = open_part(data_set_experiment, "train")
+    training = recipe.RcnnTraining(data_set_experiment, tmp_path, split)
+    caplog.set_level("INFO")
+    with jax.numpy_dtype_promotion("standard"):  # optax needs it
+        training._fine_tune(split.with_proposals(), None)
+    assert "positive and" in caplog.text and "background windows to sample from" in caplog.text
+    metrics = tmp_path / "stages/1_fine_tuning/metrics.jsonl"
+    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == [1, 2]
+
+
+def test_a_resumed_run_gets_the_windows_of_its_next_step(data_set_experiment):
+    head, split = data_set_experiment.head, open_part(data_set_experiment, "train").with_proposals()
+    split = dataclasses.replace(split, windows=head.roi_targets)
+    batches = split.train_batches(seed=3, batch_size=2)
+    with contextlib.closing(batches(0)) as first, contextlib.closing(batches(1)) as resumed:
+        whole, after = [next(first), next(first)], next(resumed)
+    for ours, theirs in zip(jax.tree.leaves(after), jax.tree.leaves(whole[1]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    (shapes,) = split.train_shapes(seed=3, batch_size=2, steps=4)(0)
+    assert jax.tree.structure(whole[0]) == jax.tree.structure(shapes)
+    for array, shape in zip(jax.tree.leaves(whole[0]), jax.tree.leaves(shapes), strict=True):
+        assert (array.shape, array.dtype) == (shape.shape, shape.dtype)
+    assert (whole[0].labels > 0).tolist() == [True] * 2 + [False] * 6  # as many as of two images of four
+
+
+def test_a_sampling_that_does_not_exist_or_fit_is_an_error(data_set_experiment, tmp_path):
+    split = types.SimpleNamespace()  # not used before the check
+    head = dataclasses.replace(data_set_experiment.head, sampling="dataset")
+    with pytest.raises(InputError, match="head.sampling must be one of per_image, data_set, got 'dataset'"):
+        recipe.RcnnTraining(dataclasses.replace(data_set_experiment, head=head), tmp_path, split)
+    flipped = dataclasses.replace(data_set_experiment.input, flip=True)
+    with pytest.raises(InputError, match="input.flip must be False with head.sampling=data_set"):
+        recipe.RcnnTraining(dataclasses.replace(data_set_experiment, input=flipped), tmp_path, split)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import pytest
 
 from jaxdet.training import device_memory, sharding
 from jaxdet.training.device_memory import available_bytes, batch_size_that_fits, memory_warning, needed_bytes
+from jaxdet.types import WindowBatch
 from tests.training import toy
 
 
@@ -38,6 +39,9 @@ def test_a_step_that_does_not_fit_is_warned_of_with_the_batch_size_that_fits(sta
     monkeypatch.setattr(device_memory, "_free_host_bytes", lambda: 10**9)
     warning = memory_warning(Program(state, 2 * 10**9), state, batch=toy.batch_shapes(), accumulate=1)
     assert "4x4 needs 2 GB per device, which has 1 GB; training.batch_size=3 should fit" in warning
+    windows = WindowBatch(**vars(toy.batch_shapes()), labels=None, row=None)
+    warning = memory_warning(Program(state, 2 * 10**9), state, batch=windows, accumulate=1)
+    assert "which has 1 GB; compute the batch in more parts (training.accumulate)" in warning
     warning = memory_warning(Program(state, 2 * 10**9), state, batch=toy.batch_shapes(), accumulate=2)
     assert "training.batch_size=2 should fit" in warning
     warning = memory_warning(Program(state, 20 * 10**9), state, batch=toy.batch_shapes(), accumulate=1)
