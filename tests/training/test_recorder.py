@@ -105,3 +105,11 @@ def test_the_error_names_the_first_step_with_nan_and_its_images():
     with pytest.raises(TrainingError, match=r"loss is nan at step 5 \(images image5, image6; learning rate 0.1\)"):
         feed(recorder, range(1, 20), bad=5)
     assert len(log.lines) == 1
+
+
+def test_the_error_names_each_image_once_and_at_most_sixteen():
+    recorder = make_recorder(Log())
+    recorder.add(1, np.repeat(np.arange(20), 3), {"loss": jnp.float32(np.nan)})
+    shown = ", ".join(f"image{i}" for i in range(16))
+    with pytest.raises(TrainingError, match=rf"\(images {shown}, ...; learning rate"):
+        recorder.fetch()
