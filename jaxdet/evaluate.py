@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from jaxdet.evaluation.report import (
     write_metrics,
 )
 from jaxdet.evaluation.tables import DetectionTable, best_of_each_class, clip_to_images, only_named
-from jaxdet.inputs import open_part
+from jaxdet.inputs import open_evaluation_part
 from jaxdet.io.file_name import safe_file_name
 from jaxdet.io.output_folder import OutputFolder, unique_name
 from jaxdet.load import choose_checkpoint, restore
@@ -41,12 +42,16 @@ from jaxdet.weights.coco import UNUSED
 log = logging.getLogger(__name__)
 
 ALL_PICTURES = "pictures/all.png"
+SERVER_FOLDER = "results/VOC2012/Main/"
+TAR = "tar -czf results.tgz results"
 
 
 def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, checkpoint: str) -> dict[str, Any]:
     """Score a trained detector; print a table and write metrics.json, result files and pictures.
 
-    They go to workdir/evaluation/<split>/: metrics.json, PASCAL's comp4 files, COCO's JSON, pictures/.
+    They go to workdir/evaluation/<split>/: metrics.json, PASCAL's comp4 files, COCO's JSON, pictures/. A split without
+    annotations, such as VOC's 2012/test, is not scored: its comp4 files go to results/VOC2012/Main/ there, the
+    folders of an archive for PASCAL's server, and COCO's JSON has no ground truth.
 
     Args:
       config: overrides the workdir's own, for other data or thresholds; None for the workdir's.
@@ -57,7 +62,8 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
 
     Returns:
       The content of metrics.json: evaluation.report.summarize's metrics, the split and the checkpoint scored, what
-      differs from training and, for a detector that is given boxes, their recall.
+      differs from training and, for a detector that is given boxes, their recall. Without annotations the numbers of
+      images and detections replace the metrics and the recall.
 
     Raises:
       InputError: no such workdir, checkpoint or split; other classes than those trained on; a file that jaxdet did not
@@ -75,9 +81,9 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     if changed:
         log.info("differs from training: %s", "; ".join(changed))
 
-    data = open_part(experiment, split)
-    dataset = data.dataset
     named = tuple(name for name in class_names if name != UNUSED)
+    data = open_evaluation_part(experiment, split, named)
+    dataset = data.dataset
     if dataset.class_names != named:
         raise InputError(
             f"classes: {folder} was trained on {named}, the data has {dataset.class_names}; give data of the "
@@ -86,8 +92,11 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     results = folder.with_suffix("") if folder.is_file() else folder
     output = OutputFolder(results / "evaluation" / split, cure="free it, or work on a copy")
     result_files = comp4_files(_comp4_name(experiment, split), named)
+    outdated: list[str] = []  # results of an earlier evaluation with annotations
+    if not data.annotated:
+        result_files, outdated = [SERVER_FOLDER + file for file in result_files], [*result_files, GROUND_TRUTH]
     pictures = _picture_files(dataset.names[: experiment.evaluation.pictures])
-    names = [METRICS, DETECTIONS, GROUND_TRUTH, *result_files, *pictures, ALL_PICTURES]
+    names = [METRICS, DETECTIONS, GROUND_TRUTH, *result_files, *outdated, *pictures, ALL_PICTURES]
     if holds_metrics(output.folder):  # of a version that wrote no list of its results
         output.adopt(names)
     output.check(names)
@@ -102,18 +111,29 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     detections = only_named(detections, class_names, UNUSED)
     detections = clip_to_images(detections, dataset.image_sizes)
     detections = best_of_each_class(detections, images=len(dataset), mean=experiment.evaluation.detections_per_class)
+    if data.annotated:
+        match_at_threshold = experiment.evaluation.match_at_threshold
+        summary = summarize(detections, truth, named, match_at_threshold=match_at_threshold)
+    else:
+        summary = {"images": len(dataset), "detections": len(detections.image)}
     split_name = getattr(experiment.splits, split)
-    summary = summarize(detections, truth, named, match_at_threshold=experiment.evaluation.match_at_threshold)
     summary |= {"not_as_trained": changed, "split": split_name, "checkpoint": source.name}
-    if data.proposals is not None:
+    if data.annotated and data.proposals is not None:
         summary["proposals"] = proposal_recall(data.proposals, map(dataset.annotations, range(len(dataset))))
     if jax.process_index() == 0:
-        print_table(summary)
+        for file in outdated:
+            output.remove(file)
+        if data.annotated:
+            print_table(summary)
         write_metrics(output, summary)
         write_comp4(output, result_files, detections, dataset.names)
-        write_coco(output, detections, truth, dataset.names, dataset.image_sizes, named)
+        objects = truth if data.annotated else None
+        write_coco(output, detections, objects, dataset.names, dataset.image_sizes, named)
         _draw_pictures(output, pictures, dataset, detections, experiment)
         log.info("metrics, result files and pictures: %s", output.folder)
+        if not data.annotated:
+            place = shlex.quote(str(output.folder))
+            log.info("no mAP: %s has no annotations; archive for PASCAL's server: cd %s && %s", split_name, place, TAR)
     return summary
 
 

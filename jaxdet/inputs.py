@@ -18,9 +18,8 @@ from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.data import pipeline
 from jaxdet.data.collate import empty_batch
 from jaxdet.data.dataset import open_split
-from jaxdet.data.datasets import voc_layout
+from jaxdet.data.datasets import voc, voc_layout
 from jaxdet.data.datasets.shapes import prepare_shapes
-from jaxdet.data.datasets.voc import open_voc
 from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import InputOptions
 from jaxdet.data.training_split import check_training_split
@@ -41,6 +40,7 @@ class Split:
       search: parameters of Selective Search; None for a detector that makes its own proposals.
       mat_files: files that hold the split's boxes instead; empty where they are searched.
       data_dir: folder of prepared data and proposals.
+      annotated: False where the images have no annotations, not even empty ones.
       proposals: of every image; None until `with_proposals`, or for a detector that makes its own. In 4-step training
         the RPN's table for Fast R-CNN.
       windows: how windows of the whole split are sampled to train on, for R-CNN; None: to train on whole images.
@@ -52,6 +52,7 @@ class Split:
     search: SelectiveSearch | None
     mat_files: tuple[Path, ...]
     data_dir: Path
+    annotated: bool = True
     proposals: ProposalTable | None = None
     windows: RoiSampling | None = None
 
@@ -165,8 +166,12 @@ class Split:
         return {"proposals": self.proposals, "max_proposals": max(most, 1)}
 
 
-def open_part(experiment: Experiment, part: str) -> Split:
+def open_part(experiment: Experiment, part: str, *, annotated: bool = True, class_names: tuple[str, ...] = ()) -> Split:
     """Open the split that experiment.splits names for `part` ('train', 'validation', 'test'); prepare it if needed.
+
+    Args:
+      annotated: False for a split without annotations.
+      class_names: the classes of such a split in a folder, where the config names none.
 
     Raises:
       InputError: no split is named, it cannot be prepared, or proposals.file names no file.
@@ -174,13 +179,29 @@ def open_part(experiment: Experiment, part: str) -> Split:
     search, split = _search(experiment), getattr(experiment.splits, part)
     mat_files = mat_paths(search.file, split) if search and search.file and split else []  # before a long preparation
     return Split(
-        dataset=_open_dataset(experiment, part),
+        dataset=_open_dataset(experiment, part, annotated, class_names),
         options=InputOptions(**keywords(experiment.input)),
         eval_batch_size=experiment.evaluation.batch_size,
         search=search,
         mat_files=tuple(mat_files),
         data_dir=Path(experiment.dataset.data_dir),
+        annotated=annotated,
     )
+
+
+def open_evaluation_part(experiment: Experiment, part: str, class_names: tuple[str, ...]) -> Split:
+    """Open a split that a detector of these classes is evaluated on. It may lack annotations: Split.annotated.
+
+    Raises:
+      InputError: see open_part; only some images of a sum of splits have annotations.
+    """
+    dataset, split = experiment.dataset, _split_name(experiment, part)
+    annotated = True
+    if isinstance(dataset, Voc):
+        annotated = voc.is_annotated(split)
+    elif isinstance(dataset, Devkit):
+        annotated = voc_layout.is_annotated(voc_layout.find_devkit(dataset.devkit, annotated=False), split)
+    return open_part(experiment, part, annotated=annotated, class_names=class_names)
 
 
 def open_training_part(experiment: Experiment) -> Split:
@@ -217,19 +238,25 @@ def image_batch(experiment: Experiment, image: np.ndarray) -> Batch:
     return pipeline.image_batch(image, options, proposals=boxes, max_proposals=search.max_boxes)
 
 
-def _open_dataset(experiment: Experiment, part: str) -> Dataset:
-    split = getattr(experiment.splits, part)
-    if not split:
-        cure = ", or set training.eval_every=0 to train without validation" if part == "validation" else ""
-        raise InputError(f"splits.{part} is empty; name a split{cure}.")
-    options = keywords(experiment.dataset, "kind")
+def _open_dataset(experiment: Experiment, part: str, annotated: bool, class_names: tuple[str, ...]) -> Dataset:
+    split, options = _split_name(experiment, part), keywords(experiment.dataset, "kind")
     match experiment.dataset:
         case Shapes():
             return open_split(prepare_shapes(**options), split)
         case Devkit():
-            return open_split(prepare_devkit(**options, splits=(split,)), split)
+            if not annotated:
+                options["class_names"] = options["class_names"] or class_names
+            return open_split(prepare_devkit(**options, splits=(split,), annotated=annotated), split)
         case Voc():
-            return open_voc(**options, split=split)
+            return voc.open_voc(**options, split=split, annotated=annotated)
+
+
+def _split_name(experiment: Experiment, part: str) -> str:
+    split: str = getattr(experiment.splits, part)
+    if not split:
+        cure = ", or set training.eval_every=0 to train without validation" if part == "validation" else ""
+        raise InputError(f"splits.{part} is empty; name a split{cure}.")
+    return split
 
 
 def _search(experiment: Experiment) -> SelectiveSearch | None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 
 import numpy as np
@@ -92,6 +93,31 @@ def test_evaluation_prints_a_table_and_writes_metrics_result_files_and_pictures(
     metrics = json.loads((workdir / "evaluation" / "validation" / "metrics.json").read_text())
     assert (metrics["split"], metrics["checkpoint"]) == ("validation", "24")
     assert metrics["mAP"]["voc10@0.5"] == pytest.approx(read_metrics(workdir)[-1]["val_map"], abs=1e-12)
+
+
+def test_a_split_without_annotations_gets_result_files_for_the_server_and_no_map(scripts, trained, tmp_path):
+    devkit, workdir = Devkit(tmp_path / "VOC2012"), tmp_path / "run"
+    (devkit.folder / "Annotations").rmdir()
+    devkit.split("test", "a", "b")
+    for name in ("a", "b"):
+        devkit.image(name)
+    shutil.copytree(trained[0], workdir, ignore=shutil.ignore_patterns("tensorboard", "evaluation"))
+    flags = (f"--workdir={workdir}", *TINY_NET, "--config.anchors.scales=(1.5,3,6)")
+    data = (f"--config.dataset.devkit={devkit.folder}", f"--config.dataset.data_dir={tmp_path / 'data'}")
+    printed = scripts.run("evaluate.py", "--config=configs/faster_devkit.py", *flags, *data)
+    folder = workdir / "evaluation/test"
+    assert f"no mAP: test has no annotations; archive for PASCAL's server: cd {folder} && tar -czf" in printed
+    classes = json.loads((workdir / "experiment.json").read_text())["class_names"]
+    files = [folder / f"results/VOC2012/Main/comp4_det_test_{name}.txt" for name in classes]
+    assert set(folder.rglob("comp4*")) == set(files)
+    rows = [line.split() for file in files for line in file.read_text().splitlines()]
+    assert {row[0] for row in rows} == {"a", "b"} and {len(row) for row in rows} == {6}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics.keys() == {"images", "detections", "not_as_trained", "split", "checkpoint"}
+    assert (metrics["images"], metrics["detections"], metrics["split"]) == (2, len(rows), "test")
+    assert len(json.loads((folder / "coco_detections.json").read_text())) == len(rows)
+    assert not (folder / "coco_ground_truth.json").exists()
+    assert len(list((folder / "pictures").iterdir())) == 3
 
 
 def test_prediction_takes_files_and_folders_of_photos(scripts, trained, tmp_path):

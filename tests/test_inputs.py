@@ -1,12 +1,14 @@
 """Opening the splits of an experiment; the batches are tested in data/test_pipeline.py."""
 
+import shutil
+
 import jax
 import pytest
 
-from configs import faster_devkit
+from configs import faster_devkit, faster_voc
 from jaxdet.checks import InputError
 from jaxdet.config.parse import parse
-from jaxdet.inputs import open_part, open_training_part
+from jaxdet.inputs import open_evaluation_part, open_part, open_training_part
 from tests.devkit import Devkit
 
 CAT = ("cat", 11, 6, 30, 40)
@@ -37,6 +39,38 @@ def test_a_test_split_without_annotations_is_refused_only_where_it_is_used(devki
     assert open_part(experiment, "train").dataset.names == ["a"]
     with pytest.raises(InputError, match="annotation missing from Annotations: b"):
         open_part(experiment, "test")
+
+
+def test_a_split_without_annotations_is_opened_for_evaluation_with_the_trained_classes(devkit):
+    devkit.image("b")
+    devkit.split("test", "b")
+    shutil.rmtree(devkit.folder / "Annotations")
+    experiment = experiment_of(devkit)
+    test = open_evaluation_part(experiment, "test", ("dog", "cat"))
+    assert not test.annotated
+    assert (test.dataset.names, test.dataset.class_names) == (["b"], ("dog", "cat"))
+    named = open_evaluation_part(experiment_of(devkit, class_names=("bird",)), "test", ("dog", "cat"))
+    assert named.dataset.class_names == ("bird",)
+    for part in ("train", "test"):
+        with pytest.raises(InputError, match="has no folder Annotations"):
+            open_part(experiment, part)
+
+
+def test_images_without_an_annotation_in_an_annotated_split_are_skipped(devkit, caplog):
+    devkit.image("b")
+    devkit.split("test", "b", "a")
+    test = open_evaluation_part(experiment_of(devkit), "test", ("cat", "dog"))
+    assert test.annotated and test.dataset.names == ["a"]
+    assert "1 skipped: annotation missing from Annotations: b" in caplog.text
+
+
+def test_the_test_images_of_voc2012_are_refused_for_training_and_validation():
+    config = faster_voc.get_config()
+    config.splits.update({"train": "2012/test", "validation": "2012/test[:10]"})
+    experiment = parse(config.to_dict())
+    for part in ("train", "validation"):
+        with pytest.raises(InputError, match="split '2012/test.*' has no boxes to train on or to score with"):
+            open_part(experiment, part)
 
 
 def test_comma_separated_class_names_are_several_classes(devkit):

@@ -15,7 +15,7 @@ DETECTIONS, GROUND_TRUTH = "coco_detections.json", "coco_ground_truth.json"
 def write_coco(
     output: OutputFolder,
     detections: DetectionTable,
-    ground_truth: GroundTruthTable,
+    ground_truth: GroundTruthTable | None,
     image_names: Sequence[str],
     image_sizes: np.ndarray,
     class_names: Sequence[str],
@@ -31,6 +31,7 @@ def write_coco(
     names are the same number, all image_ids are the positions in the split instead, from 1.
 
     Args:
+      ground_truth: None writes the detections only.
       image_names: names of image 0, 1, ...; file_name is the name with VOC's .jpg, whatever the file's own suffix.
       image_sizes: i32[n,2] original (height, width).
       class_names: without the background; label k is class_names[k-1].
@@ -51,6 +52,8 @@ def write_coco(
     output.write(DETECTIONS, f"{_json_array(entries)}\n")
 
     # Write the ground truth.
+    if ground_truth is None:
+        return
     images = (
         {"id": number, "file_name": f"{name}.jpg", "width": width, "height": height}
         for number, name, (height, width) in zip(ids, image_names, np.asarray(image_sizes).tolist(), strict=True)

@@ -30,8 +30,8 @@ from jaxdet.training.optimizer import make_optimizer
     ("section", "function", "not_in_the_config", "not_for_the_function"),
     [
         (dataset_fields.Shapes, prepare_shapes, set(), {"kind"}),
-        (dataset_fields.Devkit, prepare_devkit, {"splits"}, {"kind"}),
-        (dataset_fields.Voc, open_voc, {"split"}, {"kind"}),
+        (dataset_fields.Devkit, prepare_devkit, {"splits", "annotated"}, {"kind"}),
+        (dataset_fields.Voc, open_voc, {"split", "annotated"}, {"kind"}),
         (fields.Input, InputOptions, set(), set()),
         (fields.Net, region_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
         (fields.Net, crop_net, {"num_classes"}, {"pool_rounding"}),

@@ -34,22 +34,24 @@ class Official:
         files += [file for name in names for file in (f"JPEGImages/{name}.jpg", f"Annotations/{name}.xml")]
         with tarfile.open(self.archives / archive, "w") as tar:
             for file in files:
-                if file != without:
+                if file != without and (home / file).exists():
                     tar.add(home / file, f"VOCdevkit/VOC{year}/{file}")
         content = (self.archives / archive).read_bytes()
         entry = voc_archives.Archive(year, archive, len(content), hashlib.sha256(content).hexdigest())
-        others = [other for other in voc_archives.ARCHIVES[year] if other.name != archive]
-        voc_archives.ARCHIVES[year] = (entry, *others)
+        for release, archives in voc_archives.ARCHIVES.items():
+            voc_archives.ARCHIVES[release] = tuple(entry if old.name == archive else old for old in archives)
 
 
 @pytest.fixture
 def official(tmp_path, monkeypatch) -> Official:
-    """2007: train 000005, 000007; val 000009; test 000001, 000002. 2012: train 2008_000008; val 2008_000015."""
+    """2007: train 000005, 000007; val 000009; test 000001, 000002. 2012: train 2008_000008; val 2008_000015; test
+    2008_000001, 2008_000004, of which the first has an annotation for another task, as in the official archive.
+    """
     monkeypatch.setattr(voc_archives, "ARCHIVES", dict(voc_archives.ARCHIVES))
     official = Official(tmp_path / "official/VOCdevkit", tmp_path / "official")
     for year, splits in {
         "2007": {"train": ("000005", "000007"), "val": ("000009",), "test": ("000001", "000002")},
-        "2012": {"train": ("2008_000008",), "val": ("2008_000015",)},
+        "2012": {"train": ("2008_000008",), "val": ("2008_000015",), "test": ("2008_000001", "2008_000004")},
     }.items():
         files = Devkit(official.devkit / f"VOC{year}")
         for split, names in splits.items():
@@ -58,9 +60,11 @@ def official(tmp_path, monkeypatch) -> Official:
                 files.image(name)
                 hard = {"difficult": 1, "truncated": 1, "pose": "Left"}
                 files.annotation(name, ("dog", 9, 11, 31, 47), ("person", 1, 1, 80, 60, hard))
+    (official.devkit / "VOC2012/Annotations/2008_000004.xml").unlink()
     official.pack("VOCtrainval_06-Nov-2007.tar", "2007", "train", "val")
     official.pack("VOCtest_06-Nov-2007.tar", "2007", "test")
     official.pack("VOCtrainval_11-May-2012.tar", "2012", "train", "val")
+    official.pack("VOC2012test.tar", "2012", "test")
     return official
 
 

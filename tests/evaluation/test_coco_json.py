@@ -26,6 +26,12 @@ def read(folder):
     return [json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse) for file in files]
 
 
+def test_without_ground_truth_only_the_detections_are_written(tmp_path):
+    detections, _, *others = two_images()
+    write_coco(opened(tmp_path), detections, None, *others)
+    assert {path.name for path in tmp_path.iterdir()} == {LIST, "coco_detections.json"}
+
+
 def two_images(names=("000012", "2008_000002")):
     """The car of VOC 2007's image 000012, XML (156, 97, 351, 270), and a difficult object; one detection."""
     truth = GroundTruthTable(

@@ -76,6 +76,10 @@ class FileIndex:
             self._missing(_key(file_id))
         return self._folder / self._files[ids[0]]
 
+    def has(self, file_id: str) -> bool:
+        """Return whether there are files of an id, in any letter case, Unicode form and suffix."""
+        return _key(file_id) in self._ids or _key(file_id) in self._others
+
     def nearest(self, listed: str) -> str:
         """Return the id most like a name that is not found; '' where none is."""
         return next(iter(difflib.get_close_matches(listed[:200], self._files, n=1)), "")

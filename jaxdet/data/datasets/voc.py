@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 TFDS_VERSION = "5.0.0"  # of TFDS's own builder of the same name and features
 LISTS = {"train": "train", "validation": "val", "test": "test"}  # files of ImageSets/Main
-SPLITS = {"2007": tuple(LISTS), "2012": ("train", "validation")}  # 2012's test images have no boxes
+SPLITS = {"2007": tuple(LISTS), "2012": ("train", "validation")}
+SECRET = {"2012": ("test",)}  # only PASCAL's server has the objects; Annotations/ has some people, for other tasks
 CLASS_NAMES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -39,6 +40,12 @@ class VocConfig(tfds.core.BuilderConfig):
     year: str = ""
     splits: tuple[str, ...] = ()
     folder: Path | None = None  # an extracted VOCdevkit/VOC<year>; None: the archives
+    annotated: bool = True
+
+    @property
+    def archives(self) -> tuple[voc_archives.Archive, ...]:
+        """The archives that have the splits."""
+        return voc_archives.ARCHIVES[_release(self.year, self.annotated)]
 
 
 class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]  # its metaclass has it
@@ -49,7 +56,10 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ign
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = [VocConfig(name=year, year=year, splits=splits) for year, splits in SPLITS.items()]
+    BUILDER_CONFIGS = [
+        *(VocConfig(name=year, year=year, splits=splits) for year, splits in SPLITS.items()),
+        *(VocConfig(name=f"{y}-test", year=y, splits=splits, annotated=False) for y, splits in SECRET.items()),
+    ]
 
     @property
     def _settings(self) -> VocConfig:
@@ -66,7 +76,7 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ign
     @property
     def url_infos(self) -> dict[str, UrlInfo]:
         """Sizes and checksums for TFDS's download manager."""
-        archives = voc_archives.ARCHIVES[self._settings.year]
+        archives = self._settings.archives
         return {archive.address: UrlInfo(archive.size, archive.sha256, archive.name) for archive in archives}
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, dict]]]:
@@ -88,12 +98,14 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ign
             encoded = read(f"JPEGImages/{name}.jpg")
             # The boxes refer to the stored pixels: the annotators' tools ignored EXIF's orientation.
             height, width, _ = image_file.read(encoded, name=f"{name}.jpg").pixels.shape
-            try:
-                root = read_xml(read(f"Annotations/{name}.xml"))
-            except Unusable as error:
-                raise InputError(f"{source}: {name}.xml: {error}; replace the file.") from error
-            objects, object_faults = read_objects(root, height, width, CLASS_NAMES)
-            faults.update(object_faults)
+            objects: list[features.VocObject] = []
+            if self._settings.annotated:
+                try:
+                    root = read_xml(read(f"Annotations/{name}.xml"))
+                except Unusable as error:
+                    raise InputError(f"{source}: {name}.xml: {error}; replace the file.") from error
+                objects, object_faults = read_objects(root, height, width, CLASS_NAMES)
+                faults.update(object_faults)
             index_image(index, name, height, width, objects)
             yield i, features.example(f"{name}.jpg", encoded, height, width, objects)
         log.info("%s, %s: %d images", source, split, len(names))
@@ -101,7 +113,14 @@ class Voc(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ign
             log.warning("%s, %s: %d times: %s", source, split, count, fault)
 
 
-def open_voc(*, split: str, data_dir: str, devkit: str, archives: str, mirror: str) -> PreparedDataset:
+def is_annotated(split: str) -> bool:
+    """Return whether every part of a sum of splits has annotations; see open_voc."""
+    return not any(_is_secret(term) for term in split.split("+"))
+
+
+def open_voc(
+    *, split: str, data_dir: str, devkit: str, archives: str, mirror: str, annotated: bool = True
+) -> PreparedDataset:
     """Open parts of PASCAL VOC by year and split, prepared first if needed.
 
     Args:
@@ -109,17 +128,34 @@ def open_voc(*, split: str, data_dir: str, devkit: str, archives: str, mirror: s
         '2007/trainval+2007/test+2012/trainval' 07++12. The splits are train, validation (or val), trainval, which is
         the sum of both, and for 2007 test. A slice as in TFDS may follow: '2007/train[:10%]'.
       data_dir, devkit, archives, mirror: as in prepare_voc.
+      annotated: False opens 2012/test, whose images have no objects here, and slices of it.
 
     Raises:
-      InputError: see prepare_voc; the split does not exist, it has no boxes (2012/test), or an image comes twice.
+      InputError: see prepare_voc; the split does not exist, it has no boxes (2012/test) though `annotated`, only some
+        of its parts have boxes, or an image comes twice.
     """
-    parts = [part for term in split.split("+") for part in _year_and_split(term.strip())]
-    sources = {"data_dir": data_dir, "devkit": devkit, "archives": archives, "mirror": mirror}
-    builders = {year: prepare_voc(year=year, **sources) for year in dict.fromkeys(year for year, _ in parts)}
+    terms = [term.strip() for term in split.split("+")]
+    if not annotated and not all(_is_secret(term) for term in terms):
+        raise InputError(
+            f"split {split!r} must have boxes in all parts or in none, got both; evaluate 2012/test alone."
+        )
+    parts = [part for term in terms for part in _year_and_split(term, annotated=annotated)]
+    years = dict.fromkeys(year for year, _ in parts)
+    builders = {
+        year: prepare_voc(
+            year=year, data_dir=data_dir, devkit=devkit, archives=archives, mirror=mirror, annotated=annotated
+        )
+        for year in years
+    }
     return PreparedDataset(*((builders[year], name) for year, name in parts))
 
 
-def _year_and_split(term: str) -> list[tuple[str, str]]:
+def _is_secret(term: str) -> bool:
+    year, _, split = term.partition("[")[0].strip().partition("/")
+    return split in SECRET.get(year, ())
+
+
+def _year_and_split(term: str, *, annotated: bool) -> list[tuple[str, str]]:
     """'2007/trainval' -> [('2007', 'train'), ('2007', 'validation')]."""
     year, _, split = term.partition("/")
     name, bracket, slice_end = split.partition("[")
@@ -134,7 +170,7 @@ def _year_and_split(term: str) -> list[tuple[str, str]]:
             )
         return [(year, "train"), (year, "validation")]
     name = "validation" if name == "val" else name
-    if name not in SPLITS[year]:
+    if annotated and _is_secret(term):
         raise InputError(
             f"split {term!r} has no boxes to train on or to score with: they are secret; name one of "
             f"{', '.join(SPLITS[year])} of {year}, or 2007/test."
@@ -143,7 +179,7 @@ def _year_and_split(term: str) -> list[tuple[str, str]]:
 
 
 def prepare_voc(
-    *, year: str, data_dir: str, devkit: str = "", archives: str = "", mirror: str = ""
+    *, year: str, data_dir: str, devkit: str = "", archives: str = "", mirror: str = "", annotated: bool = True
 ) -> tfds.core.DatasetBuilder:
     """Prepare VOC 2007 (train, validation, test) or 2012 (train, validation), or return the prepared copy.
 
@@ -155,43 +191,51 @@ def prepare_voc(
       devkit: an extracted VOCdevkit, with the splits it has; '' for the archives. Read again when a file changes.
       archives: folder of the official archives; missing ones are downloaded to it. '' for DATA_DIR/downloads/manual.
       mirror: address of a folder to download them from; '' for the organisers' site and TFDS's copy.
+      annotated: False prepares the test images of 2012 without objects, and nothing else.
 
     Raises:
       InputError: no such year; an archive cannot be downloaded, has another checksum or lacks a file; a folder is
         missing, incomplete or cannot be written.
     """
-    one_of("VOC: year", year, SPLITS)
-    home = Path(data_dir).absolute()
+    splits_of_year = SPLITS if annotated else SECRET
+    one_of("VOC: year", year, splits_of_year)
+    home, release = Path(data_dir).absolute(), _release(year, annotated)
     if devkit:
-        folder = _find_year(devkit, year)
-        splits = _find_splits(folder, year)
-        config = VocConfig(name=f"{year}-{layout.fingerprint(folder)}", year=year, splits=splits, folder=folder)
+        folder = _find_year(devkit, year, annotated=annotated)
+        splits = _find_splits(folder, splits_of_year[year])
+        name = f"{release}-{layout.fingerprint(folder)}"
+        config = VocConfig(name=name, year=year, splits=splits, folder=folder, annotated=annotated)
         directory = home / "voc" / config.name / str(Voc.VERSION)
         return prepared(directory) or prepare(Voc, config, directory)
-    directory = home / "voc" / year / str(Voc.VERSION)
-    existing = _prepared_by_tfds(directory.with_name(TFDS_VERSION)) or prepared(directory)
+    directory = home / "voc" / release / str(Voc.VERSION)
+    existing = _prepared_by_tfds(home / "voc" / year / TFDS_VERSION) or prepared(directory)
     if existing is not None:
         return existing
     manual = Path(archives).absolute() if archives else home / "downloads" / "manual"
-    voc_archives.obtain(voc_archives.ARCHIVES[year], manual, mirror=mirror)
-    return prepare(Voc, Voc.builder_configs[year], directory, manual_dir=manual)
+    voc_archives.obtain(voc_archives.ARCHIVES[release], manual, mirror=mirror)
+    return prepare(Voc, Voc.builder_configs[release], directory, manual_dir=manual)
 
 
-def _find_year(devkit: str, year: str) -> Path:
+def _release(year: str, annotated: bool) -> str:
+    """Return the name of the archives and of the prepared copy."""
+    return year if annotated else f"{year}-test"
+
+
+def _find_year(devkit: str, year: str, *, annotated: bool) -> Path:
     """Return the folder VOC<year> of an extracted VOCdevkit."""
     top = Path(devkit).absolute()
     inside = [folder for folder in (top / f"VOC{year}", top / "VOCdevkit" / f"VOC{year}") if folder.is_dir()]
-    folder = layout.find_devkit(str(inside[0] if inside else top))
+    folder = layout.find_devkit(str(inside[0] if inside else top), annotated=annotated)
     if folder.name in {f"VOC{other}" for other in SPLITS} - {f"VOC{year}"}:
         raise InputError(f"devkit: {folder} must be of the year {year}; name VOC{year}, or the VOCdevkit with both.")
     return folder
 
 
-def _find_splits(folder: Path, year: str) -> tuple[str, ...]:
+def _find_splits(folder: Path, of_year: tuple[str, ...]) -> tuple[str, ...]:
     """Return the splits of a year that the folder has lists of."""
-    splits = tuple(split for split in SPLITS[year] if (folder / f"ImageSets/Main/{LISTS[split]}.txt").exists())
+    splits = tuple(split for split in of_year if (folder / f"ImageSets/Main/{LISTS[split]}.txt").exists())
     if not splits:
-        wanted = ", ".join(f"{LISTS[split]}.txt" for split in SPLITS[year])
+        wanted = ", ".join(f"{LISTS[split]}.txt" for split in of_year)
         raise InputError(f"devkit: {folder}/ImageSets/Main has none of {wanted}; name an extracted VOCdevkit.")
     return splits
 

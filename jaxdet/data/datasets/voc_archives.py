@@ -27,7 +27,6 @@ class Archive:
         return ADDRESSES[0].replace("{year}", self.year) + self.name
 
 
-# Without 2012's test archive: its boxes are secret, so it serves neither training nor evaluation.
 ARCHIVES = {
     "2007": (
         Archive(
@@ -49,6 +48,15 @@ ARCHIVES = {
             "VOCtrainval_11-May-2012.tar",
             1_999_639_040,
             "e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+        ),
+    ),
+    # On its own, because only results for PASCAL's server need it: its objects are secret.
+    "2012-test": (
+        Archive(
+            "2012",
+            "VOC2012test.tar",
+            1_850_626_560,
+            "f08582b1935816c5eab3bbb1eb6d06201a789eaa173cdf1cf400c26f0cac2fb3",
         ),
     ),
 }

@@ -19,7 +19,6 @@ from jaxdet.data import image_file
 from jaxdet.data.class_names import parse_names
 from jaxdet.data.datasets import features
 from jaxdet.data.datasets import voc_layout as layout
-from jaxdet.data.datasets.file_index import FileIndex
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
 from jaxdet.data.datasets.prepared_copy import report_earlier
 from jaxdet.data.datasets.voc_xml import annotated_size, read_objects, read_xml
@@ -41,6 +40,7 @@ class VocFolderConfig(tfds.core.BuilderConfig):
     splits: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     max_pixels: int = image_file.MAX_PIXELS
+    annotated: bool = True
 
 
 class VocFolder(tfds.core.GeneratorBasedBuilder):
@@ -66,8 +66,7 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, dict]]]:
         folder = self._settings.folder
-        self._images = FileIndex(folder / "JPEGImages", image_file.SUFFIXES, "image")
-        self._annotations = FileIndex(folder / "Annotations", (".xml",), "annotation")
+        self._images, self._annotations = layout.image_index(folder), layout.annotation_index(folder)
         self._skipped: dict[str, dict[str, dict[str, list[str]]]] = {}
         return {split: self._generate_examples(split) for split in self._settings.splits}
 
@@ -114,6 +113,9 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
           Unusable: the image cannot be used.
         """
         settings = self._settings
+        if not settings.annotated:
+            encoded, (height, width) = _stored_image(file, None, settings.max_pixels)
+            return encoded, (height, width), [], []
         root = read_xml(self._annotations.find_same(name))
         encoded, (height, width) = _stored_image(file, root, settings.max_pixels)
         objects, faults = read_objects(root, height, width, settings.class_names)
@@ -127,6 +129,7 @@ def prepare_devkit(
     data_dir: str,
     class_names: tuple[str, ...] = (),
     max_pixels: int = image_file.MAX_PIXELS,
+    annotated: bool = True,
 ) -> tfds.core.DatasetBuilder:
     """Prepare a folder in VOC layout once, and again whenever one of its files changes.
 
@@ -136,19 +139,21 @@ def prepare_devkit(
       data_dir: folder of prepared copies.
       class_names: see class_names.parse_names; label 1 first. Empty takes every name in the annotations, sorted.
       max_pixels: larger images are skipped before they are decoded.
+      annotated: False reads the images only, for splits without annotations; class_names must be given then.
 
     Raises:
       InputError: a folder or split file is missing, a class name cannot be used, a split has no usable image, or
         data_dir cannot be written.
     """
-    folder, splits, class_names = layout.find_devkit(devkit), tuple(dict.fromkeys(splits)), parse_names(class_names)
+    folder = layout.find_devkit(devkit, annotated=annotated)
+    splits, class_names = tuple(dict.fromkeys(splits)), parse_names(class_names)
     for split in splits:
         layout.read_split(folder, split)
         if split == "all" or not re.fullmatch(r"[\w-]+", split):
             raise InputError(
                 f"devkit: TFDS cannot name a split {split!r}; rename the file with letters, digits, _ or -."
             )
-    settings = (splits, class_names, max_pixels)
+    settings = (splits, class_names, max_pixels) if annotated else (splits, class_names, max_pixels, "not annotated")
     place = hashlib.sha256(repr((str(folder), settings)).encode()).hexdigest()[:8]
     prefix = f"{folder.name}-{place}-"  # of all copies of this folder with these settings
     key = prefix + layout.fingerprint(folder, settings)
@@ -162,17 +167,19 @@ def prepare_devkit(
         splits=splits,
         class_names=class_names or layout.find_class_names(folder),
         max_pixels=max_pixels,
+        annotated=annotated,
     )
     builder = prepare(VocFolder, config, directory)
     report_earlier(directory, prefix)
     return builder
 
 
-def _stored_image(file: Path, root: Element, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
+def _stored_image(file: Path, root: Element | None, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
     """Return the bytes to store, which every decoder shows as the annotator saw the image, and its (height, width).
 
     An EXIF-rotated image is stored upright or unrotated, whichever fits the annotation's size. If both fit (a square,
-    or half a turn) it is stored upright: so annotation tools and browsers show it.
+    or half a turn), or there is no annotation (root is None), it is stored upright: so annotation tools and browsers
+    show it.
     """
     try:
         encoded = image_file.read_content(file, name=file.name, max_pixels=max_pixels)
@@ -180,7 +187,7 @@ def _stored_image(file: Path, root: Element, max_pixels: int) -> tuple[bytes, tu
     except InputError as error:
         raise Unusable(str(error).removeprefix(f"image {file.name}: ").removesuffix(".")) from error
     upright, (height, width) = image.upright(), image.pixels.shape[:2]
-    annotated = annotated_size(root)
+    annotated = upright.shape[:2] if root is None else annotated_size(root)
     if annotated is None and upright.shape[:2] != (height, width):
         raise Unusable("rotated by EXIF, and its annotation has no <size> that tells whether its boxes are rotated too")
     if annotated in (None, upright.shape[:2]):

@@ -4,20 +4,22 @@ import hashlib
 from pathlib import Path
 
 from jaxdet.checks import InputError, nearest
-from jaxdet.data.datasets.file_index import list_files
+from jaxdet.data.datasets.file_index import FileIndex, list_files
 from jaxdet.data.datasets.voc_xml import object_names, read_xml
 from jaxdet.data.datasets.xml_file import Unusable
+from jaxdet.data.image_file import SUFFIXES
 from jaxdet.io.regular_file import read_regular
 
 MAX_LIST_BYTES = 200_000_000
 FOLDERS = ("Annotations", "JPEGImages", "ImageSets/Main")
 
 
-def find_devkit(path: str) -> Path:
+def find_devkit(path: str, *, annotated: bool = True) -> Path:
     """Return the absolute path of the folder that holds Annotations/, JPEGImages/ and ImageSets/Main/.
 
     Args:
       path: that folder, or one that holds exactly one such folder (VOCdevkit, or VOCdevkit's parent).
+      annotated: False allows a folder without Annotations/.
 
     Raises:
       InputError: there is none, or more than one, or it is incomplete.
@@ -41,7 +43,7 @@ def find_devkit(path: str) -> Path:
         )
     (folder,) = candidates
     for name in FOLDERS:
-        if not (folder / name).is_dir():
+        if not (folder / name).is_dir() and (annotated or name != "Annotations"):
             raise InputError(f"devkit: {folder} has no folder {name}; VOC layout has {', '.join(FOLDERS)}.")
     return folder
 
@@ -78,6 +80,33 @@ def read_split(folder: Path, split: str) -> list[str]:
     if not names:
         raise InputError(f"devkit: {file} lists no image; write one image name per line, without folder and suffix.")
     return names
+
+
+def is_annotated(folder: Path, split: str) -> bool:
+    """Return whether any image of a split has an annotation, if only one in another format than VOC's.
+
+    Raises:
+      InputError: see read_split.
+    """
+    images, annotations = image_index(folder), annotation_index(folder)
+    for listed in read_split(folder, split):
+        try:
+            name, _ = images.find(listed)
+        except Unusable:  # reported when the split is prepared
+            continue
+        if annotations.has(name):
+            return True
+    return False
+
+
+def image_index(folder: Path) -> FileIndex:
+    """List the images of a folder in VOC layout."""
+    return FileIndex(folder / "JPEGImages", SUFFIXES, "image")
+
+
+def annotation_index(folder: Path) -> FileIndex:
+    """List the annotations of a folder in VOC layout; it may lack Annotations/."""
+    return FileIndex(folder / "Annotations", (".xml",), "annotation")
 
 
 def find_class_names(folder: Path) -> tuple[str, ...]:

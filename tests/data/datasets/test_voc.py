@@ -1,5 +1,6 @@
 import functools
 import logging
+import shutil
 from xml.etree import ElementTree
 
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow_datasets as tfds
 from jaxdet.checks import InputError
 from jaxdet.data.dataset import open_split
 from jaxdet.data.datasets import features
-from jaxdet.data.datasets.voc import CLASS_NAMES, Voc, prepare_voc
+from jaxdet.data.datasets.voc import CLASS_NAMES, Voc, is_annotated, prepare_voc
 
 TRAINVAL07, TRAINVAL12 = ["000005", "000007", "000009"], ["2008_000008", "2008_000015"]
 BOXES = np.array([[8, 10, 31, 47], [0, 0, 80, 60]], np.float32)  # of every image that the fixture makes
@@ -178,6 +179,51 @@ def test_a_record_is_the_same_in_every_sum(open_official):
     np.testing.assert_array_equal(both[4].boxes, single[0].boxes)
     assert both.fingerprint == open_official(split="2007/train+2007/val+2012/trainval").fingerprint
     assert both.fingerprint != open_official(split="2012/trainval+2007/trainval").fingerprint
+
+
+@pytest.mark.parametrize("devkit", [False, True])
+def test_the_test_images_of_2012_are_opened_without_objects(official, open_official, tmp_path, devkit):
+    source = {"devkit": str(official.devkit)} if devkit else {}
+    dataset = open_official(split="2012/test", annotated=False, **source)
+    assert dataset.names == ["2008_000001", "2008_000004"]
+    assert dataset.class_names == CLASS_NAMES
+    assert [len(dataset[i].boxes) for i in range(2)] == [0, 0]  # not those of the other tasks
+    assert open_official(split="2012/test[1:]", annotated=False, **source).names == ["2008_000004"]
+    assert [path.name.startswith("2012-test") for path in (tmp_path / "data/voc").glob("20*")] == [True]
+    assert open_official(split="2012/train", **source).names == ["2008_000008"]
+
+
+def test_a_devkit_of_the_test_images_needs_no_folder_of_annotations(official, open_official):
+    shutil.rmtree(official.devkit / "VOC2012/Annotations")
+    assert len(open_official(split="2012/test", annotated=False, devkit=str(official.devkit))) == 2
+    with pytest.raises(InputError, match="has no folder Annotations"):
+        open_official(split="2012/train", devkit=str(official.devkit))
+
+
+def test_the_test_archive_of_2012_is_downloaded_for_its_split_only(official, open_official, tmp_path):
+    (official.archives / "VOC2012test.tar").rename(tmp_path / "VOC2012test.tar")
+    assert open_official(split="2012/trainval").names == TRAINVAL12
+    mirror = {"archives": str(tmp_path / "empty"), "mirror": tmp_path.as_uri()}
+    assert len(open_official(split="2012/test", annotated=False, **mirror)) == 2
+    assert [file.name for file in (tmp_path / "empty").iterdir()] == ["VOC2012test.tar"]
+
+
+@pytest.mark.parametrize(
+    ("split", "annotated"),
+    [
+        *(("2007/test", True), ("2012/trainval", True), ("2012/test", False), ("2012/test[:5]", False)),
+        *(("2007/test+2012/test", False), ("2012/tests", True), ("", True)),
+    ],
+)
+def test_only_the_test_images_of_2012_have_no_annotations(split, annotated):
+    assert is_annotated(split) == annotated
+
+
+def test_a_sum_of_annotated_and_other_images_is_refused(open_official):
+    with pytest.raises(InputError, match=r"'2007/test \+ 2012/test' must have boxes in all parts or in none"):
+        open_official(split="2007/test + 2012/test", annotated=False)
+    with pytest.raises(InputError, match="'2012/test' has no boxes to train on"):
+        open_official(split="2007/test + 2012/test")
 
 
 @pytest.mark.parametrize(

@@ -285,3 +285,20 @@ def test_split_names_that_tfds_refuses_are_refused(devkit, tmp_path, split):
     devkit.split(split, "a")
     with pytest.raises(InputError, match=f"cannot name a split '{split}'; rename the file"):
         prepare(devkit, tmp_path, split)
+
+
+def test_a_split_without_annotations_is_read_as_images_alone(devkit, tmp_path, caplog):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # upright after a quarter turn
+    devkit.image("a", exif=exif)
+    devkit.image("b")
+    devkit.split("test", "a", "b", "gone")
+    options = {"class_names": ("dog", "cat"), "annotated": False}
+    builder = prepare(devkit, tmp_path, "test", **options)
+    test = open_split(builder, "test")
+    assert (test.names, test.class_names) == (["a", "b"], ("dog", "cat"))
+    assert test.image_sizes.tolist() == [[80, 60], [60, 80]]  # as predict.py shows them
+    assert test[0].image.shape == (80, 60, 3) and test[0].boxes.shape == (0, 4)
+    assert faults(builder, "test") == {"images": {"image missing from JPEGImages": ["gone"]}, "objects": {}}
+    with pytest.raises(InputError, match="annotation missing from Annotations: a, b"):  # the copy is not used for it
+        prepare(devkit, tmp_path, "test", class_names=("dog", "cat"))

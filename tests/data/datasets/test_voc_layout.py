@@ -8,6 +8,7 @@ from jaxdet.data.datasets.voc_layout import (
     find_devkit,
     find_splits,
     fingerprint,
+    is_annotated,
     read_split,
 )
 
@@ -39,6 +40,28 @@ def test_a_folder_that_lacks_a_part_is_refused(devkit):
     (devkit.folder / "JPEGImages").rmdir()
     with pytest.raises(InputError, match="has no folder JPEGImages"):
         find_devkit(str(devkit.folder))
+
+
+def test_a_folder_without_annotations_is_found_where_none_are_needed(devkit):
+    (devkit.folder / "Annotations").rmdir()
+    assert find_devkit(str(devkit.folder), annotated=False) == devkit.folder
+    with pytest.raises(InputError, match="has no folder Annotations"):
+        find_devkit(str(devkit.folder))
+
+
+def test_a_split_is_annotated_if_one_image_has_an_annotation_of_any_format(devkit):
+    for name in ("a", "b", "c"):
+        devkit.image(name)
+    devkit.split("test", "gone", "a", "b.jpg")
+    devkit.annotation("c", ("dog", 1, 1, 9, 9))
+    assert not is_annotated(devkit.folder, "test")
+    for file in ("b.xml", "B.json"):
+        (devkit.folder / "Annotations" / file).touch()
+        assert is_annotated(devkit.folder, "test")
+        (devkit.folder / "Annotations" / file).unlink()
+    (devkit.folder / "Annotations/c.xml").unlink()
+    (devkit.folder / "Annotations").rmdir()
+    assert not is_annotated(devkit.folder, "test")
 
 
 def test_lists_of_single_classes_are_not_splits(devkit):
