@@ -15,7 +15,7 @@ import numpy as np
 from jaxdet.checks import InputError, at_least
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
-from jaxdet.config.schema import Experiment, Rcnn
+from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.inputs import image_batch
 from jaxdet.io.home import expand_home
 from jaxdet.models.detector import Detector
@@ -110,7 +110,7 @@ class LoadedDetector:
         """
         if threshold is None:
             return self.default_threshold
-        if isinstance(self.experiment, Rcnn) and self.experiment.head.scoring == "svm":
+        if isinstance(self.experiment, FastRcnn | Rcnn) and self.experiment.head.scoring == "svm":
             if not math.isfinite(threshold):
                 raise InputError(f"threshold must be a finite margin of the SVMs, got {threshold}; 0 is usual.")
         elif not 0 <= threshold <= 1:

@@ -1,13 +1,14 @@
 """load_detector: from a workdir to a function from images to detections."""
 
 import copy
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 import jaxdet
-from configs import rcnn_devkit
+from configs import fast_devkit, rcnn_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.data import image_file
@@ -87,12 +88,15 @@ def test_a_threshold_that_is_no_probability_is_refused(detector, threshold):
         detector([], threshold)
 
 
-def test_a_threshold_of_svms_may_be_any_finite_margin(detector):
-    rcnn = copy.copy(detector)
-    rcnn.experiment = jaxdet.parse_config(rcnn_devkit.get_config().to_dict())
-    assert rcnn.check_threshold(-50.0) == -50.0
+@pytest.mark.parametrize("config", [rcnn_devkit, fast_devkit])
+def test_a_threshold_of_svms_may_be_any_finite_margin(detector, config):
+    with_svms = copy.copy(detector)
+    with_svms.experiment = jaxdet.parse_config(config.get_config().to_dict())
+    head = dataclasses.replace(with_svms.experiment.head, scoring="svm")
+    with_svms.experiment = dataclasses.replace(with_svms.experiment, head=head)
+    assert with_svms.check_threshold(-50.0) == -50.0
     with pytest.raises(jaxdet.InputError, match="threshold must be a finite margin of the SVMs, got nan; 0 is usual"):
-        rcnn.check_threshold(float("nan"))
+        with_svms.check_threshold(float("nan"))
 
 
 def test_the_last_checkpoint_can_be_loaded_by_name_or_path(trained):
