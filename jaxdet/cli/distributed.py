@@ -68,7 +68,7 @@ def _give_up(error: InputError) -> None:
 
 def lost_process(error: Exception) -> InputError | None:
     """Return the error for another process that was lost, where `error` is its consequence; else None."""
-    if not _is_joined() or not LOST.search(str(error)) or "--distributed" in str(error):
+    if isinstance(error, InputError) or not _is_joined() or not LOST.search(str(error)):
         return None
     reason = str(error).partition("\n")[0]
     return InputError(

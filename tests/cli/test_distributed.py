@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.cli.distributed import init_distributed
+from jaxdet.cli.distributed import init_distributed, lost_process
 
 ROOT = pathlib.Path(__file__).parents[2]
 ALONE = """
@@ -102,3 +102,11 @@ def test_processes_that_cannot_be_reached(monkeypatch):
     monkeypatch.setattr("jax.distributed.initialize", fail)
     with pytest.raises(InputError, match=r"--distributed=auto: the processes do not find each other \(no cluster\)"):
         init_distributed("auto")
+
+
+def test_a_mistake_that_names_a_barrier_is_no_lost_process(monkeypatch):
+    monkeypatch.setattr("jax.distributed.is_initialized", lambda: True)
+    assert lost_process(InputError("photos: there is no folder barrier; name another.")) is None
+    assert "an answer of another (Gloo: connection closed)" in str(
+        lost_process(RuntimeError("Gloo: connection closed"))
+    )
