@@ -16,8 +16,13 @@ from jaxdet.weights.layers import some
 
 log = logging.getLogger(__name__)
 
-# The first layers of VGG16 and of the two detectors.
-FIRST_LAYERS = ("features.0.weight", "extractor.0.weight", "backbone.0.weight", "conv1_1.weight")
+# The first layers of VGG16 and of the three detectors.
+FIRST_LAYERS = (
+    *("features.0.weight", "conv1_1.weight"),
+    *("extractor.0.weight", "backbone.0.weight", "backbone.body.conv1.weight"),
+)
+# Of CaffeNet and ZF-Net, and of ResNet-50: other layers of other networks are called conv1 too.
+BESIDE_CONV1 = ("conv5.weight", "layer1.0.conv1.weight")
 # Attributes in which DataParallel, torch.compile, FSDP and activation checkpointing hold a module, at any depth.
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
@@ -40,8 +45,9 @@ def state_dict(contents: Any) -> dict[str, np.ndarray]:
 
     # Find the networks by their first layer.
     root, prefixes = "", _prefixes(arrays, *FIRST_LAYERS)
-    if not prefixes:  # CaffeNet and ZF-Net; a ResNet has many conv1
-        prefixes = [prefix for prefix in _prefixes(arrays, "conv1.weight") if f"{prefix}conv5.weight" in arrays]
+    if not prefixes:
+        prefixes = _prefixes(arrays, "conv1.weight")
+        prefixes = [prefix for prefix in prefixes if any(prefix + layer in arrays for layer in BESIDE_CONV1)]
     if not prefixes:
         root = "features."
         prefixes = [prefix for prefix in _prefixes(arrays, "0.weight") if f"{prefix}28.weight" in arrays]

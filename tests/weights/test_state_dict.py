@@ -9,6 +9,7 @@ from jaxdet.checks import InputError
 from jaxdet.weights.state_dict import state_dict
 from jaxdet.weights.torch import classifier, identify
 from jaxdet.weights.unpickle import Ignored
+from tests.weights.test_resnet import CLASSIFIER, STATE
 from tests.weights.test_torch import SIMPLE, TORCHVISION, VGG16, assert_same, caffe, random_state
 
 
@@ -33,6 +34,14 @@ def test_detectors_are_found_too():
         found = state_dict({"model": prefixed("module.", state), "optimizer": {"state": {0: {"m": np.zeros(3)}}}})
         assert found.keys() == state.keys() and identify(found) == kind
     assert_same(classifier(state_dict({"net": caffe("zf")})), classifier(caffe("zf")))
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "net."])
+def test_a_resnet_and_the_detector_over_it_are_found_in_a_checkpoint(prefix):
+    for state, kind in ((CLASSIFIER, None), (STATE, "torchvision_faster_rcnn_fpn")):
+        contents = {"model": prefixed(prefix, state), "optimizer": {"state": {0: {"m": np.zeros(3)}}}, "epoch": 3}
+        assert state_dict(contents).keys() == state.keys()
+        assert kind is None or identify(state_dict(contents)) == kind
 
 
 def test_what_is_beside_the_network_is_left_out():
