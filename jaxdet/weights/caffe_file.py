@@ -43,10 +43,12 @@ def is_caffemodel(path: str | os.PathLike) -> bool:
     try:
         check_regular(path)
         with path.open("rb") as file:
-            start = file.read(2)
+            start = file.read(9)
     except OSError:
         return path.suffix == ".caffemodel"  # its reader names the error
-    return start[:1] in (b"\n", b"\x12") or start == b"\xa2\x06"
+    if start[8:] == b"{":  # a safetensors file begins with the length of its header, which may look like a message
+        return False
+    return start.startswith((b"\n", b"\x12", b"\xa2\x06"))
 
 
 def read_caffemodel(path: str | os.PathLike) -> dict[str, np.ndarray]:

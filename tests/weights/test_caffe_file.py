@@ -47,3 +47,10 @@ def test_other_files_are_refused(tmp_path):
         read_caffemodel(tmp_path / "pipe.caffemodel")
     (tmp_path / "model.pth").write_bytes(b"PK\x03\x04")
     assert not is_caffemodel(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("length", [10, 18])  # the first bytes of a message
+def test_a_safetensors_file_is_no_message(length, tmp_path):
+    header = b"{}".ljust(length)
+    (tmp_path / "model.safetensors").write_bytes(length.to_bytes(8, "little") + header)
+    assert not is_caffemodel(tmp_path / "model.safetensors")
