@@ -66,14 +66,16 @@ class FileIndex:
             if len(ids) == 1:
                 return ids[0], self._folder / self._files[ids[0]]
             if ids:
-                raise Unusable(f"{self._what} may be any of {', '.join(ids[:3])}: name its folder and letter case")
-        return self._missing(_key("/".join(parts)))
+                raise self._ambiguous(ids)
+        raise self._missing(_key("/".join(parts)))
 
     def find_same(self, file_id: str) -> Path:
-        """Return the file of an id, in any letter case and Unicode form; Unusable where there is none."""
+        """Return the file of an id, in any letter case and Unicode form; Unusable for none, or where several fit."""
         ids = [file_id] if file_id in self._files else self._ids.get(_key(file_id), [])
-        if len(ids) != 1:
-            self._missing(_key(file_id))
+        if not ids:
+            raise self._missing(_key(file_id))
+        if len(ids) > 1:
+            raise self._ambiguous(ids)
         return self._folder / self._files[ids[0]]
 
     def has(self, file_id: str) -> bool:
@@ -84,11 +86,14 @@ class FileIndex:
         """Return the id most like a name that is not found; '' where none is."""
         return next(iter(difflib.get_close_matches(listed[:200], self._files, n=1)), "")
 
-    def _missing(self, key: str) -> tuple[str, Path]:
+    def _ambiguous(self, ids: list[str]) -> Unusable:
+        return Unusable(f"{self._what} may be any of {', '.join(ids[:3])}: name its folder and letter case")
+
+    def _missing(self, key: str) -> Unusable:
         if key in self._others:
             suffix = os.path.splitext(self._others[key])[1]
-            raise Unusable(f"{self._what} has the suffix {suffix!r}, not one of {', '.join(self._suffixes)}")
-        raise Unusable(f"{self._what} missing from {self._folder.name}")
+            return Unusable(f"{self._what} has the suffix {suffix!r}, not one of {', '.join(self._suffixes)}")
+        return Unusable(f"{self._what} missing from {self._folder.name}")
 
     def _without_suffix(self, name: str) -> str:
         stem, suffix = os.path.splitext(name)

@@ -82,3 +82,8 @@ def test_links_to_folders_are_followed_once(tmp_path):
     (tmp_path / "top/link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "top/inner/loop").symlink_to(tmp_path / "top")
     assert list_files(tmp_path / "top") == ["link/a.jpg"]
+
+
+def test_an_annotation_that_may_be_one_of_several_is_not_called_missing(index):
+    with pytest.raises(Unusable, match="image may be any of CAT, Cat: name its folder"):
+        index("Cat.jpg", "CAT.jpg").find_same("cat")
