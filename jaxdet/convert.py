@@ -81,9 +81,7 @@ def convert(
             f"--classes must name the {classes} classes of {file}, got {len(class_names)}; list them in its order."
         )
     params = _complete(detector, experiment, classes, svms, box_regressors)
-    fitted = ("svm", "bbox_ridge")  # not among the parameters that a detector starts with
-    trained = {name: layer for name, layer in params.items() if name not in fitted}
-    check_params(trained, build_detector(experiment, class_names), file)
+    check_params(params, build_detector(experiment, class_names), file)
     optimizer, _ = make_optimizer(**keywords(experiment.optim), steps=experiment.training.steps)
     with locked(workdir) as folder:
         if has_checkpoint(folder):

@@ -51,9 +51,7 @@ def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best
     experiment = parse(config)
     source = choose_checkpoint(Path(workdir), checkpoint)
     params = restore_params(source)
-    fitted = ("svm", "bbox_ridge")  # not among the parameters that a detector starts with
-    initial = {name: layer for name, layer in params.items() if name not in fitted}
-    check_params(initial, build_detector(experiment, class_names), f"checkpoint {source}")
+    check_params(params, build_detector(experiment, class_names), f"checkpoint {source}")
     metrics = _metrics(source_folder, source)
     arrays = {name: np.asarray(leaf) for name, leaf in flatten(params).items()}
     metadata = exported.describe(config, class_names, metrics, jaxdet.__version__)
@@ -76,7 +74,7 @@ def _metrics(workdir: Path, source: Path) -> dict[str, Any]:
             measured = json.loads(file.read_text(encoding="utf-8"))
             if measured["checkpoint"] == source.name and not measured["not_as_trained"]:
                 metrics[file.parent.name] = measured["mAP"] | measured["coco"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("left out %s, which is not what evaluate.py wrote (%s)", file, error)
     return metrics
 

@@ -85,7 +85,10 @@ def param_shapes(detector: Detector) -> Params:
 
 
 def check_params(params: Params, detector: Detector, what: str) -> None:
-    """Raise InputError where `params`, which came from `what`, do not have the detector's shapes."""
+    """Raise InputError where `params`, which came from `what`, do not have the detector's shapes.
+
+    Layers besides those are not checked: SVMs and box regressors are fitted after training.
+    """
     got, wanted = (
         {path: leaf.shape for path, leaf in flatten(tree).items()} for tree in (params, param_shapes(detector))
     )

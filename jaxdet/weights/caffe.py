@@ -38,7 +38,7 @@ _FIVE_LAYERS = {
 }
 _RPN_CONVOLUTIONS = ("rpn_conv/3x3", "rpn_conv1")  # of VGG16 and of the others in py-faster-rcnn
 _CLASS_SCORES = ("cls_score", "fc8_pascal")  # the second in rcnn
-# Layers of training that a test never reads, and of the region proposal network that 4-step training ends with.
+# The classifier of ImageNet's 1,000 classes, where a file still has it.
 _IGNORED = ("fc8",)
 
 

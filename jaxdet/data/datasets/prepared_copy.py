@@ -86,7 +86,10 @@ def report_earlier(directory: Path, prefix: str) -> None:
 
 
 def _remove_incomplete(home: Path) -> None:
-    """Remove the folders that TFDS names incomplete.* while it writes them, except those of its own builders."""
+    """Remove the folders that TFDS names incomplete.* while it writes them.
+
+    Only of our builders, whose versions begin with 1: one of TFDS's own may be at work in the same folder, unlocked.
+    """
     left = list(home.glob("*/incomplete.*_1.*"))
     for folder in left:
         shutil.rmtree(folder, ignore_errors=True)
