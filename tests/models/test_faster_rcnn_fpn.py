@@ -14,7 +14,8 @@ from jaxdet.config.parse import parse
 from jaxdet.models.anchor_grid import make_anchor_grid
 from jaxdet.nets.fpn_net import fpn_net
 from jaxdet.recipes.stage import trainable_paths
-from jaxdet.systems import build_detector, pyramid_anchors
+from jaxdet.systems import build_detector, param_shapes, pyramid_anchors
+from jaxdet.training.transfer import init_from
 from jaxdet.types import Batch
 from jaxdet.weights.resnet import torchvision_faster_rcnn_fpn
 from tests.golden import r50fpn
@@ -94,6 +95,17 @@ def test_bfloat16_activations_give_finite_losses_and_float32_outputs():
     assert loss.dtype == jnp.float32 and {leaf.dtype for leaf in jax.tree.leaves(gradients)} == {jnp.dtype("float32")}
     detections = jax.eval_shape(detector.predict, params(), example)
     assert detections.boxes.dtype == detections.scores.dtype == jnp.float32
+
+
+def test_fine_tuning_starts_all_but_the_class_layers_from_the_coco_detector():
+    source = torchvision_faster_rcnn_fpn(r50fpn.state_dict(3, channels=4, hidden=8, classes=91))
+    fresh = jax.tree.map(
+        lambda leaf: np.full(leaf.shape, 7, np.float32), param_shapes(build_detector(experiment(), CLASSES))
+    )
+    started = init_from(source, fresh)
+    for name, layer in started.items():
+        for leaf, value in layer.items():
+            np.testing.assert_array_equal(value, 7 if name in ("cls_score", "bbox_pred") else source[name][leaf])
 
 
 def test_stem_first_stage_and_norms_are_frozen():
