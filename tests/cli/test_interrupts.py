@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Hashes for minutes without running Python's signal handlers, as XLA compiles.
@@ -23,6 +24,7 @@ def test_ctrl_c_is_answered_while_the_main_thread_is_busy_and_a_second_one_ends_
         [sys.executable, "-c", BUSY], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "busy\n"
+    time.sleep(1)  # until the hash has begun
     os.kill(process.pid, signal.SIGINT)
     assert process.stderr.readline() == (
         "SIGINT received: stopping after the present step; press Ctrl-C again to stop now\n"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdet.ops.roi_align import roi_align, roi_align_by_level
+from tests.xla import FUSED
 
 GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "ops.npz")
 
@@ -36,10 +37,6 @@ def test_linear_features_are_sampled_at_the_bin_centres():
     np.testing.assert_allclose(roi_align(column, boxes)[0, 0, :, 0], 3 + np.arange(7), atol=1e-5)
 
 
-# As in users' programs: without this two programs may round the same sum in two ways.
-FUSED = {"xla_cpu_use_fusion_emitters": True}
-
-
 def test_features_outside_the_image_change_nothing():
     features, boxes = features_and_boxes()
     canvas = jnp.full((20, 24, 3), 1e3, jnp.float32).at[:12, :15].set(features)
@@ -48,6 +45,7 @@ def test_features_outside_the_image_change_nothing():
     def padded(features):
         return roi_align(features, boxes, feature_size=size)
 
+    # Without the fusion of users' programs two programs may round the same sum in two ways.
     in_canvas = jax.jit(padded, compiler_options=FUSED)
     got = in_canvas(canvas)
     np.testing.assert_array_equal(got, in_canvas(jnp.where(canvas == 1e3, 0, canvas)))

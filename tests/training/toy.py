@@ -124,7 +124,7 @@ def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=N
             fresh_state(toy.optimizer, mesh, toy.trainable),
             make_train_step(DETECTOR.loss, toy.optimizer, mesh),
             batches or stream,
-            lambda start: [batch_shapes()],
+            lambda start: [batch_shapes(size=8 * jax.process_count())],
             put=lambda host: sharding.shard_batch(host, mesh),
             workdir=workdir,
             image_names=NAMES,
