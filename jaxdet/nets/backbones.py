@@ -34,8 +34,8 @@ def make_backbone(
     """Return the module of a backbone: (image f32[B,H,W,3], size i32[B,2]) -> features [B,h,w,C], their size i32[B,2].
 
     Its `pool_size` is the side of pooled regions, `rpn_features` the number of the RPN's channels at width 1,
-    `fc7_share` the units of fc7 per unit of fc6. `preprocessing` is only checked. `form` are
-    options of one backbone alone.
+    `fc7_share` the units of fc7 per unit of fc6. `preprocessing` is only checked. `form` are options of one backbone
+    alone.
 
     Raises:
       InputError: a name that does not exist, or a width that leaves no channels.
