@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jaxdet.checks import InputError
+from jaxdet.io.append import append_whole
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.folder import make_writable, unwritable
 
@@ -109,7 +110,7 @@ class OutputFolder:
     def _list(self, name: str, digest: str) -> None:
         if digest not in self._written[name]:
             with (self.folder / LIST).open("ab", buffering=0) as file:
-                file.write(_line(name, digest))
+                append_whole(file, _line(name, digest))
             self._written[name].add(digest)
 
     def _check_ours(self, name: str) -> None:

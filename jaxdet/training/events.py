@@ -4,9 +4,7 @@ The curves are a copy of metrics.jsonl: an event file that cannot be written is 
 """
 
 import contextlib
-import errno
 import logging
-import os
 import socket
 import struct
 import time
@@ -17,6 +15,8 @@ from typing import IO
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import masked_crc32c
 from tensorboardX.summary import scalar
+
+from jaxdet.io.append import append_whole
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,9 @@ class EventFile:
         if not self._file:
             return
         content = b"".join(_record(event.SerializeToString()) for event in events)
-        size = os.fstat(self._file.fileno()).st_size
         try:
-            if self._file.write(content) != len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            append_whole(self._file, content)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                self._file.truncate(size)
             self._stop(error)
 
     def _stop(self, error: OSError) -> None:

@@ -1,7 +1,5 @@
 """Metric files of a run: metrics.jsonl for programs, TensorBoard events for people."""
 
-import contextlib
-import errno
 import json
 import math
 import os
@@ -10,6 +8,7 @@ from pathlib import Path
 
 import jax
 
+from jaxdet.io.append import append_whole
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.folder import unwritable
 from jaxdet.training.events import EventFile
@@ -49,13 +48,9 @@ class MetricsWriter:
 
     def _append(self, line: bytes) -> None:
         """Append a line whole or not at all; InputError where the disk is full."""
-        size = os.fstat(self._file.fileno()).st_size
         try:
-            if self._file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            append_whole(self._file, line)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                self._file.truncate(size)
             raise unwritable(self._path, error, cure="make room and start again") from error
 
     def close(self) -> None:
