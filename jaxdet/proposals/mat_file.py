@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from jaxdet.checks import InputError
+from jaxdet.io.mat_file import read_mat
 from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.writer import ProposalWriter, log_counts
 from jaxdet.types import Dataset, ProposalTable
-
-FIRST_BYTES_OF_HDF5 = b"MATLAB 7.3 MAT-file"
 
 
 def mat_paths(pattern: str, split: str) -> list[Path]:
@@ -103,16 +101,7 @@ def _matrices(paths: Sequence[Path], wanted: set[str]) -> dict[str, tuple[np.nda
 
 def _cells(path: Path) -> tuple[list[str], list[np.ndarray]]:
     """Return the names and the matrices of a file."""
-    with path.open("rb") as file:
-        if file.read(len(FIRST_BYTES_OF_HDF5)) == FIRST_BYTES_OF_HDF5:
-            raise InputError(
-                f"{path} must be a .mat file of version 7 or earlier, got 7.3 (HDF5); save it again in MATLAB: "
-                f"s = load('{path.name}'); save('{path.name}', '-struct', 's', '-v7')."
-            )
-    try:
-        content = scipy.io.loadmat(path, variable_names=("boxes", "images"))
-    except Exception as error:  # a damaged file fails in many ways
-        raise InputError(f"{path} must be a .mat file, got {error}; copy it again.") from error
+    content = read_mat(path, "boxes", "images")
     cells = {}
     for variable in ("boxes", "images"):
         array = content.get(variable)

@@ -1,14 +1,12 @@
 """SVMs and box regressors of rcnn, from the .mat files that its rcnn_train and rcnn_train_bbox_regressor write."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from jaxdet.checks import InputError
-from jaxdet.io.regular_file import check_regular
+from jaxdet.io.mat_file import read_mat
 
 NORM = 20.0  # rcnn_scale_features.m scales features to this mean length
 
@@ -63,15 +61,9 @@ def read_box_regressors(path: str | os.PathLike, *, cells: tuple[int, int, int],
 
 
 def _struct(path: str | os.PathLike, name: str) -> Any:
-    path = Path(path)
     try:
-        check_regular(path)
-        return scipy.io.loadmat(path, variable_names=(name,), squeeze_me=True, struct_as_record=False)[name]
-    except OSError as error:
-        raise InputError(f"{path} must be a readable file, got: {error.strerror or error}; check the path.") from None
-    except NotImplementedError:
-        raise InputError(f"{path} must be of MATLAB's format 7 or older, got 7.3; save it again with -v7.") from None
-    except Exception as error:  # a damaged file can cause nearly any
+        return read_mat(path, name, squeeze_me=True, struct_as_record=False)[name]
+    except KeyError as error:
         raise _unknown(path, f"the struct {name}", error) from None
 
 

@@ -85,7 +85,7 @@ def test_files_of_another_layout_are_refused(files, tmp_path):
     with pytest.raises(InputError, match="must hold the struct rcnn_model, got KeyError"):
         read_svms(files[1], features=F, classes=K)
     (tmp_path / "text.mat").write_text("no")
-    with pytest.raises(InputError, match="must hold the struct rcnn_model"):
+    with pytest.raises(InputError, match="text.mat must be a .mat file, got"):
         read_svms(tmp_path / "text.mat", features=F, classes=K)
     with pytest.raises(InputError, match="must be a readable file, got: No such file"):
         read_svms(tmp_path / "none.mat", features=F, classes=K)
