@@ -46,4 +46,6 @@ def get_config() -> ConfigDict:
     config.training.eval_every = 500
     config.training.checkpoint_every = 250
     config.training.keep = 2
+    config.training.profile = (0, 0)  # first and last step traced into WORKDIR/profile; (0, 0): none
+    config.training.reference_batch_size = 0  # the batch size that rates and steps are for; 0: they are not scaled
     return config

@@ -53,4 +53,6 @@ def get_config() -> ConfigDict:
     config.training.eval_every = 0
     config.training.checkpoint_every = 2_000
     config.training.keep = 2
+    config.training.profile = (0, 0)  # first and last step traced into WORKDIR/profile; (0, 0): none
+    config.training.reference_batch_size = 0  # the batch size that rates and steps are for; 0: they are not scaled
     return config

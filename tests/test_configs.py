@@ -22,6 +22,7 @@ from configs import (
     faster_voc0712,
     faster_voc0712_alternating,
     faster_voc12_article,
+    faster_voc_accelerator,
     faster_voc_alternating,
     faster_zf_voc,
     rcnn_voc,
@@ -113,6 +114,18 @@ def flat(module):
             faster_voc0712_alternating,
             faster_voc_alternating,
             {"splits.train": "2007/trainval+2012/trainval", "stages.fast_rcnn.steps": 60_000},
+        ),
+        (
+            faster_voc_accelerator,
+            faster_voc,
+            {
+                "net.compute_dtype": "bfloat16",
+                "optim.warmup_steps": 500,
+                "training.batch_size": 8,
+                "training.accumulate": 1,
+                "training.reference_batch_size": 2,
+                "evaluation.batch_size": 8,
+            },
         ),
         # py-faster-rcnn's ZF solver has VGG16's numbers; its train.prototxt has no lr_mult 0.
         (faster_zf_voc, faster_voc, {"net.backbone": "zf", "training.frozen": ()}),

@@ -248,6 +248,12 @@ class SharedTraining:
     eval_every: Annotated[Count, "steps between validations; 0: never", MAY_CHANGE]
     checkpoint_every: Annotated[Positive, "steps between checkpoints", MAY_CHANGE]
     keep: Annotated[Positive, "newest checkpoints to keep, besides the best", MAY_CHANGE]
+    profile: Annotated[
+        tuple[int, int], 0, "first and last step traced into WORKDIR/profile; (0, 0): none", MAY_CHANGE
+    ] = (0, 0)
+    reference_batch_size: Annotated[
+        Count, "batch size that rates, steps and boundaries are meant for, scaled to batch_size; 0: as they are"
+    ] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

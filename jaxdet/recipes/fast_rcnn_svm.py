@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jaxdet.config.batch_rule import apply_batch_rule
 from jaxdet.config.schema import FastRcnn
 from jaxdet.inputs import Split
 from jaxdet.io.keyed_folder import claim_folder
@@ -53,7 +54,7 @@ class FastRcnnSvmTraining:
             rows=_fc7_rows,
         )
         svms = fit_split_svms(self._stages / "3_svms", features, split, seed=experiment.seed)
-        save_params(self._workdir, params | {"svm": svms}, step=experiment.training.steps)
+        save_params(self._workdir, params | {"svm": svms}, step=apply_batch_rule(experiment).training.steps)
 
 
 def _fc7_rows(regions: Regions, fc7: np.ndarray) -> Arrays:

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxdet.checks import InputError, nearest
+from jaxdet.config.batch_rule import apply_batch_rule
 from jaxdet.config.fields import keywords
 from jaxdet.config.schema import OneStage
 from jaxdet.evaluation.detect import detect_split, ground_truth_table
@@ -22,6 +23,7 @@ from jaxdet.nets.resnet50 import FROZEN_NORM
 from jaxdet.systems import param_shapes
 from jaxdet.training import loop, state
 from jaxdet.training.optimizer import make_optimizer
+from jaxdet.training.profile import check_profile
 from jaxdet.training.restore import finished_params, has_checkpoint
 from jaxdet.training.sharding import check_batch_size, data_mesh, on_own_rows, replicate, shard_batch
 from jaxdet.training.stage import Stage
@@ -56,9 +58,12 @@ def make_stage(
       number: which of several stages; each has its own random numbers.
 
     Raises:
-      InputError: a setting of the optimiser, or a batch size that the devices cannot share.
+      InputError: a setting of the optimiser, steps to trace that are out of range, or a batch size that the devices
+        cannot share.
     """
+    experiment = apply_batch_rule(experiment)
     training = experiment.training
+    check_profile(training.profile, steps=training.steps)
     check_batch_size(training.batch_size, data_mesh(), accumulate=training.accumulate)
     if training.eval_every:
         check_batch_size(experiment.evaluation.batch_size, data_mesh())
@@ -77,6 +82,7 @@ def make_stage(
         log_every=training.log_every,
         eval_every=training.eval_every,
         checkpoint_every=training.checkpoint_every,
+        profile=training.profile,
         keep=training.keep,
     )
 

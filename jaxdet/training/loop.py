@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
@@ -15,6 +16,7 @@ from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.compilation import ImageSize, compile_steps, image_size
 from jaxdet.training.metrics_writer import MetricsWriter
 from jaxdet.training.preemption import Interrupted, stop_request
+from jaxdet.training.profile import Profile
 from jaxdet.training.progress import Progress, metrics_text
 from jaxdet.training.recorder import Recorder
 from jaxdet.training.stage import Stage
@@ -108,6 +110,9 @@ class _Loop:
             image_names=image_names,
             window=metadata.get("window", {}),
         )
+        folder = Path(workdir) / "profile"
+        self._profile = Profile(stage.profile, folder, lambda text: self._progress.say(f"{stage.name}: {text}"))
+        stack.callback(self._profile.close)
         self._stop = stack.enter_context(stop_request())
         self._programs: dict[ImageSize, TrainStep] = {}
 
@@ -122,7 +127,9 @@ class _Loop:
         stream = self._stack.enter_context(contextlib.closing(batches(self._start)))  # closing ends its threads
         for step in range(self._start + 1, stage.steps + 1):
             batch = next(stream)
+            self._profile.before(step)
             self._train(step, batch, put(batch))
+            self._profile.after(step, self._state)
             last = step == stage.steps
             validate = self._evaluate is not None and (last or step % stage.eval_every == 0)
             checkpoint = last or step % stage.checkpoint_every == 0

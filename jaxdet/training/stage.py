@@ -29,4 +29,5 @@ class Stage:
     log_every: int  # steps between two reports of training metrics
     eval_every: int  # steps between two validations
     checkpoint_every: int  # steps between two checkpoints
+    profile: tuple[int, int]  # first and last step to trace; (0, 0) for none
     keep: int  # number of newest checkpoints to keep; the best one is kept besides

@@ -81,7 +81,7 @@ def fresh_state(tx, mesh, trainable=lambda path: True):
     return sharding.replicate(fresh, mesh)
 
 
-def stage(steps: int) -> Stage:
+def stage(steps: int, profile: tuple[int, int] = (0, 0)) -> Stage:
     tx, schedule = optimizer(steps=steps)
     return Stage(
         name="toy",
@@ -97,14 +97,15 @@ def stage(steps: int) -> Stage:
         log_every=3,
         eval_every=5,
         checkpoint_every=3,
+        profile=profile,
         keep=2,
     )
 
 
-def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=None):
+def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=None, profile=(0, 0)):
     """Run the loop on the toy; sleep `pause` seconds per step; give a batch with NaN at step `nan_at`."""
     mesh = sharding.data_mesh()
-    toy = stage(steps)
+    toy = stage(steps, profile)
 
     def stream(start):
         for step in range(start + 1, steps + 1):
