@@ -27,7 +27,7 @@ def normalise(text: str) -> str:
     return name
 
 
-def parse_names(given: tuple[str, ...]) -> tuple[str, ...]:
+def parse_names(class_names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the normalised class names that a user gives, such as ("cat", "dog") or, as one text, ("cat,dog",).
 
     () where none is given.
@@ -35,13 +35,13 @@ def parse_names(given: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
       InputError: a name cannot be used, or a class is named twice.
     """
-    if len(given) == 1 and "," in given[0]:
-        text = given[0].strip()
+    if len(class_names) == 1 and "," in class_names[0]:
+        text = class_names[0].strip()
         if (text[0], text[-1]) in (("(", ")"), ("[", "]")):
             text = text[1:-1]
-        given = tuple(name.strip(" '\"") for name in text.split(","))
+        class_names = tuple(name.strip(" '\"") for name in text.split(","))
     names = []
-    for name in given:
+    for name in class_names:
         try:
             names.append(normalise(name))
         except ValueError as error:

@@ -45,8 +45,8 @@ class GroundTruthTable:
 def only_named(table: DetectionTable, class_names: Sequence[str], unused: str) -> DetectionTable:
     """Drop the detections of classes named `unused`, and number the other classes from 1 without gaps."""
     named = np.array([name != unused for name in class_names])
-    kept, number = named[table.labels - 1], np.cumsum(named)[table.labels - 1].astype(np.int32)
-    return DetectionTable(table.image[kept], table.boxes[kept], number[kept], table.scores[kept])
+    rows, number = named[table.labels - 1], np.cumsum(named)[table.labels - 1].astype(np.int32)
+    return DetectionTable(table.image[rows], table.boxes[rows], number[rows], table.scores[rows])
 
 
 def clip_to_images(table: DetectionTable, image_sizes: np.ndarray) -> DetectionTable:

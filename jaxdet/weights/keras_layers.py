@@ -62,8 +62,8 @@ def _models(file: "h5py.File") -> dict[str, Layers]:
             return
         by_name = [i for i, part in enumerate(path) if re.fullmatch(NAMES, part)]
         at = by_name[0] if by_name else len(path) - 1 - (path[-1] == "vars" and len(path) > 1)
-        layer, given = path[at], item.parent.attrs.get("name")
-        layer = given if isinstance(given, str) and re.fullmatch(NAMES, given) else layer
+        layer, attribute = path[at], item.parent.attrs.get("name")
+        layer = attribute if isinstance(attribute, str) and re.fullmatch(NAMES, attribute) else layer
         models["/".join(path[:at])][layer][_leaf(leaf)] = item
 
     file.visititems(visit)  # does not follow links out of the file
