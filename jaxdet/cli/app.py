@@ -15,8 +15,8 @@ from ml_collections import ConfigDict
 
 from jaxdet.checks import InputError
 from jaxdet.cli.config_file import load_config, stored_config
-from jaxdet.cli.distributed import exit_at_once, lost_process
-from jaxdet.cli.interrupts import answered_at_once, is_compiling
+from jaxdet.cli.distributed import end_process, exit_at_once, lost_process
+from jaxdet.cli.interrupts import answered_at_once
 from jaxdet.cli.memory import out_of_memory
 from jaxdet.cli.overrides import override, split_overrides
 from jaxdet.io.folder import CANNOT_WRITE, FULL_OR_READ_ONLY, unwritable
@@ -67,14 +67,10 @@ def run(
         exit_at_once(2)
     except KeyboardInterrupt as interrupt:
         print(" ".join(["stopped by SIGINT", *map(str, interrupt.args)]), file=sys.stderr, flush=True)
-        if interrupt.args:  # a second Ctrl-C
-            os._exit(130)
-        if is_compiling():
-            exit_at_once(130)
-        sys.exit(130)
+        end_process(130)
     except SystemExit as end:
-        if is_compiling() and isinstance(end.code, int):  # a signal
-            exit_at_once(end.code)
+        if isinstance(end.code, int) and end.code > 128:  # a signal
+            end_process(end.code)
         raise
 
 

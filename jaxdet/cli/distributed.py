@@ -81,10 +81,15 @@ def lost_process(error: Exception) -> InputError | None:
 def exit_at_once(code: int) -> None:
     """End without waiting for compilations or for other processes, which end in turn; jax would wait for minutes."""
     if _is_joined() or is_compiling():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        end_process(code)
     sys.exit(code)
+
+
+def end_process(code: int) -> None:
+    """End without Python's own shutdown, which can crash beside threads of XLA that were at work at a signal."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _is_joined() -> bool:
