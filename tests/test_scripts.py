@@ -155,7 +155,7 @@ def test_archives_and_weights_that_cannot_be_obtained_are_named(refused, tmp_pat
 def test_folders_that_cannot_be_written_are_named(refused, tmp_path):
     (tmp_path / "file").touch()
     (line,) = refused("train.py", f"--workdir={tmp_path / 'file' / 'run'}")
-    assert f"workdir {tmp_path / 'file' / 'run'} must be writable, got Not a directory; give another" in line
+    assert f"workdir {tmp_path / 'file' / 'run'} must be writable, got a file in its place; give another" in line
     data = f"--config.dataset.data_dir={tmp_path / 'file'}"
     line = refused("train.py", f"--workdir={tmp_path / 'run'}", data)[-1]
     assert "data_dir: cannot prepare the data set in" in line

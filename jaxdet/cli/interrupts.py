@@ -48,7 +48,7 @@ def _answer(reading: int) -> None:
         for number in numbers:
             if number in (signal.SIGINT, signal.SIGTERM):
                 name = signal.Signals(number).name
-                _say(f"{name} received: stopping after the present step; press Ctrl-C again to stop now")
+                _say(f"{name} received: stopping soon, in training after this step; press Ctrl-C again to stop now")
 
 
 def _end_at_once(reading: int) -> None:

@@ -5,6 +5,7 @@ import unicodedata
 from jaxdet.checks import InputError
 
 MAX_LENGTH = 100  # characters
+RESERVED = "N/A"  # the COCO detector's outputs without a category; never shown
 ZERO_WIDTH = dict.fromkeys((0xAD, 0x200B, 0x2060, 0xFEFF))  # invisible characters that do not join letters
 CONTROLS = ("Cc", "Cs")  # Unicode's categories of control characters and of halves of a character
 OVERRIDES = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # they reverse the text that follows
@@ -16,11 +17,14 @@ def normalise(text: str) -> str:
     Line breaks are white space. '' where nothing is left.
 
     Raises:
-      ValueError: it has control characters or more than MAX_LENGTH characters; the message is the reason.
+      ValueError: it has control characters or more than MAX_LENGTH characters, or is RESERVED; the message is the
+        reason.
     """
     name = " ".join(unicodedata.normalize("NFC", text.translate(ZERO_WIDTH)).split())
     if len(name) > MAX_LENGTH:
         raise ValueError(f"has {len(name)} characters, more than {MAX_LENGTH}")
+    if name == RESERVED:
+        raise ValueError("marks an output without a class; rename it")
     for character in name:
         if unicodedata.category(character) in CONTROLS or unicodedata.bidirectional(character) in OVERRIDES:
             raise ValueError(f"has the control character {ascii(character)}")

@@ -55,4 +55,5 @@ def cannot_write(error: OSError) -> bool:
 
 def unwritable(what: Path | str, error: OSError, *, cure: str) -> InputError:
     """Return the error for a file or folder that cannot be written; `cure` is a clause such as "free some space"."""
-    return InputError(f"{what} must be writable, got {error.strerror}; {cure}.")
+    reason = "a file in its place" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
+    return InputError(f"{what} must be writable, got {reason}; {cure}.")

@@ -3,6 +3,7 @@
 `.jaxdet-files` in the folder lists every result with the sha256 of its content, one `sha256 "name"` per line.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -38,7 +39,8 @@ class OutputFolder:
         if (folder / LIST).exists():
             for line in (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines():
                 if listed := re.fullmatch(r'([0-9a-f]{64}) (".*")', line):  # a kill may have cut a line off
-                    self._written[json.loads(listed[2])].add(listed[1])
+                    with contextlib.suppress(ValueError):
+                        self._written[json.loads(listed[2])].add(listed[1])
 
     def check(self, names: Iterable[str], *, inputs: Iterable[Path] = ()) -> None:
         """Check that results may be written under these names, before the work that they take.

@@ -73,7 +73,10 @@ def batch_size_that_fits(needed: int, available: int, *, fixed: int, batch_size:
 def _free_host_bytes() -> int | None:
     if not MEMINFO.exists():  # Linux only
         return None
-    free = int(re.search(r"MemAvailable: +(\d+) kB", MEMINFO.read_text())[1]) * 1024  # type: ignore[index]
+    listed = re.search(r"MemAvailable: +(\d+) kB", MEMINFO.read_text())
+    if listed is None:
+        return None
+    free = int(listed[1]) * 1024
     if CGROUP_LIMIT.exists() and (limit := CGROUP_LIMIT.read_text().strip()) != "max":
         free = min(free, int(limit) - int(CGROUP_USED.read_text()))
     return free

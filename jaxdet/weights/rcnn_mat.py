@@ -19,7 +19,7 @@ def read_svms(path: str | os.PathLike, *, features: int, classes: int) -> dict[s
     """
     model = _struct(path, "rcnn_model")
     try:
-        scale = NORM / float(model.training_opts.feat_norm_mean)
+        scale = _scale(model)
         kernel, bias = np.asarray(model.detectors.W, np.float32), np.asarray(model.detectors.B, np.float32).ravel()
     except (AttributeError, TypeError, ValueError) as error:
         raise _unknown(path, "rcnn_model.detectors.W, .B and rcnn_model.training_opts.feat_norm_mean", error) from None
@@ -45,7 +45,7 @@ def read_box_regressors(path: str | os.PathLike, *, cells: tuple[int, int, int],
     height, width, channels = cells
     regressors = _struct(path, "bbox_reg")
     try:
-        scale = NORM / float(regressors.training_opts.feat_norm_mean)
+        scale = _scale(regressors)
         kernels, biases = [], []
         for model in np.atleast_1d(regressors.models):
             affine = np.asarray(model.Beta, np.float64) @ np.asarray(model.T_inv, np.float64)
@@ -58,6 +58,14 @@ def read_box_regressors(path: str | os.PathLike, *, cells: tuple[int, int, int],
     if len(kernels) != classes:
         raise InputError(f"{path} must hold the box regressors of {classes} classes, got {len(kernels)}.")
     return {"kernel": np.stack(kernels).astype(np.float32), "bias": np.stack(biases).astype(np.float32)}
+
+
+def _scale(struct: Any) -> float:
+    """Return the factor of the features; ValueError unless their mean length is a positive number."""
+    mean = float(struct.training_opts.feat_norm_mean)
+    if not 0 < mean < np.inf:
+        raise ValueError(f"feat_norm_mean {mean}")
+    return NORM / mean
 
 
 def _struct(path: str | os.PathLike, name: str) -> Any:

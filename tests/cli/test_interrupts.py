@@ -27,7 +27,7 @@ def test_ctrl_c_is_answered_while_the_main_thread_is_busy_and_a_second_one_ends_
     time.sleep(1)  # until the hash has begun
     os.kill(process.pid, signal.SIGINT)
     assert process.stderr.readline() == (
-        "SIGINT received: stopping after the present step; press Ctrl-C again to stop now\n"
+        "SIGINT received: stopping soon, in training after this step; press Ctrl-C again to stop now\n"
     )
     os.kill(process.pid, signal.SIGINT)
     _, printed = process.communicate(timeout=30)

@@ -16,7 +16,7 @@ def test_a_folder_is_created_and_stays_empty(tmp_path):
 
 def test_a_folder_that_cannot_be_created_is_refused_with_the_cure(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file/b must be writable, got Not a directory; give another --workdir.$"):
+    with pytest.raises(InputError, match="file/b must be writable, got a file in its place; give another --workdir.$"):
         make_writable(tmp_path / "file" / "b", cure="give another --workdir")
 
 

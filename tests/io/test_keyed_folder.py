@@ -91,7 +91,7 @@ def test_results_without_a_readable_key_are_refused(tmp_path, content):
 
 def test_an_unwritable_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="must be writable, got Not a directory"):
+    with pytest.raises(InputError, match="must be writable, got a file in its place"):
         claim_folder(tmp_path / "file" / "3_svms", KEY)
     with monkeypatch.context() as patch, pytest.raises(InputError, match="got No space left on device; make room"):
         patch.setattr("os.fsync", full)

@@ -65,7 +65,10 @@ def test_a_lock_file_removed_between_opening_and_locking_is_opened_again(tmp_pat
 
 def test_an_unwritable_workdir_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="must be writable, got Not a directory"), locked(tmp_path / "file" / "run"):
+    with (
+        pytest.raises(InputError, match="must be writable, got a file in its place"),
+        locked(tmp_path / "file" / "run"),
+    ):
         pass
 
 

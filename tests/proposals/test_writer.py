@@ -111,7 +111,7 @@ def test_a_full_disk_is_reported_and_the_images_done_stay(tmp_path, monkeypatch)
 
 def test_an_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="must be writable, got Not a directory"):
+    with pytest.raises(InputError, match="must be writable, got a file in its place"):
         ProposalWriter(tmp_path / "file" / "a.npz", KEY)
 
 

@@ -59,7 +59,7 @@ def test_save_params_writes_a_checkpoint(tmp_path):
     for step in (None, "best", 12):
         assert_equal(restore_params(tmp_path, step), params)
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file/checkpoints must be writable, got Not a directory"):
+    with pytest.raises(InputError, match="file/checkpoints must be writable, got a file in its place"):
         save_params(tmp_path / "file", params, step=12)
 
 
@@ -166,7 +166,7 @@ def test_a_disk_that_fills_up_while_saving_is_an_input_error(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "checkpoints").touch()
-    with pytest.raises(InputError, match="must be writable, got File exists"):
+    with pytest.raises(InputError, match="must be writable, got a file in its place"):
         Checkpoints(tmp_path, keep=1)
 
 

@@ -89,3 +89,10 @@ def test_files_of_another_layout_are_refused(files, tmp_path):
         read_svms(tmp_path / "text.mat", features=F, classes=K)
     with pytest.raises(InputError, match="must be a readable file, got: No such file"):
         read_svms(tmp_path / "none.mat", features=F, classes=K)
+
+
+def test_features_without_a_mean_length_are_refused(files, tmp_path):
+    model = {"detectors": files[2], "training_opts": {"feat_norm_mean": 0.0}}
+    scipy.io.savemat(tmp_path / "zero.mat", {"rcnn_model": model})
+    with pytest.raises(InputError, match="feat_norm_mean 0.0"):
+        read_svms(tmp_path / "zero.mat", features=F, classes=K)
