@@ -11,7 +11,15 @@ import numpy as np
 
 from jaxdet.checks import InputError
 from jaxdet.types import Params
-from jaxdet.weights.layers import TORCH, VGG16_LAYERS, Layer, convert, fully_connected, vgg16_convolutions
+from jaxdet.weights.layers import (
+    TORCH,
+    VGG16_LAYERS,
+    Layer,
+    convert,
+    five_convolutions,
+    fully_connected,
+    vgg16_convolutions,
+)
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -30,12 +38,6 @@ class CaffeDetector:
     params: Params
 
 
-# backbone -> (kernel's side, groups) of conv1 to conv5, cells of the features that fc6 reads.
-_FIVE_LAYERS = {
-    "alexnet": (((11, 1), (5, 2), (3, 1), (3, 2), (3, 2)), 36),
-    "zf": (((7, 1), (5, 1), (3, 1), (3, 1), (3, 1)), 36),
-    "vgg_m": (((7, 1), (5, 1), (3, 1), (3, 1), (3, 1)), 36),
-}
 _RPN_CONVOLUTIONS = ("rpn_conv/3x3", "rpn_conv1")  # of VGG16 and of the others in py-faster-rcnn
 _CLASS_SCORES = ("cls_score", "fc8_pascal")  # the second in rcnn
 # The classifier of ImageNet's 1,000 classes, where a file still has it.
@@ -66,7 +68,7 @@ def caffe_detector(arrays: Arrays) -> CaffeDetector:
             Layer("rpn_cls_score", "rpn_cls_score", "rpn_conv", side=1),
             Layer("rpn_bbox_pred", "rpn_bbox_pred", "rpn_conv", side=1, outputs=("rpn_cls_score", 2)),
         ]
-    cells = 49 if backbone == "vgg16" else _FIVE_LAYERS[backbone][1]
+    cells = 49 if backbone == "vgg16" else 36
     layers += [
         *fully_connected("fc6", "fc7", reads=features, cells=cells),
         Layer("cls_score", scores, "fc7", side=0),
@@ -97,13 +99,7 @@ def _convolutions(backbone: str) -> tuple[list[Layer], str]:
     """Return the layers of a backbone, and the name of the last."""
     if backbone == "vgg16":
         return vgg16_convolutions({name: name for name in VGG16_LAYERS}), "conv5_3"
-    names = [f"conv{i}" for i in range(1, 6)]
-    sides, _ = _FIVE_LAYERS[backbone]
-    layers = [
-        Layer(name, name, reads, side=side, groups=groups)
-        for name, reads, (side, groups) in zip(names, ["", *names[:-1]], sides, strict=True)
-    ]
-    return layers, "conv5"
+    return five_convolutions(backbone), "conv5"
 
 
 def _by_anchor(leaf: np.ndarray) -> np.ndarray:

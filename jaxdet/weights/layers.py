@@ -31,6 +31,13 @@ VGG16_LAYERS = {
     "conv5_3": ("block5_conv3", 28),
 }
 
+# Caffe's nets of five convolutions: (kernel's side, groups) of conv1 to conv5.
+FIVE_CONVOLUTIONS = {
+    "alexnet": ((11, 1), (5, 2), (3, 1), (3, 2), (3, 2)),
+    "zf": ((7, 1), (5, 1), (3, 1), (3, 1), (3, 1)),
+    "vgg_m": ((7, 1), (5, 1), (3, 1), (3, 1), (3, 1)),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
@@ -65,6 +72,15 @@ Shape = tuple[int | None, ...]  # None: a length that the file does not determin
 def vgg16_convolutions(sources: Mapping[str, str]) -> list[Layer]:
     """Return conv1_1 to conv5_3, each reading the one before, from {name: source}."""
     return [Layer(name, source, reads) for (name, source), reads in zip(sources.items(), ["", *sources], strict=False)]
+
+
+def five_convolutions(backbone: str) -> list[Layer]:
+    """Return conv1 to conv5 of a backbone in FIVE_CONVOLUTIONS under Caffe's names, each reading the one before."""
+    names = [f"conv{i}" for i in range(1, 6)]
+    return [
+        Layer(name, name, reads, side=side, groups=groups)
+        for name, reads, (side, groups) in zip(names, ["", *names[:-1]], FIVE_CONVOLUTIONS[backbone], strict=True)
+    ]
 
 
 def fully_connected(fc6: str, fc7: str, *, reads: str = "conv5_3", cells: int = 49) -> list[Layer]:

@@ -14,11 +14,17 @@ import numpy as np
 from jaxdet.checks import InputError
 from jaxdet.types import Params
 from jaxdet.weights.architectures import looks_like
-from jaxdet.weights.layers import TORCH, VGG16_LAYERS, Layer, convert, fully_connected, some, vgg16_convolutions
+from jaxdet.weights.layers import (
+    TORCH,
+    VGG16_LAYERS,
+    Layer,
+    convert,
+    five_convolutions,
+    fully_connected,
+    some,
+    vgg16_convolutions,
+)
 
-# (kernel's side, groups) of conv1 to conv5.
-CAFFENET = ((11, 1), (5, 2), (3, 1), (3, 2), (3, 2))
-ZF = ((7, 1), (5, 1), (3, 1), (3, 1), (3, 1))
 TIMM_FC = ("pre_logits.fc1.weight", "pre_logits.fc2.weight")
 TORCHVISION_FPN = "torchvision's Faster R-CNN with ResNet-50 and FPN"
 VGG16, TORCHVISION, SIMPLE = (
@@ -72,11 +78,7 @@ def classifier(state: Mapping[str, np.ndarray]) -> Params:
     if network != "CaffeNet or ZF-Net":
         return vgg16_classifier(state)
     zf = getattr(state.get("conv1.weight"), "shape", ())[2:] == (7, 7)
-    names = ("", *(f"conv{i}" for i in range(1, 6)))
-    layers = [
-        Layer(name, name, reads, side=side, groups=groups)
-        for name, reads, (side, groups) in zip(names[1:], names[:-1], ZF if zf else CAFFENET, strict=True)
-    ]
+    layers = five_convolutions("zf" if zf else "alexnet")
     if any(name.startswith("fc") for name in state):
         layers += fully_connected("fc6", "fc7", reads="conv5", cells=36)
     return convert(state, layers, TORCH, what="ZF-Net" if zf else "CaffeNet", ignored=["fc8"])
