@@ -20,10 +20,9 @@ from jaxdet.models.roi_pooling import make_roi_pooling
 from jaxdet.models.rpn import region_proposal_network
 from jaxdet.nets.fpn_net import fpn_net
 from jaxdet.systems import build_detector, pyramid_anchors
-from jaxdet.types import Batch
 from jaxdet.weights.resnet import torchvision_faster_rcnn_fpn
 from tests.golden import r50fpn
-from tests.golden.files import load
+from tests.golden.files import load, one_image_batch
 
 CELLS = ((64, 80), (32, 40), (16, 20), (8, 10), (4, 5))
 CLASSES = tuple(f"class {i}" for i in range(1, 91))
@@ -54,19 +53,7 @@ def experiment(*, sample_all=False):
 
 
 def batch():
-    image = golden()["image"]
-    return Batch(
-        image=jnp.asarray(image)[None],
-        image_size=jnp.asarray([image.shape[:2]], jnp.float32),
-        scale=jnp.ones(1),
-        image_id=jnp.zeros(1, jnp.int32),
-        image_valid=jnp.ones(1, bool),
-        gt_boxes=jnp.asarray(golden()["gt_boxes"])[None],
-        gt_labels=jnp.asarray(golden()["gt_labels"], jnp.int32)[None],
-        gt_valid=jnp.ones((1, 4), bool),
-        proposals=jnp.zeros((1, 0, 4)),
-        proposals_valid=jnp.zeros((1, 0), bool),
-    )
+    return one_image_batch(golden()["image"], boxes=golden()["gt_boxes"], labels=golden()["gt_labels"])
 
 
 @functools.cache

@@ -15,10 +15,9 @@ import pytest
 from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.models.rpn import region_proposal_network
 from jaxdet.ops.anchors import base_anchors
-from jaxdet.types import Batch
 from jaxdet.weights.layers import VGG16_LAYERS
 from jaxdet.weights.torch import torchvision_faster_rcnn
-from tests.golden.files import load, narrow_vgg16
+from tests.golden.files import load, narrow_vgg16, one_image_batch
 
 EVERY_ANCHOR = 10 * 14 * 9
 
@@ -64,19 +63,7 @@ def detector():
 
 
 def batch():
-    image = golden()["image"]
-    return Batch(
-        image=jnp.asarray(image)[None],
-        image_size=jnp.asarray([image.shape[:2]], jnp.float32),
-        scale=jnp.ones(1),
-        image_id=jnp.zeros(1, jnp.int32),
-        image_valid=jnp.ones(1, bool),
-        gt_boxes=jnp.asarray(golden()["gt_boxes"])[None],
-        gt_labels=jnp.asarray(golden()["gt_labels"], jnp.int32)[None],
-        gt_valid=jnp.ones((1, 4), bool),
-        proposals=jnp.zeros((1, 0, 4)),
-        proposals_valid=jnp.zeros((1, 0), bool),
-    )
+    return one_image_batch(golden()["image"], boxes=golden()["gt_boxes"], labels=golden()["gt_labels"])
 
 
 def test_features_and_rpn_outputs_equal_torchvision():

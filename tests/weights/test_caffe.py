@@ -1,7 +1,6 @@
 """The authors' detectors: .caffemodel -> workdir -> detections, against plain float64 numpy on its arrays."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,10 +11,10 @@ from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
 from jaxdet.load import restore
 from jaxdet.training.restore import find_checkpoint
-from jaxdet.types import Batch
 from jaxdet.weights.caffe import caffe_detector
 from jaxdet.weights.caffe_file import read_caffemodel
 from jaxdet.weights.pretrained import load_pretrained
+from tests.golden.files import one_image_batch
 from tests.nets import plain
 from tests.oracle import roi, rpn
 from tests.oracle.boxes import decode_and_clip, greedy_nms
@@ -104,19 +103,8 @@ def test_a_converted_detector_detects_as_its_file_says(system, backbone, generat
     proposals = GIVEN_BOXES if system == "fast_rcnn" else np.zeros((0, 4), np.float32)
     canvas = np.full((*BUCKET, 3), 9, np.uint8)
     canvas[: SIZE[0], : SIZE[1]] = image
-    batch = Batch(
-        image=canvas[None],
-        image_size=np.float32([SIZE]),
-        scale=np.ones(1, np.float32),
-        image_id=np.int32([0]),
-        image_valid=np.ones(1, bool),
-        gt_boxes=np.zeros((1, 1, 4), np.float32),
-        gt_labels=np.zeros((1, 1), np.int32),
-        gt_valid=np.zeros((1, 1), bool),
-        proposals=proposals[None],
-        proposals_valid=np.ones((1, len(proposals)), bool),
-    )
-    detections = jax.jit(detector.predict)(params, jax.tree.map(jnp.asarray, batch))
+    batch = one_image_batch(canvas, size=SIZE, proposals=proposals)
+    detections = jax.jit(detector.predict)(params, batch)
     given = proposals if system == "fast_rcnn" else None
     want = plain_detections(arrays, backbone, image, given)
     assert len(want) > 3

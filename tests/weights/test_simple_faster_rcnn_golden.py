@@ -17,9 +17,8 @@ from jaxdet.models.rpn import region_proposal_network
 from jaxdet.ops.anchors import anchor_valid, base_anchors, grid_anchors
 from jaxdet.ops.propose import propose
 from jaxdet.ops.roi_pool import roi_max_pool
-from jaxdet.types import Batch
 from jaxdet.weights.torch import identify, simple_faster_rcnn
-from tests.golden.files import load, narrow_vgg16
+from tests.golden.files import load, narrow_vgg16, one_image_batch
 
 HEIGHT, WIDTH = 200, 296
 ANCHORS = base_anchors(scales=(2, 4, 8), convention="simple_faster_rcnn")
@@ -45,18 +44,7 @@ def net():
 
 def batch():
     image = np.pad(golden()["image"], ((0, 8), (0, 8), (0, 0)))  # to a bucket whose sides are multiples of 16
-    return Batch(
-        image=jnp.asarray(image)[None],
-        image_size=jnp.asarray([[HEIGHT, WIDTH]], jnp.float32),
-        scale=jnp.ones(1),
-        image_id=jnp.zeros(1, jnp.int32),
-        image_valid=jnp.ones(1, bool),
-        gt_boxes=jnp.zeros((1, 1, 4)),
-        gt_labels=jnp.zeros((1, 1), jnp.int32),
-        gt_valid=jnp.zeros((1, 1), bool),
-        proposals=jnp.zeros((1, 0, 4)),
-        proposals_valid=jnp.zeros((1, 0), bool),
-    )
+    return one_image_batch(image, size=(HEIGHT, WIDTH))
 
 
 @functools.cache
