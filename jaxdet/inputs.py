@@ -13,7 +13,8 @@ import numpy as np
 
 from jaxdet.checks import InputError
 from jaxdet.config.dataset_fields import Devkit, Shapes, Voc
-from jaxdet.config.fields import RoiSampling, SelectiveSearch, keywords
+from jaxdet.config.detector_fields import RoiSampling
+from jaxdet.config.fields import SelectiveSearch, keywords
 from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.data import pipeline
 from jaxdet.data.collate import empty_batch

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from jaxdet.checks import InputError
-from jaxdet.config.fields import PyramidAnchors, keywords
+from jaxdet.config.detector_fields import PyramidAnchors
+from jaxdet.config.fields import keywords
 from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnAlternating, FasterRcnnFpn, FastRcnn, Rcnn
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import fast_rcnn

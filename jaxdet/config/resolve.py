@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from jaxdet.checks import InputError, one_of
 from jaxdet.config import experiment_json
-from jaxdet.config.fields import SharedNet, SharedTraining
+from jaxdet.config.detector_fields import SharedNet
 from jaxdet.config.schema import Experiment
+from jaxdet.config.training_fields import SharedTraining
 from jaxdet.weights.pretrained import PRETRAINED, is_published, origin
 
 FROM_SCRATCH = {"preprocessing": "torchvision", "pool_rounding": "ceil", "dropout_scaling": "train"}

@@ -7,30 +7,20 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from jaxdet.config.dataset_fields import Devkit, Shapes, Voc
-from jaxdet.config.fields import (
-    MAY_CHANGE,
+from jaxdet.config.detector_fields import (
     Anchors,
-    Evaluation,
     FasterHead,
     FastRcnnHead,
-    Input,
-    Linear,
     Net,
-    Optim,
     PyramidAnchors,
     PyramidNet,
     RcnnHead,
     Rpn,
-    SelectiveSearch,
     SharedNet,
-    SharedOptim,
-    SharedTraining,
-    Splits,
-    StageLength,
-    Stages,
-    Training,
 )
+from jaxdet.config.fields import MAY_CHANGE, Evaluation, Input, Linear, SelectiveSearch, Splits
 from jaxdet.config.limits import Count
+from jaxdet.config.training_fields import Optim, SharedOptim, SharedTraining, StageLength, Stages, Training
 
 
 @dataclass(frozen=True, kw_only=True)

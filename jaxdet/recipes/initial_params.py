@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from jaxdet.config.fields import SharedTraining
+from jaxdet.config.training_fields import SharedTraining
 from jaxdet.inputs import Split
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import with_target_statistics

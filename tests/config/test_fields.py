@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from jaxdet.config import dataset_fields, fields
+from jaxdet.config import dataset_fields, detector_fields, fields, training_fields
 from jaxdet.data.datasets.shapes import prepare_shapes
 from jaxdet.data.datasets.voc import open_voc
 from jaxdet.data.datasets.voc_folder import prepare_devkit
@@ -33,21 +33,21 @@ from jaxdet.training.optimizer import make_optimizer
         (dataset_fields.Devkit, prepare_devkit, {"splits", "annotated"}, {"kind"}),
         (dataset_fields.Voc, open_voc, {"split", "annotated"}, {"kind"}),
         (fields.Input, InputOptions, set(), set()),
-        (fields.Net, region_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
-        (fields.Net, crop_net, {"num_classes"}, {"pool_rounding"}),
-        (fields.PyramidNet, fpn_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
-        (fields.ProposalLimits, propose_by_level, {"max_log_scale"}, set()),
-        (fields.Anchors, base_anchors, {"stride"}, set()),
-        (fields.RpnSampling, rpn_targets, set(), set()),
-        (fields.ProposalLimits, propose, {"max_log_scale"}, set()),
-        (fields.Rpn, region_proposal_network, set(), set()),
-        (fields.RoiSampling, roi_targets, {"delta_std"}, set()),
-        (fields.DetectionLimits, detect, {"max_log_scale"}, set()),
-        (fields.FastRcnnHead, fast_rcnn, {"num_classes"}, set()),
-        (fields.FasterHead, faster_rcnn, set(), set()),
-        (fields.RcnnHead, rcnn, set(), {"sampling"}),
+        (detector_fields.Net, region_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
+        (detector_fields.Net, crop_net, {"num_classes"}, {"pool_rounding"}),
+        (detector_fields.PyramidNet, fpn_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
+        (detector_fields.ProposalLimits, propose_by_level, {"max_log_scale"}, set()),
+        (detector_fields.Anchors, base_anchors, {"stride"}, set()),
+        (detector_fields.RpnSampling, rpn_targets, set(), set()),
+        (detector_fields.ProposalLimits, propose, {"max_log_scale"}, set()),
+        (detector_fields.Rpn, region_proposal_network, set(), set()),
+        (detector_fields.RoiSampling, roi_targets, {"delta_std"}, set()),
+        (detector_fields.DetectionLimits, detect, {"max_log_scale"}, set()),
+        (detector_fields.FastRcnnHead, fast_rcnn, {"num_classes"}, set()),
+        (detector_fields.FasterHead, faster_rcnn, set(), set()),
+        (detector_fields.RcnnHead, rcnn, set(), {"sampling"}),
         (fields.SelectiveSearch, search_split, set(), {"file"}),
-        (fields.Optim, make_optimizer, {"steps"}, set()),
+        (training_fields.Optim, make_optimizer, {"steps"}, set()),
     ],
 )
 def test_fields_are_the_keyword_arguments_of_the_function(section, function, not_in_the_config, not_for_the_function):
