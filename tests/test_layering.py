@@ -18,7 +18,7 @@ LAYERS = {
     "ops": {"checks", "types"},
     "nets": {"checks", "types"},
     "models": {"checks", "nets", "ops", "types"},
-    "weights": {"checks", "io", "types"},
+    "weights": {"checks", "io", "nets.sizes", "types"},
     "visualize": set(),
     "evaluation": {"io", "ops.boxes_np", "types"},
     "proposals": {"checks", "io", "ops.boxes_np", "types"},

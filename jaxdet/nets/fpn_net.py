@@ -13,7 +13,8 @@ from jaxdet.nets.backbones import DTYPES, MIN_WIDTH
 from jaxdet.nets.feature_pyramid import FeaturePyramid
 from jaxdet.nets.heads import BoxHead, HiddenLayers, RpnHead
 from jaxdet.nets.preprocessing import PREPROCESSINGS
-from jaxdet.nets.resnet50 import EXPANSION, STAGES, ResNet50
+from jaxdet.nets.resnet50 import ResNet50
+from jaxdet.nets.sizes import RESNET50_EXPANSION, RESNET50_STAGES
 from jaxdet.types import Params
 
 STRIDES = (4, 8, 16, 32)  # image pixels per cell of the levels that RoIs are pooled from
@@ -89,7 +90,8 @@ def fpn_net(
     def init_params(key: jax.Array) -> Params:
         resnet_key, pyramid_key, rpn_key, head_key = jax.random.split(key, 4)
         size = jnp.ones((1, 2), jnp.int32)
-        stages = [(jnp.zeros((1, 1, 1, round(EXPANSION * c * width)), dtype), size) for c, _ in STAGES]
+        outputs = [round(RESNET50_EXPANSION * count * width) for count, _ in RESNET50_STAGES]
+        stages = [(jnp.zeros((1, 1, 1, count), dtype), size) for count in outputs]
         return {
             **resnet.init(resnet_key, jnp.zeros((1, 32, 32, 3)), 32 * size)["params"],
             **pyramid.init(pyramid_key, stages)["params"],

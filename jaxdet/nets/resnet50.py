@@ -9,9 +9,8 @@ from flax.linen.initializers import Initializer, constant, he_normal
 
 from jaxdet.nets.layers.fast_conv import conv_general_dilated
 from jaxdet.nets.layers.pooling import max_pool_3x3, zero_outside
+from jaxdet.nets.sizes import RESNET50_EXPANSION, RESNET50_STAGES
 
-STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # (channels of the 3x3 convolutions, blocks)
-EXPANSION = 4  # channels of a block's output over those of its 3x3 convolution
 FROZEN_NORM = "frozen_norm_"  # start of the names of parameters that are never trained
 
 Sized = tuple[jax.Array, jax.Array]  # (features [B,h,w,C], i32[B,2] size of each image in them)
@@ -53,7 +52,7 @@ class ResNet50(nn.Module):
         size = (size + 1) // 2
         x, size = max_pool_3x3(zero_outside(x, size), size, padding=1, rounding="floor")
         outputs = []
-        for stage, (channels, blocks) in enumerate(STAGES, 1):
+        for stage, (channels, blocks) in enumerate(RESNET50_STAGES, 1):
             for block in range(blocks):
                 stride = 2 if stage > 1 and block == 0 else 1
                 x, size = self._bottleneck(x, size, channels, stride=stride, name=f"layer{stage}_{block}")
@@ -62,7 +61,7 @@ class ResNet50(nn.Module):
 
     def _bottleneck(self, x: jax.Array, size: jax.Array, channels: int, *, stride: int, name: str) -> Sized:
         """Add a residual block: 1x1, 3x3 and 1x1 convolutions beside the identity or, in a stage's first, a 1x1 one."""
-        wide, shortcut = EXPANSION * channels, x
+        wide, shortcut = RESNET50_EXPANSION * channels, x
         if name.endswith("_0"):
             shortcut = self._conv_norm(x, wide, kernel=1, stride=stride, name=f"{name}_downsample")
         x = zero_outside(nn.relu(self._conv_norm(x, channels, kernel=1, name=f"{name}_conv1")), size)

@@ -10,6 +10,7 @@ from jaxdet.types import Params
 from jaxdet.weights.caffe import caffe_detector
 from jaxdet.weights.caffe_file import is_caffemodel, read_caffemodel
 from jaxdet.weights.file import read_weights
+from jaxdet.weights.net_size import net_size
 from jaxdet.weights.resnet import torchvision_faster_rcnn_fpn
 from jaxdet.weights.state_dict import state_dict
 from jaxdet.weights.torch import identify, simple_faster_rcnn, torchvision_faster_rcnn
@@ -60,18 +61,13 @@ def _read_torch(file: str | os.PathLike) -> ForeignDetector:
             f"--file must hold a whole detector, got {file} with {kind}; see training.pretrained_file for such."
         )
     if kind == "torchvision_faster_rcnn_fpn":
-        net = {
-            "preprocessing": "torchvision",
-            "width": params["conv1"]["kernel"].shape[-1] / 64,
-            "head_features": params["fc7"]["bias"].size,
-        }
+        net = {"preprocessing": "torchvision", **net_size(params, "resnet50")}
         return ForeignDetector(kind, "faster_rcnn_fpn", params, net, unnormalised=False)
     net = {
         "preprocessing": _preprocessing(saved, kind),
         "pool_rounding": "floor",
         "dropout_scaling": "train",
-        "width": params["conv5_3"]["bias"].size / 512,
-        "head_features": params["fc7"]["bias"].size,
+        **net_size(params, "vgg16"),
     }
     return ForeignDetector(kind, "faster_rcnn", params, net, unnormalised=False)
 
@@ -93,14 +89,12 @@ def _read_caffe(file: str | os.PathLike) -> ForeignDetector:
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
     params, backbone = detector.params, detector.backbone
-    last, channels = ("conv5_3", 512) if backbone == "vgg16" else ("conv5", 512 if backbone == "vgg_m" else 256)
     net = {
         "backbone": backbone,
         "preprocessing": "caffe",
         "pool_rounding": "ceil",
         "dropout_scaling": "test" if backbone == "zf" else "train",
-        "width": params[last]["bias"].size / channels,
-        "head_features": params["fc6"]["bias"].size,
+        **net_size(params, backbone),
     }
     kind = f"Caffe's {detector.system} with {backbone}"
     return ForeignDetector(kind, detector.system, params, net, unnormalised=True)

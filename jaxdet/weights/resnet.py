@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from jaxdet.checks import InputError
+from jaxdet.nets.sizes import RESNET50_STAGES
 from jaxdet.types import Params
 from jaxdet.weights.architectures import looks_like
 from jaxdet.weights.layers import TORCH, Layer, convert, fully_connected
 from jaxdet.weights.torch import TORCHVISION_FPN, with_background
 
-BLOCKS = (3, 4, 6, 3)  # of the four stages
 RESNET50 = "ResNet-50"
 IMAGENET_EPS = 1e-5  # of the batch norms of torchvision's and timm's classifiers
 # torchvision sets its frozen norms to 0 for the published COCO detector, which was trained so.
@@ -47,8 +47,8 @@ def torchvision_faster_rcnn_fpn(state: Mapping[str, Any], *, eps: float = COCO_E
     rpn = ".0.0" if "rpn.head.conv.0.0.weight" in state else ""
     box_head, predictor = "roi_heads.box_head", "roi_heads.box_predictor"
     layers = []
-    for i in range(4):
-        reads = f"layer{i + 1}_{BLOCKS[i] - 1}_conv3"
+    for i, (_, blocks) in enumerate(RESNET50_STAGES):
+        reads = f"layer{i + 1}_{blocks - 1}_conv3"
         level = ("fpn_layer_0", 1)
         layers += [
             Layer(f"fpn_inner_{i}", f"backbone.fpn.inner_blocks.{i}{fpn}", reads, side=1, outputs=level),
@@ -71,7 +71,7 @@ def _convolutions(prefix: str) -> dict[Layer, str]:
     """Return the convolutions of ResNet-50, each with the name of its batch norm in the file."""
     convolutions = {Layer("conv1", f"{prefix}conv1", "", side=7): f"{prefix}bn1"}
     reads = "conv1"
-    for stage, blocks in enumerate(BLOCKS, 1):
+    for stage, (_, blocks) in enumerate(RESNET50_STAGES, 1):
         for block in range(blocks):
             name, source = f"layer{stage}_{block}", f"{prefix}layer{stage}.{block}"
             shortcut = reads
