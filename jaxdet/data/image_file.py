@@ -99,7 +99,7 @@ def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> De
             plain = image.format in ("JPEG", "MPO", "PNG") and image.mode in ("RGB", "L")
             plain = plain and "transparency" not in image.info and not _is_deep_colour(image, encoded)
             orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-            return DecodedImage(_rgb(image, encoded), orientation if orientation in range(1, 9) else 1, plain)
+            return DecodedImage(_rgb(image, encoded, name), orientation if orientation in range(1, 9) else 1, plain)
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -154,15 +154,15 @@ def _is_deep_colour(image: Image.Image, encoded: bytes) -> bool:
     return max(bits) == 16
 
 
-def _rgb(image: Image.Image, encoded: bytes) -> np.ndarray:
+def _rgb(image: Image.Image, encoded: bytes, name: str) -> np.ndarray:
     """Convert an image of any mode to RGB u8[H,W,3]; transparent pixels are shown on white."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return np.repeat(to_8_bits(np.asarray(image))[..., None], 3, axis=2)
+        return np.repeat(to_8_bits(np.asarray(image), name=name)[..., None], 3, axis=2)
     if _is_deep_colour(image, encoded):
         image.load()  # raises where the file is truncated
         deep = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
         if deep is not None and deep.dtype == np.uint16 and deep.ndim == 3 and deep.shape[2] in (3, 4):
-            rgb = to_8_bits(deep[..., 2::-1])
+            rgb = to_8_bits(deep[..., 2::-1], name=name)
             if deep.shape[2] == 3:
                 return rgb
             alpha = (deep[..., 3:].astype(np.uint16) >> 8).astype(np.uint8)

@@ -39,4 +39,4 @@ def read_regular(path: str | os.PathLike[str], *, max_bytes: int) -> bytes:
 
 
 def _too_large(path: str | os.PathLike[str], reason: str) -> OSError:
-    return OSError(errno.EFBIG, reason, os.fspath(path))
+    return OSError(errno.EINVAL, reason, os.fspath(path))  # EFBIG is an error of writing: see io.folder

@@ -54,10 +54,11 @@ def test_channels_are_stretched_together():
     assert to_8_bits(values)[-1, -1].tolist() == [255, 128, 0]
 
 
-def test_stretching_is_said_once(caplog):
-    deep_pixels._warn_stretched.cache_clear()
-    for _ in range(3):
-        to_8_bits(RAMP)
+def test_stretching_is_said_once_with_the_name_of_the_image(caplog):
+    deep_pixels._warned.clear()
+    for name in ("a.png", "b.png"):
+        to_8_bits(RAMP, name=name)
+    assert caplog.messages[0].startswith("a.png: images of more than 8 bits")
     assert len(caplog.records) == 1
     to_8_bits(np.array([[0, 65535]], np.uint16))
     assert "are stretched" in caplog.text

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from jaxdet.io.folder import cannot_write
 from jaxdet.io.regular_file import check_regular, read_regular
 
 
@@ -48,8 +49,9 @@ def test_what_is_no_regular_file_is_refused_without_opening_it(tmp_path, monkeyp
 
 def test_a_file_above_the_limit_is_refused(tmp_path):
     (tmp_path / "x").write_bytes(b"12345678")
-    with pytest.raises(OSError, match="has 8 bytes, more than 7"):
+    with pytest.raises(OSError, match="has 8 bytes, more than 7") as error:
         read_regular(tmp_path / "x", max_bytes=7)
+    assert not cannot_write(error.value)  # it is read: nothing is full
 
 
 def test_a_file_that_hides_its_size_is_held_to_the_limit():

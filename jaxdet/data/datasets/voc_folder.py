@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 NAMES_SHOWN = 10  # per fault, in the summary; skipped.json has all
 FAULTS_SHOWN = 30
+SKIPPED = "skipped.json"
 
 
 @dataclasses.dataclass
@@ -103,7 +104,7 @@ class VocFolder(tfds.core.GeneratorBasedBuilder):
         log.log(logging.WARNING if images or objects else logging.INFO, summary)
         if not index["names"]:
             raise InputError(f"devkit: no image can be used. {summary}")
-        with atomic_write(Path(self.data_dir) / "skipped.json") as out:
+        with atomic_write(Path(self.data_dir) / SKIPPED) as out:
             out.write(json.dumps(self._skipped, indent=1).encode())
 
     def _read_image(self, name: str, file: Path) -> tuple[bytes, tuple[int, int], list[features.VocObject], list[str]]:
@@ -170,6 +171,9 @@ def prepare_devkit(
         annotated=annotated,
     )
     builder = prepare(VocFolder, config, directory)
+    faults = json.loads((directory / SKIPPED).read_text())
+    if any(kind for of_split in faults.values() for kind in of_split.values()):
+        log.warning("every skipped image and object is named in %s", directory / SKIPPED)
     report_earlier(directory, prefix)
     return builder
 
@@ -210,7 +214,7 @@ def _summary(source: str, usable: int, images: dict[str, list[str]], objects: di
         for reason, names in faults.items():
             lines.append(f"  {len(names)} {kind}: {reason}: {_first(names)}")
     if len(lines) > FAULTS_SHOWN + 1:
-        lines[FAULTS_SHOWN + 1 :] = [f"  {len(lines) - FAULTS_SHOWN - 1} more reasons: see skipped.json"]
+        lines[FAULTS_SHOWN + 1 :] = [f"  {len(lines) - FAULTS_SHOWN - 1} more reasons: see {SKIPPED}"]
     return "\n".join(lines)
 
 

@@ -11,7 +11,9 @@ from defusedxml import DefusedXmlException
 from jaxdet.io.regular_file import read_regular
 
 MAX_BYTES = 20_000_000
-DECLARATION = re.compile(rb"""\A\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*\?>""")
+# Two patterns, as one would need a time that grows with the square of the declaration's length.
+DECLARATION = re.compile(rb"\A\s*<\?xml([^>]*)\?>")
+ENCODING = re.compile(rb"""encoding\s*=\s*["']([\w.:-]+)["']""")
 SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}  # files often have characters of these
 
 
@@ -43,10 +45,9 @@ def read_root(source: Path | bytes) -> Element:
 
 def _as_parsable(content: bytes) -> bytes:
     """Return the content as UTF-8 where it declares an encoding that the parser lacks, such as GB2312."""
-    match = DECLARATION.match(content)
-    if match is None:
+    name = _declared_encoding(content)
+    if not name:
         return content
-    name = match[1].decode("ascii", "replace").lower()
     try:
         codec = codecs.lookup(SUPERSETS.get(name.replace("-", "_"), name)).name
         if codec == "utf-8" or codec.startswith(("utf-16", "iso8859-1", "ascii")):
@@ -59,9 +60,16 @@ def _as_parsable(content: bytes) -> bytes:
     return re.sub(r"\A\s*<\?xml[^>]*\?>", "", text).encode()
 
 
+def _declared_encoding(content: bytes) -> str:
+    """Return the encoding that the content declares, in lower case; '' for none."""
+    declaration = DECLARATION.match(content)
+    encoding = ENCODING.search(declaration[1]) if declaration else None
+    return encoding[1].decode("ascii", "replace").lower() if encoding else ""
+
+
 def _encoding_fault(content: bytes) -> str:
     """Return why the content is no UTF-8, where it is neither that nor declared as anything else."""
-    if DECLARATION.match(content) is None and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if not _declared_encoding(content) and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             content.decode()
         except UnicodeDecodeError as error:

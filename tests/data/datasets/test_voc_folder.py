@@ -42,7 +42,7 @@ def test_a_devkit_is_prepared_as_records(devkit, tmp_path, caplog):
     assert record.difficult.tolist() == [False, True]
     empty = open_split(builder, "held-out_1")[0]  # images without objects are used
     assert (empty.boxes.shape, empty.labels.shape, empty.difficult.shape) == ((0, 4), (0,), (0,))
-    assert "train: 2 images used, 0 skipped" in caplog.text
+    assert "train: 2 images used, 0 skipped" in caplog.text and "skipped.json" not in caplog.text
     assert faults(builder) == {"images": {}, "objects": {}}
 
 
@@ -86,6 +86,7 @@ def test_faulty_files_are_skipped_and_listed(devkit, tmp_path, caplog, capsys):
     }.items():
         assert reason in images[name]
     assert "1 images used, 8 skipped" in caplog.text
+    assert f"every skipped image and object is named in {builder.data_path / 'skipped.json'}" in caplog.messages
     assert all(f": {name}" in caplog.text for name in images) and ".:" not in caplog.text
     assert not capsys.readouterr().out  # TFDS would speak of downloads
 

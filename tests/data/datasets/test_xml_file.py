@@ -38,6 +38,13 @@ def test_encodings_are_decoded(encoding):
     assert read_root(content).text == text
 
 
+@pytest.mark.parametrize("end", [b"", b"?>"])
+@pytest.mark.parametrize("part", [b'encoding="a" ', b"encoding=", b"encoding ", b'encoding="', b" "])
+def test_a_declaration_of_a_megabyte_is_refused_at_once(part, end):
+    with pytest.raises(Unusable, match="annotation does not parse"):
+        read_root(b"<?xml " + part * (10**6 // len(part)) + end)
+
+
 def test_a_byte_order_mark_is_no_fault():
     assert read_root("<a>\u00e9</a>".encode("utf-8-sig")).text == "\u00e9"
 
