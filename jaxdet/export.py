@@ -30,7 +30,7 @@ def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best
     training starts from it, but does not resume.
 
     Args:
-      workdir: a workdir, or one of its checkpoints.
+      workdir: a workdir, one of its checkpoints, or an exported file.
       to: the new file; its name ends with .safetensors. The card has the same name with .md.
       checkpoint: 'best', 'last' or a saved step.
 
@@ -65,11 +65,15 @@ def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best
 
 
 def _metrics(workdir: Path, source: Path) -> dict[str, Any]:
-    """Return the validation mAP of a checkpoint and what evaluate.py measured of it, by split; {} where nothing was."""
-    metrics: dict[str, Any] = {}
+    """Return the validation mAP of a checkpoint and what evaluate.py measured of it, by split; {} where nothing was.
+
+    An exported file keeps what was measured before its export.
+    """
+    metrics = exported.read_metrics(workdir) if workdir.is_file() else {}
+    results = workdir.with_suffix("") if workdir.is_file() else workdir
     if (validation := read_metadata(source).get("val_map")) is not None:
         metrics["validation"] = {"voc10": validation}
-    for file in sorted(workdir.glob("evaluation/*/metrics.json")):
+    for file in sorted(results.glob("evaluation/*/metrics.json")):
         try:
             measured = json.loads(file.read_text(encoding="utf-8"))
             if measured["checkpoint"] == source.name and not measured["not_as_trained"]:

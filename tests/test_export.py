@@ -60,6 +60,17 @@ def test_scripts_take_the_file(scripts, file, tmp_path):
     assert metrics["checkpoint"] == file.name and metrics["not_as_trained"] == []
 
 
+def test_an_exported_file_keeps_what_was_measured_when_it_is_exported_again(file, tmp_path):
+    shutil.copy(file, tmp_path / "first.safetensors")
+    measured = {"checkpoint": "first.safetensors", "not_as_trained": [], "mAP": {"voc07": 0.5}, "coco": {}}
+    (tmp_path / "first" / "evaluation" / "train").mkdir(parents=True)
+    (tmp_path / "first" / "evaluation" / "train" / "metrics.json").write_text(json.dumps(measured))
+    export(str(tmp_path / "first.safetensors"), str(tmp_path / "second.safetensors"))
+    metrics = exported.read_metrics(tmp_path / "second.safetensors")
+    assert metrics == exported.read_metrics(file) | {"train": {"voc07": 0.5}}
+    assert "| test | voc07 | 0.2500 |" in (tmp_path / "second.md").read_text()
+
+
 def test_training_starts_from_it(trained, file, tmp_path):
     config, _ = experiment_json.read(trained[0])
     config["training"]["init_from"], config["net"]["preprocessing"] = str(file), ""

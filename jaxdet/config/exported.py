@@ -26,6 +26,17 @@ def read(path: Path) -> tuple[dict[str, Any], list[str]]:
       InputError: the file is no file of safetensors, has no such metadata (names the flags that it needs), or its
         metadata cannot be read.
     """
+    content = _content(path)
+    return content["config"], content["class_names"]
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Return what was measured of an exported detector, by split; errors as in `read`."""
+    metrics = _content(path).get("metrics")
+    return metrics if isinstance(metrics, dict) else {}
+
+
+def _content(path: Path) -> dict[str, Any]:
     metadata = read_metadata(path)
     if KEY not in metadata:
         raise InputError(
@@ -45,4 +56,4 @@ def read(path: Path) -> tuple[dict[str, Any], list[str]]:
         raise InputError(
             f"{path}: the metadata must be what `jaxdet export` wrote, got {error}; export it again."
         ) from error
-    return config, class_names
+    return content
