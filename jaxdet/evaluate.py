@@ -98,7 +98,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     pictures = _picture_files(dataset.names[: experiment.evaluation.pictures])
     names = [METRICS, DETECTIONS, GROUND_TRUTH, *result_files, *outdated, *pictures, ALL_PICTURES]
     if holds_metrics(output.folder):  # of a version that wrote no list of its results
-        output.adopt(names)
+        output.adopt(names, write_list=jax.process_index() == 0)
     output.check(names)
     mesh = data_mesh()
     check_batch_size(experiment.evaluation.batch_size, mesh)

@@ -62,10 +62,11 @@ class OutputFolder:
             except OSError as error:
                 raise unwritable(path, error, cure=self._cure) from error
 
-    def adopt(self, names: Iterable[str]) -> None:
+    def adopt(self, names: Iterable[str], *, write_list: bool = True) -> None:
         """Count the files of these names as results of an earlier version, which wrote no list, and list them.
 
-        In a folder with a list nothing happens: a file in it that is not listed is the user's.
+        In a folder with a list nothing happens: a file in it that is not listed is the user's. Of several processes
+        only one may write the list.
 
         Raises:
           InputError: the list cannot be written, or a file cannot be read.
@@ -79,8 +80,9 @@ class OutputFolder:
                 for name, path in paths.items()
                 if path.is_file() and not path.is_symlink()
             }
-            with atomic_write(self.folder / LIST) as file:  # whole: a part would make the rest the user's
-                file.writelines(_line(name, digest) for name, digest in digests.items())
+            if write_list:
+                with atomic_write(self.folder / LIST) as file:  # whole: a part would make the rest the user's
+                    file.writelines(_line(name, digest) for name, digest in digests.items())
         except OSError as error:
             raise unwritable(self.folder / LIST, error, cure=self._cure) from error
         for name, digest in digests.items():

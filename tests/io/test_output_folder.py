@@ -65,6 +65,14 @@ def test_files_of_a_version_without_a_list_are_replaceable_once_adopted(tmp_path
     folder.write("a.txt", "new")
 
 
+def test_a_process_that_writes_no_list_may_check_the_files_of_a_version_without_one(tmp_path):
+    put_file(tmp_path / "a.txt")
+    folder = opened(tmp_path)
+    folder.adopt(["a.txt"], write_list=False)
+    folder.check(["a.txt"])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_a_result_that_was_edited_belongs_to_the_user(tmp_path):
     opened(tmp_path).write("a.txt", "result")
     (tmp_path / "a.txt").write_text("result, with notes")
