@@ -22,7 +22,7 @@ from jaxdet.models.detector import Detector
 from jaxdet.nets.svd import compress
 from jaxdet.ops.boxes_np import box_clip
 from jaxdet.systems import SYSTEMS, build_detector, check_params
-from jaxdet.training.restore import find_checkpoint, restore_params
+from jaxdet.training.restore import checkpoint_folder, find_checkpoint, restore_params, saved_steps
 from jaxdet.types import Batch, Detections, ImageDetections, Params
 from jaxdet.weights.coco import CATEGORIES, UNUSED
 from jaxdet.weights.pretrained import PRETRAINED, load_pretrained
@@ -178,7 +178,8 @@ def choose_checkpoint(folder: Path, checkpoint: str | int) -> Path:
       InputError: it is none of these, or there is no such checkpoint.
     """
     if checkpoint not in ("best", "last") and not str(checkpoint).isdecimal():
-        raise InputError(f"checkpoint must be best, last or a saved step, got {checkpoint!r}; correct it.")
+        steps = ", ".join(map(str, saved_steps(checkpoint_folder(folder)))) or "none"
+        raise InputError(f"checkpoint must be best, last or a saved step ({steps}), got {checkpoint!r}; correct it.")
     source = find_checkpoint(folder, None if checkpoint == "last" else checkpoint)
     log.info("checkpoint: %s", source)
     return source

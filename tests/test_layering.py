@@ -90,6 +90,7 @@ LAYERS = {
         "predict",
         "train",
     },
+    "__main__": {"cli"},
 }
 # The one folder that may import a package.
 ONLY_IN = {"flax": "nets", "optax": "training", "orbax": "training", "tensorflow_datasets": "data", "sklearn": "linear"}

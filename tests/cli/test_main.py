@@ -1,5 +1,6 @@
 """The command jaxdet; the root scripts run the same functions."""
 
+import runpy
 import types
 
 import pytest
@@ -47,6 +48,12 @@ def test_help_and_version(monkeypatch, capsys):
     assert all(f"\n    jaxdet {name} " in printed for name in main.COMMANDS)
     monkeypatch.setattr("sys.argv", ["jaxdet", "--version"])
     main.main()
+    assert capsys.readouterr()[0] == f"jaxdet {jaxdet.__version__}\n"
+
+
+def test_python_m_jaxdet_is_the_command(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["jaxdet", "--version"])
+    runpy.run_module("jaxdet", run_name="__main__")
     assert capsys.readouterr()[0] == f"jaxdet {jaxdet.__version__}\n"
 
 

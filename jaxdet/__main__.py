@@ -1,0 +1,5 @@
+"""`python -m jaxdet` is the command jaxdet."""
+
+from jaxdet.cli.main import main
+
+main()
