@@ -106,7 +106,7 @@ def get_config() -> ConfigDict:
     config.training.batch_size = 2
     config.training.accumulate = 1
     config.training.frozen = ()
-    config.training.pretrained = ""  # ImageNet's VGG16: "caffe", "torchvision" or "keras"; empty: random weights
+    config.training.pretrained = ""  # ImageNet's VGG16: "keras_notop" (59 MB), ...; empty: random weights
     config.training.pretrained_file = ""  # that file, or another address to download it from
     config.training.init_from = ""  # or a workdir or checkpoint to start from; layers of another shape stay random
     config.training.log_every = 20

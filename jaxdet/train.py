@@ -7,6 +7,7 @@ metrics of each stage that trains a net, and checkpoints/ the resulting detector
 
 import dataclasses
 import logging
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -35,11 +36,12 @@ RECIPES: dict[type[schema.Experiment], Any] = {
 }
 
 
-def train(config: ConfigDict, workdir: str | None) -> None:
+def train(config: ConfigDict, workdir: str | None, *, overridden: Collection[str] = ()) -> None:
     """Train as the config says; resume from the workdir's newest checkpoint where there is one.
 
     Args:
       workdir: None for runs/<name of the config>.
+      overridden: fields that were set on the command line, which pretrained weights may not change ("net.width").
 
     Raises:
       InputError: a mistake in the config or the data; a workdir in use, of another config, not writable, or
@@ -53,7 +55,7 @@ def train(config: ConfigDict, workdir: str | None) -> None:
         check_svms_can_be_fitted()  # before anything is written or downloaded
     check_workdir(workdir or experiment.default_workdir)
     with locked(workdir or experiment.default_workdir) as folder:
-        experiment = resolve_config(experiment, folder)
+        experiment = resolve_config(experiment, folder, overridden=overridden)
         split = open_training_part(experiment)
         training = recipe(experiment, folder, split)
         validation = open_part(experiment, "validation") if experiment.training.eval_every else None

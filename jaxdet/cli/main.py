@@ -20,6 +20,7 @@ from jaxdet.checks import InputError, nearest
 from jaxdet.cli.app import run
 from jaxdet.cli.config_file import load_config
 from jaxdet.cli.distributed import init_distributed
+from jaxdet.cli.overrides import overridden_fields
 from jaxdet.io.home import expand_home
 
 flags.disclaim_key_flags()  # --help lists the flags below under the running script
@@ -51,7 +52,7 @@ def train() -> None:
         from jaxdet.train import train
 
         init_distributed(distributed.value)
-        train(config, workdir.value)
+        train(config, workdir.value, overridden=overridden_fields(sys.argv))
 
     run(main, default_config="faster_shapes")
 

@@ -30,6 +30,11 @@ def split_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
     return others, overrides
 
 
+def overridden_fields(arguments: list[str]) -> set[str]:
+    """Return the fields of the config that the arguments set, such as "net.width"."""
+    return {match[1].strip() for argument in arguments if (match := OVERRIDE.match(argument))}
+
+
 def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
     """Return the config, locked, with the overrides applied.
 

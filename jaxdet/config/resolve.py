@@ -1,30 +1,39 @@
-"""The net's options that belong to the initial weights, filled in where the config leaves them empty."""
+"""The net's options that belong to the initial weights: how images enter it, and its size."""
 
 import dataclasses
+import logging
+from collections.abc import Collection
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jaxdet.checks import InputError, one_of
 from jaxdet.config import experiment_json
 from jaxdet.config.detector_fields import SharedNet
 from jaxdet.config.schema import Experiment
 from jaxdet.config.training_fields import SharedTraining
-from jaxdet.weights.pretrained import PRETRAINED, is_published, origin
+from jaxdet.weights.pretrained import PRETRAINED, is_published, origin, pretrained_size
+
+log = logging.getLogger(__name__)
 
 FROM_SCRATCH = {"preprocessing": "torchvision", "pool_rounding": "ceil", "dropout_scaling": "train"}
 
 AnyExperiment = TypeVar("AnyExperiment", bound=Experiment)
 
 
-def resolve_config(experiment: AnyExperiment, workdir: Path) -> AnyExperiment:
-    """Return the experiment with the fields of FROM_SCRATCH filled in where they are empty.
+def resolve_config(experiment: AnyExperiment, workdir: Path, *, overridden: Collection[str] = ()) -> AnyExperiment:
+    """Return the experiment with the fields of `net` that belong to the weights that training starts from.
 
-    They belong to the weights that training starts from: those of `training.pretrained`, of the run `init_from`, or
-    FROM_SCRATCH. A workdir that has been trained in keeps its values, even if the weights' file is gone.
+    The weights are those of `training.pretrained`, of the run `init_from`, or random. The fields of FROM_SCRATCH are
+    filled in where they are empty. The size that the weights decide (`_of_weights`) replaces the config's, unless it
+    was overridden, and the log says so. A workdir that has been trained in keeps its values, even if the weights' file
+    is gone.
+
+    Args:
+      overridden: fields that were set on the command line, such as "net.width".
 
     Raises:
-      InputError: two origins are named, or the config contradicts its weights. Nothing is read, downloaded or prepared
-        before that.
+      InputError: two origins are named, the config contradicts its weights, or the user's own file of weights, which is
+        read, cannot be. Nothing is downloaded or prepared before that.
     """
     net, training = experiment.net, experiment.training
     if training.pretrained_file and not training.pretrained:
@@ -37,29 +46,69 @@ def resolve_config(experiment: AnyExperiment, workdir: Path) -> AnyExperiment:
             f"training.init_from and training.pretrained are both set ({training.init_from}, {training.pretrained}); "
             "choose what to start from."
         )
-    owned = FROM_SCRATCH.keys() & {field.name for field in dataclasses.fields(net)}
-    chosen = {name: getattr(net, name) for name in owned if getattr(net, name)}
-    if experiment_json.is_trained(workdir):
-        expected = FROM_SCRATCH | _input_of_run(workdir) | chosen  # `claim` reports a mismatch later
-    elif training.init_from:
-        expected = _input_of_run(_run_folder(Path(training.init_from)))
-    elif training.pretrained:
-        expected = origin(training.pretrained, net.backbone)
-        _check_pretrained(net, training)
-    else:
-        expected = FROM_SCRATCH | chosen
-    expected = {name: value for name, value in expected.items() if name in owned}
+    fields = {field.name for field in dataclasses.fields(net)}
+    chosen = {name: getattr(net, name) for name in FROM_SCRATCH.keys() & fields if getattr(net, name)}
+    expected, size = _of_weights(net, training, workdir, chosen)
+    expected = {name: value for name, value in expected.items() if name in fields}
     for name, value in chosen.items():
         if value != expected[name]:
             raise InputError(
                 f"net.{name} must be {expected[name]!r}, which the initial weights were trained with, got {value!r}; "
                 "leave it empty."
             )
-    return dataclasses.replace(experiment, net=dataclasses.replace(net, **expected))
+    size = _changes(net, {name: value for name, value in size.items() if name in fields}, overridden)
+    return dataclasses.replace(experiment, net=dataclasses.replace(net, **expected, **size))
+
+
+def _of_weights(
+    net: SharedNet, training: SharedTraining, workdir: Path, chosen: dict[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the fields of FROM_SCRATCH that the weights expect, and those of the net's size that they decide.
+
+    The latter are the width, head_features where pretrained weights have fc6 and fc7, and the init of the other layers.
+    """
+    if experiment_json.is_trained(workdir):
+        run = _net_of_run(workdir)
+        decided = ("width", "head_features", "init") if training.pretrained or training.init_from else ()
+        # `claim` reports a mismatch with `chosen` later.
+        return FROM_SCRATCH | _input_of_run(run) | chosen, {name: run[name] for name in decided if name in run}
+    if training.init_from:
+        run = _net_of_run(_run_folder(Path(training.init_from)))
+        return _input_of_run(run), {"width": run["width"]} if run["backbone"] == net.backbone else {}
+    if training.pretrained:
+        expected = origin(training.pretrained, net.backbone)
+        _check_pretrained(net, training)
+        size = pretrained_size(training.pretrained, file=training.pretrained_file, backbone=net.backbone)
+        # The channels of pretrained layers are not in pairs of opposite sign, as "looks_linear" needs.
+        return expected, size | {"init": "he_normal"}
+    return FROM_SCRATCH | chosen, {}
+
+
+def _changes(net: SharedNet, size: dict[str, Any], overridden: Collection[str]) -> dict[str, Any]:
+    """Return the fields of `size` that differ from the net's and were not overridden, and log them.
+
+    Raises:
+      InputError: another width was set on the command line. (A head of another size starts from random weights.)
+    """
+    differing = {
+        name: value
+        for name, value in size.items()
+        if value != getattr(net, name) and not (name == "width" and abs(value - net.width) < 1 / 1024)  # half a channel
+    }
+    if "width" in differing and "net.width" in overridden:
+        raise InputError(
+            f"net.width must be {size['width']:g}, which the initial weights have, got {net.width:g}; remove "
+            "--config.net.width, or start from random weights."
+        )
+    changes = {name: value for name, value in differing.items() if f"net.{name}" not in overridden}
+    if changes:
+        texts = [f"net.{name} is {value} (in the config {getattr(net, name)})" for name, value in changes.items()]
+        log.info("set by the weights to start from: %s", ", ".join(texts))
+    return changes
 
 
 def _check_pretrained(net: SharedNet, training: SharedTraining) -> None:
-    """Raise InputError where ImageNet's weights do not fit the backbone or its width."""
+    """Raise InputError where the weights are not of the backbone, or their file does not exist."""
     file = training.pretrained_file
     if "resnet50" in (net.backbone, PRETRAINED[training.pretrained].backbone):
         fitting = [name for name, weights in PRETRAINED.items() if weights.backbone == net.backbone]
@@ -72,12 +121,6 @@ def _check_pretrained(net: SharedNet, training: SharedTraining) -> None:
         )
     if not is_published(file) and not Path(file).is_file():
         raise InputError(f"training.pretrained_file must be a file, got {file}, which does not exist; correct it.")
-    if is_published(file) and net.width != 1.0:
-        head_features = 1024 if net.backbone == "resnet50" else 4096
-        raise InputError(
-            f"net.width must be 1.0 for the published weights, got {net.width}; add --config.net.width=1.0 "
-            f"--config.net.head_features={head_features}, or start from random weights."
-        )
     if is_published(file) and net.backbone not in ("vgg16", "resnet50"):
         raise InputError(
             f"training.pretrained_file must name a file with weights of {net.backbone}, got {file!r}, for "
@@ -96,6 +139,11 @@ def _run_folder(path: Path) -> Path:
     return workdir
 
 
-def _input_of_run(workdir: Path) -> dict[str, str]:
+def _net_of_run(workdir: Path) -> dict[str, Any]:
     config, _ = experiment_json.read(workdir)
-    return {name: config["net"][name] for name in FROM_SCRATCH if name in config["net"]}
+    net: dict[str, Any] = config["net"]
+    return net
+
+
+def _input_of_run(net: dict[str, Any]) -> dict[str, str]:
+    return {name: net[name] for name in FROM_SCRATCH if name in net}

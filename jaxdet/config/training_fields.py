@@ -44,7 +44,9 @@ class SharedTraining:
     frozen: Annotated[tuple[str, ...], "layers that are not trained, by the start of their names"]
     init_from: Annotated[PathText, "workdir, checkpoint or exported file to start from; empty: none"]
     pretrained: Annotated[
-        str, "'caffe', 'torchvision' or 'keras' (ImageNet's VGG16), 'resnet50' (ImageNet's) or 'coco'; empty: none"
+        str,
+        "'caffe', 'torchvision', 'keras' or 'keras_notop' (ImageNet's VGG16), 'resnet50' (ImageNet's) or 'coco'; "
+        "empty: none",
     ]
     pretrained_file: Annotated[PathText, "file or address of these weights; empty: the published one"]
     log_every: Annotated[Positive, "steps between reports", MAY_CHANGE]

@@ -12,13 +12,15 @@ log = logging.getLogger(__name__)
 
 
 def init_from(source: Params, params: Params) -> Params:
-    """Return `params` overwritten by every leaf of `source` that fits; log the names of the others.
+    """Return `params` overwritten by every leaf of `source` that fits; log which layers stay random, and why.
 
     Raises:
       InputError: most kernels of `source` do not fit.
     """
     check_fits(source, params)
-    params, skipped = copy_matching(source, params)
+    params, missing, skipped = copy_matching(source, params)
+    if missing:
+        log.info("not in the weights to start from, so initialised at random: %s", ", ".join(missing))
     if skipped:
         log.warning("the weights to start from: left out %s", ", ".join(skipped))
     return params
@@ -38,22 +40,21 @@ def check_fits(source: Params, params: Params) -> None:
         )
 
 
-def copy_matching(source: Params, params: Params) -> tuple[Params, list[str]]:
+def copy_matching(source: Params, params: Params) -> tuple[Params, list[str], list[str]]:
     """Copy every leaf of `source` that `params` has under the same path in the same shape.
 
     Returns:
-      The parameters, and a description of each leaf that was skipped, by path: leaves that keep their value in
-      `params` (a head of another size, a layer that `source` lacks) and leaves of `source` without a place.
+      The parameters; the layers with leaves that `source` lacks; a description of each leaf of `source` that has
+      another shape or no place. All else keeps its value in `params`.
     """
     source, params = flatten(source), flatten(params)
     copied, skipped = dict(params), []
-    for path in sorted(source.keys() | params.keys()):
-        if path not in source:
-            skipped.append(f"{path} (not there)")
-        elif path not in params:
+    missing = dict.fromkeys(path.rpartition("/")[0] for path in sorted(params.keys() - source.keys()))
+    for path in sorted(source):
+        if path not in params:
             skipped.append(f"{path} (no place for it)")
         elif source[path].shape != params[path].shape:
             skipped.append(f"{path} ({list(source[path].shape)} for {list(params[path].shape)})")
         else:
             copied[path] = jnp.asarray(source[path], params[path].dtype)
-    return unflatten(copied), skipped
+    return unflatten(copied), list(missing), skipped

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from jaxdet.io.download import Unavailable, download, matches
 from jaxdet.types import Params
 from jaxdet.weights.file import read_weights
 from jaxdet.weights.keras import keras_vgg16
+from jaxdet.weights.net_size import net_size
 from jaxdet.weights.resnet import resnet50_classifier, torchvision_faster_rcnn_fpn
 from jaxdet.weights.state_dict import state_dict
 from jaxdet.weights.torch import classifier
@@ -30,6 +32,7 @@ class Pretrained:
     pool_rounding: str
     read: Callable[[Path], Params]
     backbone: str = "vgg16"
+    head_features: int | None = 4096  # units of fc6 and fc7; None: without them
 
 
 def _reader(convert: Callable[[Mapping[str, np.ndarray]], Params]) -> Callable[[Path], Params]:
@@ -72,6 +75,16 @@ PRETRAINED = {
         pool_rounding="floor",
         read=keras_vgg16,
     ),
+    "keras_notop": Pretrained(
+        url="https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        size="58,889,256 bytes",
+        digest="md5:6d6bbae143d832006294945121d1f1fc",
+        preprocessing="keras",
+        pool_rounding="floor",
+        read=keras_vgg16,
+        head_features=None,
+    ),
     "resnet50": Pretrained(
         url="https://download.pytorch.org/models/resnet50-0676ba61.pth",
         size="about 103 MB",
@@ -80,6 +93,7 @@ PRETRAINED = {
         pool_rounding="floor",
         read=_reader(resnet50_classifier),
         backbone="resnet50",
+        head_features=None,
     ),
     "coco": Pretrained(
         url="https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
@@ -89,6 +103,7 @@ PRETRAINED = {
         pool_rounding="floor",
         read=_reader(torchvision_faster_rcnn_fpn),
         backbone="resnet50",
+        head_features=1024,
     ),
 }
 
@@ -112,6 +127,17 @@ def origin(name: str, backbone: str) -> dict[str, str]:
 def is_published(file: str | os.PathLike) -> bool:
     """Return whether `file` means the published weights ('' or an address), not the user's own file."""
     return not file or "://" in str(file)
+
+
+def pretrained_size(name: str, *, file: str | os.PathLike = "", backbone: str) -> dict[str, Any]:
+    """Return the net.width of these weights and, where they have fc6 and fc7, net.head_features; see `net_size`.
+
+    The user's own file is read for it; the size of a published one is known. Args and errors as in `load_pretrained`.
+    """
+    pretrained = _named(name)
+    if not is_published(file):
+        return net_size(pretrained.read(Path(file)), backbone)
+    return {"width": 1.0} | ({"head_features": pretrained.head_features} if pretrained.head_features else {})
 
 
 def load_pretrained(name: str, *, file: str | os.PathLike = "", cache: str | os.PathLike = CACHE) -> Params:

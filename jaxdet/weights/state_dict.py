@@ -6,6 +6,7 @@ end of such a path; what is before it is the network's prefix.
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ FIRST_LAYERS = (
 )
 # Of CaffeNet and ZF-Net, and of ResNet-50: other layers of other networks are called conv1 too.
 BESIDE_CONV1 = ("conv5.weight", "layer1.0.conv1.weight")
+FLATTENED = re.compile(r"(?<![^.])features_(\d+)\.")  # timm's names with features_only=True
 # Attributes in which DataParallel, torch.compile, FSDP and activation checkpointing hold a module, at any depth.
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
@@ -37,7 +39,7 @@ def state_dict(contents: Any) -> dict[str, np.ndarray]:
     Raises:
       InputError: there is no dict of named arrays.
     """
-    arrays = dict(_arrays(contents, (), set()))
+    arrays = {FLATTENED.sub(r"features.\1.", path): array for path, array in _arrays(contents, (), set())}
     if not arrays:
         held = contents.values() if isinstance(contents, Mapping) else [contents]
         got = some([getattr(value, "name", type(value).__name__) for value in held]) or "nothing"

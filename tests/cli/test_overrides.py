@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from jaxdet.checks import InputError
-from jaxdet.cli.overrides import override, split_overrides
+from jaxdet.cli.overrides import overridden_fields, override, split_overrides
 
 
 def config():
@@ -21,6 +21,11 @@ def test_overrides_are_split_from_other_arguments():
 def test_a_value_may_follow_its_override():
     arguments = ["train.py", "--config.seed", "3", "--config.input.flip", "--workdir=a"]
     assert split_overrides(arguments) == (["train.py", "--workdir=a"], ["--config.seed=3", "--config.input.flip"])
+
+
+def test_the_overridden_fields_are_known():
+    arguments = ["train.py", "--config=x.py", "--config.seed=1", "-config.input.side", "2", "--noconfig.input.flip"]
+    assert overridden_fields(arguments) == {"seed", "input.side", "input.flip"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The initial weights determine preprocessing, pool_rounding and dropout_scaling."""
 
+import dataclasses
 import pathlib
 
 import pytest
@@ -75,13 +76,69 @@ def test_contradictions_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["", "https://example.org/vgg16.pth"])
-def test_published_weights_need_the_width_of_the_paper(tmp_path, file):
+def test_published_weights_set_the_size_of_the_papers_net_and_say_so(tmp_path, caplog, file):
     config = faster_devkit.get_config()
     config.training.update({"pretrained": "torchvision", "pretrained_file": file})
-    with pytest.raises(InputError, match="net.width must be 1.0 for the published weights, got 0.25; add --config"):
-        resolved(config, tmp_path)
-    config.net.width = 1.0
-    assert resolved(config, tmp_path) == ("torchvision", "floor")
+    with caplog.at_level("INFO"):
+        net = resolve_config(parse(config.to_dict()), tmp_path).net
+    assert (net.width, net.head_features, net.init) == (1.0, 4096, "he_normal")
+    assert caplog.messages == [
+        "set by the weights to start from: net.width is 1.0 (in the config 0.25), net.head_features is 4096 (in the "
+        "config 256), net.init is he_normal (in the config looks_linear)"
+    ]
+    caplog.clear()
+    resolve_config(parse(faster_voc.get_config().to_dict()), tmp_path)
+    assert not caplog.messages
+
+
+def test_weights_without_fc6_leave_the_heads_size(tmp_path):
+    config = faster_devkit.get_config()
+    config.training.pretrained = "keras_notop"
+    net = resolve_config(parse(config.to_dict()), tmp_path).net
+    assert (net.width, net.head_features) == (1.0, 256)
+    config.training.update({"pretrained": "keras", "pretrained_file": str(GOLDEN / "weights_keras_notop.h5")})
+    net = resolve_config(parse(config.to_dict()), tmp_path).net
+    assert (net.width, net.head_features, net.preprocessing) == (1 / 32, 256, "keras")
+
+
+def test_a_width_on_the_command_line_that_does_not_fit_the_weights_is_refused(tmp_path):
+    config = faster_devkit.get_config()
+    config.training.pretrained = "torchvision"
+    with pytest.raises(InputError) as refused:
+        resolve_config(parse(config.to_dict()), tmp_path, overridden={"net.width", "training.pretrained"})
+    assert str(refused.value) == (
+        "net.width must be 1, which the initial weights have, got 0.25; remove --config.net.width, or start from "
+        "random weights."
+    )
+    config.net.update({"width": 1.0, "head_features": 512})
+    net = resolve_config(parse(config.to_dict()), tmp_path, overridden={"net.width", "net.head_features"}).net
+    assert (net.width, net.head_features) == (1.0, 512)  # a head of random weights
+
+
+def test_a_trained_workdir_keeps_its_size_without_the_weights_file(tmp_path):
+    config = faster_devkit.get_config()
+    config.training.update({"pretrained": "keras", "pretrained_file": str(tmp_path / "removed.h5")})
+    run = faster_devkit.get_config()
+    run.training.update(config.training)
+    run.net.update({"width": 1.0, "init": "he_normal"})
+    run.net.update({"preprocessing": "keras", "pool_rounding": "floor", "dropout_scaling": "train"})
+    experiment_json.claim(tmp_path, run.to_dict(), ("a",), "images")
+    (tmp_path / "checkpoints" / "10").mkdir(parents=True)
+    resumed = resolve_config(parse(config.to_dict()), tmp_path)
+    assert (resumed.net.width, resumed.net.init) == (1.0, "he_normal")
+    experiment_json.claim(tmp_path, dataclasses.asdict(resumed), ("a",), "images")  # nothing differs
+
+
+def test_another_run_determines_the_width(tmp_path):
+    other = faster_devkit.get_config()
+    other.net.update({"width": 0.5, "head_features": 64, "preprocessing": "keras", "pool_rounding": "floor"})
+    experiment_json.claim(tmp_path, other.to_dict(), ("a",), "images")
+    config = faster_devkit.get_config()
+    config.training.init_from = str(tmp_path)
+    net = resolve_config(parse(config.to_dict()), tmp_path / "new").net
+    assert (net.width, net.head_features, net.init) == (0.5, 256, "looks_linear")
+    config.net.backbone = "zf"
+    assert resolve_config(parse(config.to_dict()), tmp_path / "new").net.width == 0.25
 
 
 @pytest.mark.parametrize(("backbone", "pretrained"), [("alexnet", "torchvision"), ("zf", "keras")])

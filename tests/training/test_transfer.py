@@ -18,12 +18,13 @@ def wider_head(key):
     return params | {"fc": {"kernel": np.zeros((5, 9), np.float32), "bias": params["fc"]["bias"] + 3}}
 
 
-def test_copy_matching_names_the_skipped_leaves():
+def test_copy_matching_names_the_layers_that_are_missing_and_the_leaves_that_do_not_fit():
     one, zero = functools.partial(np.ones, dtype=np.float32), functools.partial(np.zeros, dtype=np.float32)
     source = {"a": {"kernel": one((2, 3)), "bias": one(3)}, "old": {"bias": one(1)}}
     params = {"a": {"kernel": zero((2, 4)), "bias": zero(3)}, "new": {"bias": zero(1)}}
-    copied, skipped = copy_matching(source, params)
-    assert skipped == ["a/kernel ([2, 3] for [2, 4])", "new/bias (not there)", "old/bias (no place for it)"]
+    copied, missing, skipped = copy_matching(source, params)
+    assert missing == ["new"]
+    assert skipped == ["a/kernel ([2, 3] for [2, 4])", "old/bias (no place for it)"]
     np.testing.assert_array_equal(copied["a"]["bias"], one(3))
     np.testing.assert_array_equal(copied["a"]["kernel"], zero((2, 4)))
     assert set(copied) == {"a", "new"}
@@ -33,8 +34,10 @@ def test_init_from_copies_a_checkpoint_except_its_head_of_another_size(tmp_path,
     tx, _ = toy.optimizer()
     state = toy.fresh_state(tx, sharding.data_mesh())
     Checkpoints(tmp_path, keep=1).save(state, {"val_map": 0.5})
-    with caplog.at_level(logging.WARNING):
-        params = init_from(restore_params(tmp_path, "best"), wider_head(jax.random.key(7)))
+    with caplog.at_level(logging.INFO):
+        params = wider_head(jax.random.key(7)) | {"new": {"bias": np.zeros(2, np.float32)}}
+        params = init_from(restore_params(tmp_path, "best"), params)
+    assert "not in the weights to start from, so initialised at random: new\n" in caplog.text
     assert "left out fc/kernel ([5, 4] for [5, 9])" in caplog.text
     np.testing.assert_array_equal(params["conv"]["kernel"], state.trainable["conv/kernel"])
     np.testing.assert_array_equal(params["fc"]["bias"], np.zeros(4))

@@ -54,6 +54,13 @@ def test_what_is_beside_the_network_is_left_out():
     assert_same(classifier(state_dict(VGG16 | outside)), classifier(VGG16))
 
 
+def test_the_flattened_names_of_timms_features_are_read():
+    features = {name: x for name, x in VGG16.items() if name.startswith("features.")}
+    for prefix in ("", "backbone."):
+        flattened = {prefix + name.replace("features.", "features_"): x for name, x in features.items()}
+        assert_same(classifier(state_dict(flattened)), classifier(features))
+
+
 def test_the_convolutions_may_be_in_a_module_of_any_name():
     features = {name: x for name, x in VGG16.items() if name.startswith("features.")}
     for prefix in ("", "encoder.", "model.encoder.0."):
