@@ -8,7 +8,7 @@ import inspect
 import pathlib
 import typing
 
-from jaxdet.config.limits import Most
+from jaxdet.config.describe import describe
 from jaxdet.config.parse import DATASETS, SCHEMAS
 from jaxdet.config.schema import FasterRcnnAlternating
 
@@ -24,9 +24,8 @@ def fields_table() -> str:
 
     def add(schema: type, path: str, owner: str) -> None:
         section = path.partition(".")[0]
-        for name, hint in typing.get_type_hints(schema, include_extras=True).items():
-            metadata = getattr(hint, "__metadata__", ())
-            hint = typing.get_args(hint)[0] if metadata else hint
+        for name, annotated in typing.get_type_hints(schema, include_extras=True).items():
+            hint = typing.get_args(annotated)[0] if hasattr(annotated, "__metadata__") else annotated
             field = f"{path}.{name}".removeprefix(".")
             if name == "dataset":
                 for kind, dataset in DATASETS.items():
@@ -37,10 +36,8 @@ def fields_table() -> str:
                     document(hint, field)
                 add(hint, field, owner)
             else:
-                meaning = " ".join(text for text in metadata if isinstance(text, str))
-                owners = rows.setdefault(section, {}).setdefault(
-                    f"| `{field}` | {type_of(hint, metadata)} | {meaning}", []
-                )
+                field_type, meaning = describe(annotated)
+                owners = rows.setdefault(section, {}).setdefault(f"| `{field}` | {field_type} | {meaning}", [])
                 owners += [] if owner in owners else [owner]
 
     def document(schema: type, section: str) -> None:
@@ -68,18 +65,6 @@ def only_in(owners: set[str], everyone: set[str]) -> str:
         return ""
     named = ", ".join(sorted(owners - {FOUR_STEPS}))  # which has what joint training has, except lengths
     return f" (not {FOUR_STEPS})" if everyone - owners == {FOUR_STEPS} else f" ({named})"
-
-
-def type_of(hint: typing.Any, metadata: tuple[typing.Any, ...]) -> str:
-    """Return a field's type, minimum and maximum in words."""
-    text = str(hint) if typing.get_args(hint) else hint.__name__
-    limits = []
-    for value in metadata:
-        if isinstance(value, Most):
-            limits.append(f", {'at most' if value.allowed else 'below'} {value.limit:g}")
-        elif isinstance(value, int | float):
-            limits.append(f", at least {value:g}")
-    return "".join([text.replace(" | None", " or None"), *limits])
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ LAYERS = {
     "cli": {
         "__init__",
         "checks",
-        "config.experiment_json",
+        "config",
         "convert",
         "evaluate",
         "export",

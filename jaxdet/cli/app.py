@@ -4,6 +4,7 @@ import errno
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,12 @@ from jaxdet.cli.distributed import end_process, exit_at_once, lost_process
 from jaxdet.cli.interrupts import answered_at_once
 from jaxdet.cli.memory import out_of_memory
 from jaxdet.cli.overrides import override, split_overrides
+from jaxdet.config.describe import fields_text
+from jaxdet.config.parse import fields_of
+from jaxdet.config.suggest import suggest
 from jaxdet.io.folder import CANNOT_WRITE, FULL_OR_READ_ONLY, unwritable
+
+HELP = frozenset(("-h", "--h", "-help", "--help", "-helpshort", "--helpshort"))
 
 
 def run(
@@ -43,10 +49,17 @@ def run(
 
     def parse(arguments: list[str]) -> tuple[ConfigDict | None, list[str]]:
         arguments, overrides = split_overrides(arguments)
+        arguments.sort(key=HELP.__contains__)  # the last: by then --config is known
         try:
             _, *files = flags.FLAGS(arguments)
+        except flags.UnrecognizedFlagError as error:
+            raise InputError(_unknown_flag(error, default_config)) from error
         except flags.Error as error:
             raise InputError(str(error)) from error
+        except SystemExit:  # --help has listed the flags
+            if default_config and HELP & set(arguments):
+                _print_fields(_config(overrides, default_config, changes_stored))
+            raise
         if files and not takes_files:
             raise InputError(f"{files[0]!r} is not a flag; flags are written --name=value.")
         return _config(overrides, default_config, changes_stored), files
@@ -72,6 +85,23 @@ def run(
         if isinstance(end.code, int) and end.code > 128:  # a signal
             end_process(end.code)
         raise
+
+
+def _print_fields(config: ConfigDict | None) -> None:
+    """Print the fields of a config, for --help."""
+    if config is not None:
+        print(f"\nfields of the config {config.name!r} with its values; any can be set on the command line:\n")
+        print(fields_text(config.to_dict()))
+
+
+def _unknown_flag(error: flags.UnrecognizedFlagError, default_config: str | None) -> str:
+    """Return the error for an unknown flag; where the command has a config, it may be one of its fields."""
+    meant = suggest(error.flagname, fields_of(load_config(default_config))) if default_config else ""
+    field = re.match(r"did you mean '([^']+)'\?$", meant)
+    flag = f"--{error.flagname}"
+    if "Did you mean" in str(error) or field is None:
+        return str(error)
+    return f"{flag} is not a flag but may be meant as a field of the config: --config.{field[1]}=..."
 
 
 def _unusable_file(error: Exception) -> InputError | None:

@@ -1,5 +1,6 @@
 """Overrides of config fields on the command line: --config.section.field=value."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,9 @@ from absl import flags
 from ml_collections import ConfigDict
 from ml_collections.config_flags import config_flags
 
-from jaxdet.checks import InputError, nearest
+from jaxdet.checks import InputError
+from jaxdet.config.parse import fields_of
+from jaxdet.config.suggest import suggest
 
 OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
 
@@ -36,11 +39,12 @@ def overridden_fields(arguments: list[str]) -> set[str]:
 
 
 def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
-    """Return the config, locked, with the overrides applied.
+    """Return the config, locked, with the fields that it leaves to the schema and the overrides applied.
 
     Raises:
       InputError: a field that the config does not have, a section, or a value of another type.
     """
+    _add_defaults(config)
     for argument in overrides:
         _check_field(config, argument)
     before = dict(_fields(config))
@@ -56,6 +60,22 @@ def override(config: ConfigDict, overrides: list[str]) -> ConfigDict:
     return overridden
 
 
+def _add_defaults(config: ConfigDict) -> None:
+    """Add the fields that a config leaves to the schema's defaults, so that they can be overridden."""
+    fields = fields_of(config)
+    needed = {path.partition(".")[0] for path, field in fields.items() if field.default is dataclasses.MISSING}
+    with config.unlocked():
+        for name in {path.partition(".")[0] for path in fields} - needed - set(config):
+            config[name] = ConfigDict()  # a section that may be left out
+        for path, field in fields.items():
+            section: Any = config
+            *sections, name = path.split(".")
+            for inner in sections:
+                section = section.get(inner) if isinstance(section, ConfigDict) else None
+            if isinstance(section, ConfigDict) and name not in section and field.default is not dataclasses.MISSING:
+                section[name] = field.default
+
+
 def _check_field(config: ConfigDict, argument: str) -> None:
     """Raise InputError unless the override names a field of the config."""
     match = OVERRIDE.match(argument)
@@ -67,17 +87,12 @@ def _check_field(config: ConfigDict, argument: str) -> None:
             raise InputError(f"config: {path} has no fields; write --config.{path}=value.")
         if name not in section:
             prefix = f"{path}." if path else ""
-            raise InputError(f"config: no field {prefix + name!r}; {_suggestion(config, name, section, prefix)}")
+            fields = dict(_fields(config))
+            raise InputError(f"config: no field {prefix + name!r}; {suggest(prefix + name, fields)}")
         section = section[name]
     if isinstance(section, ConfigDict):
         path = ".".join(names)
         raise InputError(f"config: {path} is a section; set its fields: --config.{path}.{min(section)}=...")
-
-
-def _suggestion(config: ConfigDict, name: str, section: ConfigDict, prefix: str) -> str:
-    """Return the fields of this name in other sections, else the nearest name in this section."""
-    elsewhere = [repr(path) for path, _ in _fields(config) if path.rpartition(".")[2] == name]
-    return f"did you mean {' or '.join(elsewhere)}?" if elsewhere else nearest(name, section, prefix=prefix)
 
 
 def _fields(section: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

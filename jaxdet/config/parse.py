@@ -4,14 +4,15 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxdet.checks import InputError, nearest, one_of
+from jaxdet.checks import InputError, one_of
 from jaxdet.config import schema
 from jaxdet.config.dataset_fields import Devkit, Shapes, Voc
 from jaxdet.config.limits import check_limit
+from jaxdet.config.suggest import suggest
 from jaxdet.io.home import expand_home
 
 SCHEMAS = {
@@ -25,6 +26,10 @@ SET_BY_STAGES = (("training", ("steps", "batch_size")), ("optim", ("boundaries",
 TYPES = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
 
 
+class _UnknownField(Exception):
+    """The path of a field that the schema does not have."""
+
+
 def parse(config: Mapping[str, Any]) -> schema.Experiment:
     """Return the experiment of a config as a plain nested dict (ConfigDict.to_dict()).
 
@@ -32,17 +37,48 @@ def parse(config: Mapping[str, Any]) -> schema.Experiment:
       InputError: a section or field is missing, unknown, of another type or out of its range.
     """
     one_of("config: system", config.get("system", ""), SCHEMAS)
-    experiment_type: type[schema.Experiment] = SCHEMAS[config["system"]]
-    if experiment_type is schema.FasterRcnn and "stages" in config:
-        experiment_type = schema.FasterRcnnAlternating
+    experiment_type = _experiment_type(config)
+    if experiment_type is schema.FasterRcnnAlternating:
         _check_lengths(config)
-    experiment = _section(experiment_type, config, "")
+    try:
+        experiment = _section(experiment_type, config, "")
+    except _UnknownField as unknown:
+        path = str(unknown)
+        raise InputError(f"config: no field {path!r}; {suggest(path, fields_of(config))}") from None
     if isinstance(experiment, schema.Rcnn) and any(experiment.evaluation.svd_ranks):
         raise InputError(
             f"config: evaluation.svd_ranks must be (0, 0) for R-CNN, got {experiment.evaluation.svd_ranks}; compress "
             "fc6 and fc7 of the detectors that share their convolutions."
         )
     return experiment
+
+
+def fields_of(config: Mapping[str, Any]) -> dict[str, dataclasses.Field]:
+    """Return path -> field, as in "training.steps", of all that a config of its system and data set can have.
+
+    It is {} for an unknown system.
+    """
+    return dict(_leaves(_experiment_type(config), config, "")) if config.get("system") in SCHEMAS else {}
+
+
+def _leaves(section_type: type, values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, dataclasses.Field]]:
+    hints = typing.get_type_hints(section_type, include_extras=True)
+    for field in dataclasses.fields(section_type):
+        hint, inner = hints[field.name], values.get(field.name)
+        inner = inner if isinstance(inner, Mapping) else {}
+        if Shapes in typing.get_args(hint):
+            hint = DATASETS.get(inner.get("kind", ""), Devkit)
+        if dataclasses.is_dataclass(hint):
+            yield from _leaves(typing.cast(type, hint), inner, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, field
+
+
+def _experiment_type(config: Mapping[str, Any]) -> type[schema.Experiment]:
+    """Return the schema of a config whose system is known."""
+    experiment_type = SCHEMAS[config["system"]]
+    with_stages = experiment_type is schema.FasterRcnn and "stages" in config
+    return schema.FasterRcnnAlternating if with_stages else experiment_type
 
 
 def _check_lengths(config: Mapping[str, Any]) -> None:
@@ -57,14 +93,14 @@ def _check_lengths(config: Mapping[str, Any]) -> None:
 def _section(section_type: type, values: Mapping[str, Any], path: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(section_type)}
     hints = typing.get_type_hints(section_type, include_extras=True)
-    where = f"config {path or 'file'}"
+    prefix = f"{path}." if path else ""
     for name in values:
         if name not in fields:
-            raise InputError(f"{where}: no field {name!r}; {nearest(name, fields)}")
+            raise _UnknownField(prefix + name)
     for name, field in fields.items():
         if name not in values and field.default is dataclasses.MISSING:
+            where = f"config {path or 'file'}"
             raise InputError(f"{where}: field {name!r} is missing; {section_type.__name__} needs it.")
-    prefix = f"{path}." if path else ""
     return section_type(**{name: _value(hints[name], value, prefix + name) for name, value in values.items()})
 
 

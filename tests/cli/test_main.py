@@ -63,6 +63,7 @@ def test_help_of_a_command(command, scripts, name):
     assert code == 1  # absl's exit code
     assert printed.startswith(main.COMMANDS[name].__doc__)
     assert "--workdir: " in printed
+    assert ("--config.training.steps=2200" in printed) == (name == "train")
     by_script = scripts.run(f"{name}.py", "--help", code=1)
     assert f"python {name}.py --" in by_script
     flags_of = [text.partition("\nflags:\n")[2].split("\n", 2)[2] for text in (printed, by_script)]
@@ -73,6 +74,10 @@ def test_mistakes_are_one_line(command):
     assert command("train", "--config.seed=a") == (
         2,
         "error: --config.seed must be int, got 'a'; the config file shows such a value.\n",
+    )
+    assert command("train", "--lr=0.1") == (
+        2,
+        "error: --lr is not a flag but may be meant as a field of the config: --config.optim.learning_rate=...\n",
     )
     assert command("predict", "--workdri=x") == (
         2,

@@ -3,6 +3,7 @@
 import pytest
 from ml_collections import ConfigDict
 
+from configs import faster_shapes
 from jaxdet.checks import InputError
 from jaxdet.cli.overrides import overridden_fields, override, split_overrides
 
@@ -63,7 +64,7 @@ def test_the_config_is_locked():
     [
         ("--config.sed=1", "config: no field 'sed'; did you mean 'seed'?"),
         ("--config.input.seed=1", "config: no field 'input.seed'; did you mean 'seed'?"),
-        ("--config.sides=1", "config: no field 'sides'; did you mean 'seed'?"),
+        ("--config.sides=1", "config: no field 'sides'; did you mean 'input.side'?"),
         ("--config.flip.side=1", "config: no field 'flip'; did you mean 'input.flip'?"),
         ("--config.seed.a=1", "config: seed has no fields; write --config.seed=value."),
         ("--config.input=1", "config: input is a section; set its fields: --config.input.flip=..."),
@@ -76,3 +77,11 @@ def test_mistakes(argument, error):
     with pytest.raises(InputError) as raised:
         override(config(), [argument])
     assert str(raised.value).endswith(error)
+
+
+def test_a_field_that_the_file_leaves_to_the_schema_can_be_overridden():
+    config = faster_shapes.get_config()
+    assert "min_size" not in config.head.detections
+    overridden = override(config, ["--config.head.detections.min_size=3.0"])
+    assert overridden.head.detections.min_size == 3.0
+    assert overridden.head.inclusive_boxes is False

@@ -41,10 +41,10 @@ def test_sections_become_typed_and_frozen():
 @pytest.mark.parametrize(
     ("field", "value", "error"),
     [
-        ("sede", 3, "config file: no field 'sede'; did you mean 'seed'?"),
-        ("training.step", 3, "config training: no field 'step'; did you mean 'steps'?"),
-        ("splits.val", "val", "config splits: no field 'val'; did you mean 'validation'?"),
-        ("evaluation.batchsize", 3, "config evaluation: no field 'batchsize'; did you mean 'batch_size'?"),
+        ("sede", 3, "config: no field 'sede'; did you mean 'seed'?"),
+        ("training.step", 3, "config: no field 'training.step'; did you mean 'training.steps'?"),
+        ("splits.val", "val", "config: no field 'splits.val'; did you mean 'splits.validation'?"),
+        ("evaluation.batchsize", 3, "config: no field 'evaluation.batchsize'; did you mean 'evaluation.batch_size'?"),
         ("training.keep", 0, "config: training.keep must be at least 1, got 0."),
         ("training.eval_every", -1, "config: training.eval_every must be at least 0, got -1."),
         ("evaluation.batch_size", 0, "config: evaluation.batch_size must be at least 1, got 0."),
@@ -55,7 +55,11 @@ def test_sections_become_typed_and_frozen():
             "config: evaluation.svd_ranks must have 2 values, got (8,): "
             "ranks of the compressed fc6 and fc7; 0 leaves a layer as trained.",
         ),
-        ("head.roi_targets.iou", 0.5, "config head.roi_targets: no field 'iou'; did you mean 'positive_iou'?"),
+        (
+            "head.roi_targets.iou",
+            0.5,
+            "config: no field 'head.roi_targets.iou'; did you mean 'head.roi_targets.positive_iou'?",
+        ),
         ("input.max_gt", 0, "config: input.max_gt must be at least 1, got 0."),
         (
             "head.detections.score_threshold",
@@ -100,18 +104,23 @@ def test_a_missing_field_is_named():
 @pytest.mark.parametrize(
     ("module", "field", "value", "error"),
     [
-        (fast_voc, "anchors", {}, "config file: no field 'anchors'; "),
-        (fast_voc, "stages", {}, "config file: no field 'stages'; "),
-        (faster_shapes, "proposals", {}, "config file: no field 'proposals'; "),
-        (rcnn_voc, "linear.bbox", True, "config linear: no field 'bbox'; did you mean 'bbox_regression'?"),
+        (fast_voc, "anchors", {}, "config: no field 'anchors'; "),
+        (fast_voc, "stages", {}, "config: no field 'stages'; "),
+        (faster_shapes, "proposals", {}, "config: no field 'proposals'; "),
+        (rcnn_voc, "linear.bbox", True, "config: no field 'linear.bbox'; did you mean 'linear.bbox_regression'?"),
         (
             rcnn_voc,
             "evaluation.svd_ranks",
             (64, 0),
             "config: evaluation.svd_ranks must be (0, 0) for R-CNN, got (64, 0)",
         ),
-        (faster_voc_alternating, "stages.rpm", {}, "config stages: no field 'rpm'; did you mean 'rpn'?"),
-        (faster_voc_alternating, "stages.rpn.step", 3, "config stages.rpn: no field 'step'; did you mean 'steps'?"),
+        (faster_voc_alternating, "stages.rpm", {}, "config: no field 'stages.rpm'; did you mean 'stages.rpn'?"),
+        (
+            faster_voc_alternating,
+            "stages.rpn.step",
+            3,
+            "config: no field 'stages.rpn.step'; did you mean 'stages.rpn.steps'?",
+        ),
         (faster_voc_alternating, "stages.rpn.steps", 0, "config: stages.rpn.steps must be at least 1, got 0."),
         (
             faster_voc_alternating,
