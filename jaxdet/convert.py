@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ def convert(
         fresh = state.create(jax.device_put(params), optimizer, key, trainable=lambda _: True)
         Checkpoints(folder, keep=1).save(fresh, {})
         log.info("%s with %d classes -> %s", detector.kind, classes, folder)
-        log.info("next: python evaluate.py --workdir=%s, or predict.py --workdir=%s photo.jpg", folder, folder)
+        run = shlex.quote(str(folder))
+        log.info("next: python -m jaxdet evaluate --workdir=%s, or predict --workdir=%s photo.jpg", run, run)
 
 
 _CONFIGS = {

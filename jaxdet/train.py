@@ -7,6 +7,7 @@ metrics of each stage that trains a net, and checkpoints/ the resulting detector
 
 import dataclasses
 import logging
+import shlex
 from collections.abc import Collection
 from typing import Any
 
@@ -68,4 +69,5 @@ def train(config: ConfigDict, workdir: str | None, *, overridden: Collection[str
                 validation_images="" if validation is None else validation.dataset.fingerprint,
             )
         training.run(validation)
-        log.info("done; next: python evaluate.py --workdir=%s", folder)
+        run = shlex.quote(str(folder))
+        log.info("done; next: python -m jaxdet evaluate --workdir=%s, or predict --workdir=%s photo.jpg", run, run)

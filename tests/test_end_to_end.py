@@ -27,7 +27,8 @@ def test_a_run_writes_metrics_and_checkpoints_and_prints_only_its_own_lines(trai
     assert all(line.startswith("joint") for line in out.splitlines()), out
     preparation = r"preparing .*, once\ndrawing train 8/8\ndrawing validation 4/4\ndrawing test 4/4\n"
     assert re.fullmatch(
-        rf"({preparation})?joint: initialising\ndone; next: python evaluate.py --workdir={workdir}\n", err
+        rf"({preparation})?joint: initialising\ndone; next: python -m jaxdet evaluate --workdir={workdir}, or p.*\n",
+        err,
     ), err
     assert len(re.findall(r"^joint: (?:compiled|read from the cache) for images of 96x96 in ", out, re.MULTILINE)) == 1
 
