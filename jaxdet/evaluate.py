@@ -18,17 +18,10 @@ from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
 from jaxdet.config.schema import Experiment
 from jaxdet.evaluation.coco_json import DETECTIONS, GROUND_TRUTH, write_coco
+from jaxdet.evaluation.comp4 import comp4_files, write_comp4
 from jaxdet.evaluation.detect import detect_split, ground_truth_table
+from jaxdet.evaluation.metrics import METRICS, holds_metrics, print_table, summarize, write_metrics
 from jaxdet.evaluation.recall import proposal_recall
-from jaxdet.evaluation.report import (
-    METRICS,
-    comp4_files,
-    holds_metrics,
-    print_table,
-    summarize,
-    write_comp4,
-    write_metrics,
-)
 from jaxdet.evaluation.tables import DetectionTable, best_of_each_class, clip_to_images, only_named
 from jaxdet.inputs import open_evaluation_part
 from jaxdet.io.file_name import safe_file_name
@@ -61,7 +54,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
       checkpoint: 'best' (by validation mAP; the last where none was validated), 'last' or a saved step.
 
     Returns:
-      The content of metrics.json: evaluation.report.summarize's metrics, the split and the checkpoint scored, what
+      The content of metrics.json: evaluation.metrics.summarize's metrics, the split and the checkpoint scored, what
       differs from training and, for a detector that is given boxes, their recall. Without annotations the numbers of
       images and detections replace the metrics and the recall.
 

@@ -16,7 +16,7 @@ NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs
 
 def coco_statistics(
     detections: DetectionTable, ground_truth: GroundTruthTable, *, num_classes: int
-) -> dict[str, float]:
+) -> tuple[dict[str, float], np.ndarray]:
     """Compute COCO's twelve metrics, each the mean over the classes that have objects of that size.
 
     Difficult objects count as ordinary ones: COCO has no such flag. Unlike in VOC a match needs IoU >= threshold,
@@ -25,7 +25,7 @@ def coco_statistics(
 
     Returns:
       {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"}; NaN where no class has
-      objects of that size (pycocotools writes -1).
+      objects of that size (pycocotools writes -1). And the AP of each class, f64[K]; NaN for a class without objects.
 
     Raises:
       ValueError: labels outside 1..num_classes.
@@ -47,10 +47,10 @@ def coco_statistics(
         of_class = of_class[np.argsort(-detections.scores[rows[of_class]], kind="stable")]
         for a in np.flatnonzero(positives):
             hit, skip = matched[of_class, a] & ~ignored[of_class, a], ignored[of_class, a]
-            precision[k, a] = _interpolated_precision(hit, skip, positives[a])
+            precision[k, a] = interpolated_precision(hit, skip, positives[a])
             for m, limit in enumerate(MAX_DETECTIONS):
                 recall[k, a, :, m] = hit[rank[of_class] < limit].sum(0) / positives[a]
-    return dict(zip(NAMES, _summary(precision, recall), strict=True))
+    return dict(zip(NAMES, _summary(precision, recall), strict=True)), precision[:, 0].mean((1, 2))
 
 
 def _summary(precision: np.ndarray, recall: np.ndarray) -> list[float]:
@@ -133,7 +133,7 @@ def _match_group(iou: np.ndarray, truth_ignored: np.ndarray, matched: np.ndarray
         ignored[d] = np.where(matched[d], (chosen & truth_ignored).any(-1), ignored[d])
 
 
-def _interpolated_precision(hit: np.ndarray, skip: np.ndarray, positives: int) -> np.ndarray:
+def interpolated_precision(hit: np.ndarray, skip: np.ndarray, positives: int) -> np.ndarray:
     """Return the best precision at or beyond each of 101 recalls, f64[T,101], from bool[n,T] by descending score."""
     hits, misses = np.cumsum(hit, axis=0), np.cumsum(~hit & ~skip, axis=0)
     precision = hits / np.maximum(hits + misses, 1)

@@ -17,15 +17,16 @@ def score(boxes, scores, truth, *, labels=None, truth_labels=None, num_classes=1
     truth_labels = np.ones(m, int) if truth_labels is None else np.array(truth_labels)
     detections = DetectionTable(np.zeros(n, int), np.reshape(boxes, (n, 4)), labels, np.array(scores, float))
     objects = GroundTruthTable(np.zeros(m, int), np.reshape(truth, (m, 4)), truth_labels, np.zeros(m, bool))
-    return coco_statistics(detections, objects, num_classes=num_classes)
+    return coco_statistics(detections, objects, num_classes=num_classes)[0]
 
 
 def test_equals_pycocotools():
     g = np.load(GOLDEN)
     detections = DetectionTable(g["det/image"], g["det/boxes"], g["det/labels"] + 1, g["det/scores"])
     truth = GroundTruthTable(g["gt/image"], g["gt/boxes"], g["gt/labels"] + 1, g["gt/difficult"])
-    stats = coco_statistics(detections, truth, num_classes=20)
+    stats, per_class = coco_statistics(detections, truth, num_classes=20)
     assert tuple(stats) == NAMES
+    assert stats["AP"] == pytest.approx(np.nanmean(per_class), abs=1e-12)
     np.testing.assert_allclose(list(stats.values()), g["coco/stats_all_objects"], rtol=0, atol=1e-6)
 
 

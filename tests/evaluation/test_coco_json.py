@@ -102,5 +102,5 @@ def test_the_written_files_score_as_the_tables_do_in_pycocotools(tmp_path):
         return image, boxes, labels, *(np.array([item[key] for item in items]) for key in more)
 
     back = GroundTruthTable(*columns(annotated["annotations"], "ignore"))
-    stats = coco_statistics(DetectionTable(*columns(written, "score")), back, num_classes=20)
+    stats, _ = coco_statistics(DetectionTable(*columns(written, "score")), back, num_classes=20)
     np.testing.assert_allclose(list(stats.values()), g["coco/stats_all_objects"], rtol=0, atol=1e-6)

@@ -1,11 +1,8 @@
-"""Reports of an evaluation: a table on screen, metrics.json, PASCAL's result files."""
+"""The metrics of an evaluation: a table on screen and metrics.json."""
 
 import json
-import logging
 import math
-import re
 import sys
-import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,15 +14,12 @@ import rich.table
 import rich.text
 
 from jaxdet.evaluation.coco_ap import coco_statistics
+from jaxdet.evaluation.strict_json import strict_json
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
-from jaxdet.io.file_name import safe_file_name
 from jaxdet.io.output_folder import OutputFolder
 
-log = logging.getLogger(__name__)
-
 METRICS = "metrics.json"
-NOT_IN_COLUMNS = re.compile(r"[\s%\0-\x1f\x7f\ud800-\udfff]")  # lone surrogates are bytes that are not UTF-8
 VOC_SCORES = {  # name in metrics.json -> (metric, IoU threshold) of average_precision
     "voc07@0.5": ("voc07", 0.5),
     "voc10@0.5": ("voc10", 0.5),
@@ -48,8 +42,8 @@ def summarize(
 
     Returns:
       {"mAP": {"voc07@0.5", "voc10@0.5", "voc10@0.75"}, "coco": COCO's twelve metrics, "classes": {name: the three
-      APs, "objects" (not difficult), "difficult", "detections"}}; NaN for a class without objects, which the means
-      ignore.
+      APs, COCO's "AP", "objects" (not difficult), "difficult", "detections"}}; NaN for a class without objects, which
+      the means ignore.
     """
     num_classes = len(class_names)
     scores = {
@@ -68,12 +62,14 @@ def summarize(
         return np.bincount(labels, minlength=num_classes + 1)[1:].tolist()
 
     columns = {name: per_class.tolist() for name, per_class in scores.items()}
+    coco, coco_per_class = coco_statistics(detections, ground_truth, num_classes=num_classes)
+    columns["AP"] = coco_per_class.tolist()
     columns["objects"] = count(ground_truth.labels[~ground_truth.difficult])
     columns["difficult"] = count(ground_truth.labels[ground_truth.difficult])
     columns["detections"] = count(detections.labels)
     return {
         "mAP": {name: mean_ap(per_class) for name, per_class in scores.items()},
-        "coco": coco_statistics(detections, ground_truth, num_classes=num_classes),
+        "coco": coco,
         "classes": {name: {c: columns[c][k] for c in columns} for k, name in enumerate(class_names)},
     }
 
@@ -102,7 +98,7 @@ def print_table(summary: dict[str, Any], stream: TextIO | None = None) -> None:
 
 def write_metrics(output: OutputFolder, summary: dict[str, Any]) -> None:
     """Write the result of `summarize` to metrics.json; NaN becomes null."""
-    output.write(METRICS, f"{json.dumps(_without_nan(summary), indent=1, ensure_ascii=False)}\n")
+    output.write(METRICS, strict_json(summary))
 
 
 def holds_metrics(folder: Path) -> bool:
@@ -116,53 +112,5 @@ def holds_metrics(folder: Path) -> bool:
     return isinstance(metrics["mAP"], dict) and VOC_SCORES.keys() <= metrics["mAP"].keys()
 
 
-def comp4_files(split: str, class_names: Sequence[str]) -> list[str]:
-    """Return the names of PASCAL's result files, one per class; see safe_file_name for characters of other names."""
-    return [safe_file_name(f"comp4_det_{split}_{name}", ".txt") for name in class_names]
-
-
-def write_comp4(
-    output: OutputFolder, files: Sequence[str], detections: DetectionTable, image_names: Sequence[str]
-) -> None:
-    """Write PASCAL's result files, one per class.
-
-    A line is `image score xmin ymin xmax ymax` in VOC's 1-based inclusive pixels, with py-faster-rcnn's digits (%.3f,
-    %.1f). These round scores into ties, so scoring the files can differ from `summarize`, which rounds nothing.
-
-    Spaces separate the columns, so white space in an image's name is percent-encoded ("my%20photo"), and % with it;
-    `urllib.parse.unquote` decodes it. The log says so.
-
-    Args:
-      files: the result of `comp4_files`; files[k-1] is of label k.
-      image_names: names of image 0, 1, ...
-    """
-    ids = [_percent_encoded(name) for name in image_names]
-    changed = [(name, encoded) for name, encoded in zip(image_names, ids, strict=True) if name != encoded]
-    if changed:
-        log.warning(
-            "comp4 files: spaces and %% in image names are percent-encoded, in %d names, such as %s for %r",
-            *(len(changed), changed[0][1], changed[0][0]),
-        )
-    for k, file in enumerate(files, 1):
-        rows = np.flatnonzero(detections.labels == k)
-        boxes = detections.boxes[rows] + np.array([1, 1, 0, 0], detections.boxes.dtype)
-        columns = zip(detections.image[rows].tolist(), detections.scores[rows].tolist(), boxes.tolist(), strict=True)
-        lines = [
-            f"{ids[image]} {score:.3f} " + " ".join(f"{edge:.1f}" for edge in box) + "\n"
-            for image, score, box in columns
-        ]
-        output.write(file, "".join(lines))
-
-
-def _percent_encoded(name: str) -> str:
-    return NOT_IN_COLUMNS.sub(lambda match: urllib.parse.quote(match[0], safe="", errors="surrogateescape"), name)
-
-
 def _score(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,21 +1,18 @@
-"""Reports of an evaluation: the table and the files."""
+"""The metrics of an evaluation: the table and metrics.json."""
 
 import io
 import json
 import re
-import urllib.parse
 
 import numpy as np
 import pytest
 
-from jaxdet.evaluation.report import (
+from jaxdet.evaluation.metrics import (
     METRICS,
     VOC_SCORES,
-    comp4_files,
     holds_metrics,
     print_table,
     summarize,
-    write_comp4,
     write_metrics,
 )
 from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
@@ -44,6 +41,11 @@ def test_summary_counts_and_scores_each_class(tables):
     assert np.isnan(unseen["voc10@0.5"]) and unseen["detections"] == 1
     assert summary["mAP"] == {"voc07@0.5": 0.5, "voc10@0.5": 0.5, "voc10@0.75": 0.5}
     assert summary["coco"]["AP50"] == 0.5
+    assert [summary["classes"][name]["AP"] for name in NAMES[:2]] == [
+        1.0,
+        0.0,
+    ]  # difficult counts
+    assert np.isnan(unseen["AP"])
 
 
 def test_iou_at_the_threshold_is_a_match_on_request(tables):
@@ -76,37 +78,6 @@ def test_the_metrics_file_is_strict_json_and_leaves_no_draft(tables, tmp_path):
     assert read["classes"]["unseen"]["voc07@0.5"] is None
     assert read["mAP"]["voc10@0.5"] == 0.5
     assert {p.name for p in path.parent.iterdir()} == {LIST, "metrics.json"}
-
-
-def test_result_files_hold_1_based_inclusive_pixels(tables, tmp_path):
-    write_comp4(opened(tmp_path), comp4_files("test", NAMES), tables[0], ["2007_1", "2007_2"])
-    assert sorted(p.name for p in tmp_path.glob("*.txt")) == sorted(f"comp4_det_test_{name}.txt" for name in NAMES)
-    assert (tmp_path / "comp4_det_test_cat.txt").read_text().splitlines() == [
-        "2007_1 0.900 1.0 1.0 50.0 50.0",
-        "2007_2 0.123 11.0 21.0 30.0 40.0",
-    ]
-    assert (tmp_path / "comp4_det_test_potted plant.txt").read_text() == ""
-
-
-def test_characters_of_a_class_name_that_no_file_name_has_are_encoded():
-    names = ("cabinet/shelf", "a\\b", "potted plant", "étoile", "100%")
-    assert comp4_files("test", names) == [
-        "comp4_det_test_cabinet%2Fshelf.txt",
-        "comp4_det_test_a%5Cb.txt",
-        "comp4_det_test_potted plant.txt",
-        "comp4_det_test_étoile.txt",
-        "comp4_det_test_100%25.txt",
-    ]
-
-
-@pytest.mark.parametrize("name", ["my photo (5)", "100% %20", "a\tb\u2028c\u00a0d", "étoile", "2007_1", "caf\udce9 x"])
-def test_image_names_survive_the_columns_of_result_files(tables, tmp_path, name, caplog):
-    write_comp4(opened(tmp_path), comp4_files("test", NAMES), tables[0], [name, "2007_2"])
-    text = (tmp_path / "comp4_det_test_cat.txt").read_text(encoding="utf-8")
-    (first, *columns), _ = [line.split() for line in text.splitlines()]
-    assert urllib.parse.unquote(first, errors="surrogateescape") == name
-    assert columns == ["0.900", "1.0", "1.0", "50.0", "50.0"]
-    assert ("percent-encoded, in 1 names" in caplog.text) == (first != name)
 
 
 def test_only_the_metrics_that_evaluate_writes_mark_its_folder(tmp_path):
