@@ -1,6 +1,5 @@
 """Evaluation: a trained detector scored on a split."""
 
-import dataclasses
 import logging
 import shlex
 from collections.abc import Sequence
@@ -12,10 +11,8 @@ from ml_collections import ConfigDict
 
 from jaxdet import visualize
 from jaxdet.checks import InputError
-from jaxdet.config import experiment_json
 from jaxdet.config.dataset_fields import Voc
 from jaxdet.config.parse import parse
-from jaxdet.config.resolve import resolve_config
 from jaxdet.config.schema import Experiment
 from jaxdet.evaluation.coco_json import DETECTIONS, GROUND_TRUTH, write_coco
 from jaxdet.evaluation.comp4 import comp4_files, write_comp4
@@ -26,7 +23,7 @@ from jaxdet.evaluation.tables import DetectionTable, best_of_each_class, clip_to
 from jaxdet.inputs import open_evaluation_part
 from jaxdet.io.file_name import safe_file_name
 from jaxdet.io.output_folder import OutputFolder, unique_name
-from jaxdet.load import choose_checkpoint, restore
+from jaxdet.load import choose_checkpoint, restore, trained_experiment
 from jaxdet.systems import SYSTEMS
 from jaxdet.training.sharding import check_batch_size, data_mesh, make_predict, replicate, shard_batch
 from jaxdet.types import Dataset
@@ -68,12 +65,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
             raise InputError("--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes.")
         workdir = overriding.default_workdir
     folder = Path(workdir).resolve()
-    trained, class_names = experiment_json.read(folder)
-    experiment = resolve_config(overriding or parse(trained), folder)
-    changed = experiment_json.differences(trained, dataclasses.asdict(experiment))
-    if changed:
-        log.info("differs from training: %s", "; ".join(changed))
-
+    experiment, class_names, changed = trained_experiment(folder, overriding)
     named = tuple(name for name in class_names if name != UNUSED)
     data = open_evaluation_part(experiment, split, named)
     dataset = data.dataset

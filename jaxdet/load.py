@@ -15,7 +15,9 @@ import numpy as np
 from jaxdet.checks import InputError, at_least
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
+from jaxdet.config.resolve import resolve_config
 from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
+from jaxdet.data.buckets import Bucket, assign_buckets
 from jaxdet.inputs import image_batch
 from jaxdet.io.home import expand_home
 from jaxdet.models.detector import Detector
@@ -46,13 +48,13 @@ class LoadedDetector:
       class_names: K names; label k is class_names[k - 1].
       experiment: the config it was trained with.
       default_threshold: the minimum score of a detection unless a call gives one: 0.5, or 0 for the margins of SVMs.
+      batch_size: images per call of the device.
     """
 
     def __init__(self, experiment: Experiment, class_names: tuple[str, ...], source: Path | Params, batch_size: int):
         at_least("load_detector: batch_size", batch_size, 1)
-        self.experiment, self.class_names = experiment, class_names
+        self.experiment, self.class_names, self.batch_size = experiment, class_names, batch_size
         self.default_threshold = SYSTEMS[experiment.system].default_threshold(experiment)
-        self._batch_size = batch_size
         detector, self._params = restore(source, experiment, class_names)
         self._predict = jax.jit(detector.predict)
 
@@ -90,7 +92,7 @@ class LoadedDetector:
             sizes.append(np.array(np.shape(image)[:2]))
             bucket = waiting[batch.image.shape]
             bucket.append((i, batch))
-            if len(bucket) == self._batch_size:
+            if len(bucket) == self.batch_size:
                 detections |= self._detect(bucket, threshold)
                 bucket.clear()
         for bucket in waiting.values():
@@ -108,19 +110,19 @@ class LoadedDetector:
         Raises:
           InputError: it is no number, or outside [0, 1] for scores that are probabilities.
         """
-        if threshold is None:
-            return self.default_threshold
-        if isinstance(self.experiment, FastRcnn | Rcnn) and self.experiment.head.scoring == "svm":
-            if not math.isfinite(threshold):
-                raise InputError(f"threshold must be a finite margin of the SVMs, got {threshold}; 0 is usual.")
-        elif not 0 <= threshold <= 1:
-            raise InputError(f"threshold must be a probability in [0, 1], got {threshold}; 0.5 is usual.")
-        return threshold
+        check_threshold(self.experiment, threshold)
+        return self.default_threshold if threshold is None else threshold
+
+    def bucket_of(self, image: np.ndarray) -> Bucket:
+        """Return the bucket of an image u8[H,W,3]: images of one bucket can share a batch."""
+        options = self.experiment.input
+        sides = {"short_side": options.short_side, "long_side": options.long_side}
+        return assign_buckets(np.array([image.shape[:2]]), **sides)[0]
 
     def _detect(self, images: list[tuple[int, Batch]], threshold: float) -> dict[int, ImageDetections]:
         """Return number -> detections of at most batch_size images of one bucket; invalid rows fill up the batch."""
         filler = dataclasses.replace(images[0][1], image_valid=images[0][1].image_valid & False)
-        rows = [batch for _, batch in images] + [filler] * (self._batch_size - len(images))
+        rows = [batch for _, batch in images] + [filler] * (self.batch_size - len(images))
         batch = jax.tree.map(lambda *leaves: np.concatenate(leaves), *rows)
         outputs = jax.device_get(self._predict(self._params, batch))
         return {
@@ -136,8 +138,50 @@ class LoadedDetector:
         return ImageDetections(np.asarray(row.boxes)[shown], np.asarray(row.scores)[shown], labels, names)
 
 
+def check_threshold(experiment: Experiment, threshold: float | None) -> None:
+    """Check a minimum score before a detector is loaded; None is the default.
+
+    Raises:
+      InputError: it is no number, or outside [0, 1] for scores that are probabilities.
+    """
+    if threshold is None:
+        return
+    if isinstance(experiment, FastRcnn | Rcnn) and experiment.head.scoring == "svm":
+        if not math.isfinite(threshold):
+            raise InputError(f"threshold must be a finite margin of the SVMs, got {threshold}; 0 is usual.")
+    elif not 0 <= threshold <= 1:
+        raise InputError(f"threshold must be a probability in [0, 1], got {threshold}; 0.5 is usual.")
+
+
+def run_path(workdir_or_checkpoint: str | os.PathLike) -> Path:
+    """Return the path of a workdir, checkpoint or exported file; ~ is the home folder."""
+    return Path(expand_home("workdir", workdir_or_checkpoint))
+
+
+def trained_experiment(folder: Path, overriding: Experiment | None) -> tuple[Experiment, tuple[str, ...], list[str]]:
+    """Return the experiment of a run, its class names, and in which fields `overriding` differs, which are logged.
+
+    Args:
+      folder: a workdir or an exported file.
+      overriding: the experiment in place of the run's own; None for that.
+
+    Raises:
+      InputError: there is no such run, or the experiment contradicts its weights.
+    """
+    trained, class_names = experiment_json.read(folder)
+    experiment = resolve_config(overriding or parse(trained), folder)
+    changed = experiment_json.differences(trained, dataclasses.asdict(experiment))
+    if changed:
+        log.info("differs from training: %s", "; ".join(changed))
+    return experiment, class_names, changed
+
+
 def load_detector(
-    workdir_or_checkpoint: str | os.PathLike, checkpoint: str | int = "best", *, batch_size: int = 1
+    workdir_or_checkpoint: str | os.PathLike,
+    checkpoint: str | int = "best",
+    *,
+    batch_size: int = 1,
+    config: Mapping[str, Any] | None = None,
 ) -> LoadedDetector:
     """Load a trained detector.
 
@@ -150,13 +194,15 @@ def load_detector(
       checkpoint: 'best' (by validation mAP; the last where none was validated), 'last' or a saved step. 'best' and
         'last' are ignored if the path is a checkpoint.
       batch_size: images per call of the device; larger is faster on an accelerator when images come in lists.
+      config: the run's config with other values, as for head.detections; None for the run's own.
 
     Raises:
-      InputError: there is no such workdir or checkpoint, or it is broken.
+      InputError: there is no such workdir or checkpoint, it is broken, or the config does not fit its weights.
     """
-    path = Path(expand_home("workdir", workdir_or_checkpoint))
-    config, class_names = experiment_json.read(experiment_json.run_folder(path))
-    return LoadedDetector(parse(config), class_names, choose_checkpoint(path, checkpoint), batch_size)
+    path = run_path(workdir_or_checkpoint)
+    overriding = None if config is None else parse(config)
+    experiment, class_names, _ = trained_experiment(experiment_json.run_folder(path), overriding)
+    return LoadedDetector(experiment, class_names, choose_checkpoint(path, checkpoint), batch_size)
 
 
 def load_published(published: Published, *, batch_size: int = 1) -> LoadedDetector:

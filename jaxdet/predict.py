@@ -1,22 +1,24 @@
-"""Prediction on image files: finding them, drawing detections, and a list as JSON."""
+"""Prediction on images, videos and cameras: finding them, drawing detections, and lists of these."""
 
-import json
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxdet import visualize
+import numpy as np
+
 from jaxdet.checks import InputError
 from jaxdet.data import image_file
 from jaxdet.io.output_folder import OutputFolder, unique_name
-from jaxdet.load import LoadedDetector, Published, load_detector, load_published
-from jaxdet.types import ImageDetections
+from jaxdet.load import LoadedDetector, Published
+from jaxdet.prediction.batches import detect_in_order
+from jaxdet.prediction.choose import check_choice, open_detector, pixel_limit
+from jaxdet.prediction.results import Results, Row
+from jaxdet.prediction.sources import Source, find_sources
+from jaxdet.prediction.video import UnreadableVideo, annotate_camera, annotate_video, camera_place, video_files
 
 log = logging.getLogger(__name__)
-
-RESULTS = "detections.json"
-NAMES_SHOWN = 10  # of the images that are not read
 
 
 def predict(
@@ -28,123 +30,144 @@ def predict(
     checkpoint: str,
     max_pixels: int | None = None,
     pretrained: Published | None = None,
-) -> None:
-    """Draw detections on images and list them in output/detections.json; see `annotate`.
+    config: Mapping[str, Any] | None = None,
+    formats: Sequence[str] = ("json",),
+    crops: bool = False,
+    batch_size: int = 1,
+    camera: int | None = None,
+) -> int:
+    """Draw detections on images and videos and list them in output/detections.json; see `annotate`.
 
     Args:
       workdir: a workdir, one of its checkpoints, or an exported file.
-      paths: images and folders of images.
+      paths: images, videos, folders and globs of them, and addresses of images.
       threshold: minimum score of a detection; None for 0.5, or 0 for the margins of SVMs.
       checkpoint: 'best', 'last' or a saved step.
       max_pixels: larger images are skipped; None for the run's dataset.max_pixels.
       pretrained: a published detector in place of a workdir.
+      config: the workdir's config with other values; None for its own.
+      formats: of prediction.results.FORMATS.
+      crops: also write each detection as an image of its own.
+      batch_size: images per call of the device.
+      camera: the number of a camera to detect on in place of paths, until Ctrl-C.
+
+    Returns:
+      How many images and videos were skipped.
 
     Raises:
       InputError: no such workdir or checkpoint; no image named, or none that can be read; an output would replace a
         file that jaxdet did not write.
     """
-    if workdir and pretrained:
-        raise InputError(f"--workdir and --pretrained are both set ({workdir}, {pretrained.name}); choose one.")
-    if not workdir and not pretrained:
-        raise InputError(
-            "--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes, or detect COCO's "
-            "80 classes with --pretrained=coco."
-        )
-    files = find_images(paths)
+    check_choice(workdir, pretrained)
+    if camera is not None and paths:
+        raise InputError(f"--camera takes no files, got {paths[0]}; detect on them in a run of their own.")
     folder = OutputFolder(Path(output), cure="name another folder with --output")
-    folder.check([RESULTS, *_output_names(files)], inputs=files)
-    detector = load_published(pretrained) if pretrained else load_detector(workdir or "", checkpoint)
-    detector.check_threshold(threshold)
-    if max_pixels is None:
-        max_pixels = getattr(detector.experiment.dataset, "max_pixels", image_file.MAX_PIXELS)
-    annotate(files, detector, folder, threshold=threshold, max_pixels=max_pixels)
+    options: dict[str, Any] = {"checkpoint": checkpoint, "threshold": threshold, "config": config}
+    if camera is not None:
+        folder.check(video_files(camera_place(camera)))
+        annotate_camera(camera, open_detector(workdir, pretrained, **options), folder, threshold=threshold)
+        return 0
+    job = _Job(find_sources(paths), folder, formats, crops=crops)
+    detector = open_detector(workdir, pretrained, **options, batch_size=batch_size)
+    return job.run(detector, threshold=threshold, max_pixels=pixel_limit(detector, max_pixels))
 
 
 def find_images(paths: Sequence[str]) -> list[Path]:
-    """Return the image files named by paths; folders are searched one level deep and sorted.
-
-    Hidden files are left out. The log counts what else is no image, and names the images of formats that are not read.
-
-    Raises:
-      InputError: a path does not exist, a folder holds no image, or nothing is named.
-    """
-    if not paths:
-        raise InputError("photos: none given; name files or folders, as in: predict.py --workdir=... photo.jpg folder/")
-    files = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise InputError(f"photos: there is no file or folder {path}; name photos, or a folder that holds some.")
-        files += _images_in(path) if path.is_dir() else [path]
-    return files
+    """Return the image files named by paths; see `find_sources`, which also finds videos and addresses."""
+    return [source.path for source in find_sources(paths) if source.path is not None and not source.is_video]
 
 
 def annotate(
-    files: Sequence[Path],
+    files: Sequence[Path | Source],
     detector: LoadedDetector,
     output: OutputFolder,
     *,
     threshold: float | None,
     max_pixels: int = image_file.MAX_PIXELS,
-) -> dict[str, list[dict[str, Any]]]:
-    r"""Draw the detections of score >= threshold into output/<name>.png and write output/detections.json.
+    formats: Sequence[str] = ("json",),
+    crops: bool = False,
+) -> dict[str, list[Row]]:
+    r"""Draw the detections of score >= threshold into output/<place>.png and list them in output/detections.json.
 
-    Images that cannot be read are skipped with a warning.
+    Images that cannot be read are skipped with a warning. Videos become videos, see `annotate_video`.
+
+    Args:
+      files: of find_sources, or paths, whose drawings have the file's name.
+      formats, crops: what else is written, see `Results`.
 
     Returns:
       What detections.json holds: path -> [{"class", "score", "box": [x1, y1, x2, y2]}], in pixels of the upright image.
       A byte of a path that is not UTF-8 is an escape \udcXX, as Python decodes paths (surrogateescape).
 
     Raises:
-      InputError: none of the images can be read, or output cannot be written or has a file of the user's in the way.
+      InputError: none of the files can be read, or output cannot be written or has a file of the user's in the way.
+      KeyboardInterrupt: Ctrl-C; the lists then hold the finished images.
     """
-    names = _output_names(files)
-    output.check([RESULTS, *names], inputs=files)
-    listed: dict[str, list[dict[str, Any]]] = {}
-    for file, name in zip(files, names, strict=True):
+    sources = [file if isinstance(file, Source) else Source(str(file), file.stem) for file in files]
+    job = _Job(sources, output, formats, crops=crops)
+    job.run(detector, threshold=threshold, max_pixels=max_pixels)
+    return job.results.listed
+
+
+class _Job:
+    """Images and videos with their results' names, which are checked before a detector is loaded."""
+
+    def __init__(self, sources: Sequence[Source], output: OutputFolder, formats: Sequence[str], *, crops: bool):
+        self._images = [source for source in sources if not source.is_video]
+        self._videos = [source for source in sources if source.is_video]
+        self._output, self._skipped = output, 0
+        self.results = Results(output, self._images, formats, crops=crops)
+        used: set[str] = set()
+        self._video_places = [unique_name(source.place, used) for source in self._videos]
+        files = [file for place in self._video_places for file in video_files(place)]
+        output.check(files, inputs=[source.path for source in sources if source.path is not None])
+
+    def run(self, detector: LoadedDetector, *, threshold: float | None, max_pixels: int) -> int:
+        """Write all results; return how many images and videos were skipped."""
+        count = len(self._images) + len(self._videos)
         try:
-            image = image_file.decode(file, name=str(file), max_pixels=max_pixels)
-        except InputError as error:
-            log.warning("skipped: %s", error)
-            continue
-        detections = detector(image, threshold)
-        output.remove(RESULTS)  # an earlier run's, should this one be stopped
-        listed[str(file)] = _as_json(detections)
-        boxes, scores, labels = detections.boxes, detections.scores, detections.labels
-        picture = visualize.draw(image, boxes, scores, labels, detector.class_names)
-        written = output.write(name, visualize.encode_png(picture))
-        log.info("%s: %d objects -> %s", file, len(boxes), written)
-    if not listed:
-        raise InputError(f"photos: none of {len(files)} could be read; see the warnings above.")
-    output.write(RESULTS, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
-    if len(listed) < len(files):
-        log.warning("%d of %d photos were skipped", len(files) - len(listed), len(files))
-    return listed
+            self._annotate_images(detector, threshold, max_pixels)
+            for source, place in zip(self._videos, self._video_places, strict=True):
+                self._annotate_video(source, place, detector, threshold, max_pixels)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(f"before all was detected; what is finished is in {self._output.folder}") from stop
+        if self._skipped == count:
+            raise InputError(f"photos: none of {count} could be read; see the warnings above.")
+        if self._skipped:
+            log.warning("%d of %d photos were skipped", self._skipped, count)
+        return self._skipped
 
+    def _annotate_images(self, detector: LoadedDetector, threshold: float | None, max_pixels: int) -> None:
+        names, start = detector.class_names, time.perf_counter()
+        with self.results.lists(names):
+            for number, image, found in detect_in_order(detector, self._read(max_pixels), threshold):
+                source = self._images[number]
+                drawing = self.results.add(number, source.name, image, found, names)
+                log.info("%s: %d objects -> %s", source.name, len(found), drawing)
+        seconds, read = time.perf_counter() - start, len(self._images) - self._skipped
+        if read > 1:
+            log.info("%d images in %.1f s, %.2f images/s with compilation and drawing", read, seconds, read / seconds)
 
-def _images_in(folder: Path) -> list[Path]:
-    """Return the images in a folder by name, and log what was left out."""
-    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    images = [path for path in visible if path.suffix.lower() in image_file.SUFFIXES and not path.is_dir()]
-    unread = [path.name for path in visible if path.suffix.lower() in image_file.OTHER_SUFFIXES]
-    others = len(visible) - len(images) - len(unread)
-    if unread:
-        shown = ", ".join(unread[:NAMES_SHOWN]) + (", ..." if len(unread) > NAMES_SHOWN else "")
-        log.warning("%s: %d images of formats that are not read: %s; convert them to JPEG", folder, len(unread), shown)
-    if others:
-        log.info("%s: %d other files or folders ignored", folder, others)
-    if not images:
-        raise InputError(f"photos: no photo in {folder}; looked for {', '.join(image_file.SUFFIXES)}.")
-    return images
+    def _read(self, max_pixels: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the images that can be read with their numbers."""
+        for number, source in enumerate(self._images):
+            try:
+                yield number, source.read_image(max_pixels=max_pixels)
+            except InputError as error:
+                self._skip(error)
 
+    def _annotate_video(
+        self, source: Source, place: str, detector: LoadedDetector, threshold: float | None, max_pixels: int
+    ) -> None:
+        assert source.path is not None
+        options: dict[str, Any] = {"threshold": threshold, "max_pixels": max_pixels}
+        try:
+            count = annotate_video(source.path, detector, self._output, place, **options)
+        except UnreadableVideo as error:
+            self._skip(error)
+        else:
+            log.info("%s: %d frames -> %s", source.name, count, self._output.folder / video_files(place)[0])
 
-def _as_json(detections: ImageDetections) -> list[dict[str, Any]]:
-    return [
-        {"class": name, "score": round(float(score), 4), "box": [round(float(x), 2) for x in box]}
-        for box, score, name in zip(detections.boxes, detections.scores, detections.class_names, strict=True)
-    ]
-
-
-def _output_names(files: Sequence[Path]) -> list[str]:
-    """Return a PNG name for each file; files of one name are numbered."""
-    used: set[str] = set()
-    return [unique_name(f"{file.stem}.png", used) for file in files]
+    def _skip(self, error: InputError) -> None:
+        log.warning("skipped: %s", error)
+        self._skipped += 1

@@ -48,6 +48,7 @@ LAYERS = {
         *(
             "checks",
             "config",
+            "data.buckets",
             "inputs",
             "io.home",
             "models.detector",
@@ -64,7 +65,8 @@ LAYERS = {
         *("checks", "config", "evaluation", "inputs", "io", "load", "systems", "training.sharding", "types"),
         *("visualize", "weights.coco"),
     },
-    "predict": {"checks", "data.image_file", "io.output_folder", "load", "types", "visualize"},
+    "prediction": {"checks", "config", "data", "evaluation", "io", "load", "types", "visualize", "weights.coco"},
+    "predict": {"checks", "data.image_file", "io.output_folder", "load", "prediction"},
     "convert": {
         "checks",
         "config",

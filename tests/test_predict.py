@@ -16,6 +16,7 @@ from jaxdet.checks import InputError
 from jaxdet.io.output_folder import LIST, OutputFolder
 from jaxdet.io.safetensors import write_safetensors
 from jaxdet.load import Published
+from jaxdet.prediction.sources import find_sources
 from jaxdet.types import ImageDetections
 from jaxdet.weights.coco import CATEGORIES
 from jaxdet.weights.pretrained import PRETRAINED, load_pretrained
@@ -28,7 +29,7 @@ CLASSES = ("disc", "étoile")
 class Detector:
     """Detects a likely étoile over the right half of the upright image and an unlikely disc."""
 
-    class_names = CLASSES
+    class_names, batch_size = CLASSES, 1
 
     def __call__(self, image, threshold):
         height, width = image.shape[:2]
@@ -44,42 +45,59 @@ def annotate(files, output, detector=None, **more):
 
 
 def save(path, size=(90, 60), **options):
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, "gray").save(path, **options)
     return path
 
 
-def test_files_and_folders_are_listed_in_order(tmp_path):
-    for name in ("b.JPG", "a.png", "notes.txt"):
-        (tmp_path / name).touch()
-    (tmp_path / "deeper").mkdir()
-    (tmp_path / "deeper" / "c.png").touch()
-    files = predict.find_images([str(tmp_path / "b.JPG"), str(tmp_path)])
-    assert [path.name for path in files] == ["b.JPG", "a.png", "b.JPG"]
+class Stopped(Detector):
+    """Is interrupted at an image of 8 pixels' height."""
+
+    def __call__(self, image, threshold):
+        if image.shape[0] == 8:
+            raise KeyboardInterrupt
+        return super().__call__(image, threshold)
 
 
-def test_missing_paths_are_named(tmp_path):
-    with pytest.raises(InputError, match="photos: none given; name files or folders, as in: predict.py"):
-        predict.find_images([])
-    with pytest.raises(InputError, match="photos: there is no file or folder nowhere.jpg; name photos"):
-        predict.find_images(["nowhere.jpg"])
-    with pytest.raises(InputError, match="photos: no photo in .*; looked for .jpg"):
-        predict.find_images([str(tmp_path)])
+def test_an_interrupted_run_lists_the_finished_images(tmp_path):
+    files = [save(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+    output = tmp_path / "output"
+    annotate(files, output)
+    save(files[1], (8, 8))
+    with pytest.raises(KeyboardInterrupt, match="what is finished is in .*output"):
+        annotate(files, output, Stopped())
+    assert list(json.loads((output / "detections.json").read_text())) == [str(files[0])]
 
 
-def test_an_interrupted_run_removes_the_list_of_an_earlier_one(tmp_path):
-    class Stopped(Detector):
+def test_an_error_in_the_middle_lists_the_finished_images(tmp_path):
+    class Broken(Detector):
         def __call__(self, image, threshold):
             if image.shape[0] == 8:
-                raise KeyboardInterrupt
+                raise MemoryError
             return super().__call__(image, threshold)
 
     files = [save(tmp_path / "a.png"), save(tmp_path / "b.png", (8, 8))]
-    output = tmp_path / "output"
-    annotate(files[:1], output)
-    with pytest.raises(KeyboardInterrupt):
-        annotate(files, output, Stopped())
-    assert not (output / "detections.json").exists()
+    with pytest.raises(MemoryError):
+        annotate(files, tmp_path / "output", Broken())
+    assert list(json.loads((tmp_path / "output" / "detections.json").read_text())) == [str(files[0])]
+
+
+def test_drawings_mirror_the_subfolders(tmp_path):
+    for name in ("x.jpg", "day1/x.jpg", "day1/noon/x.jpg"):
+        save(tmp_path / "photos" / name)
+    save(tmp_path / "more" / "day1" / "x.jpg")
+    sources = find_sources([str(tmp_path / "photos"), str(tmp_path / "more")])
+    annotate(sources, tmp_path / "output")
+    drawings = {path.relative_to(tmp_path / "output").as_posix() for path in (tmp_path / "output").rglob("*.png")}
+    assert drawings == {"x.png", "day1/x.png", "day1/noon/x.png", "day1/x-1.png"}
+    annotate(sources, tmp_path / "output")  # again, over its own results
+
+
+def test_images_and_the_speed_are_logged(tmp_path, caplog):
+    caplog.set_level("INFO")
+    annotate([save(tmp_path / "a.png"), save(tmp_path / "b.png")], tmp_path / "output")
+    assert "a.png: 1 objects -> " in caplog.text
+    assert "2 images in " in caplog.text and "images/s with compilation and drawing" in caplog.text
 
 
 def test_detections_are_drawn_and_listed(tmp_path, caplog):
@@ -161,16 +179,6 @@ def test_a_name_that_is_not_utf_8_is_listed_with_its_bytes(tmp_path, caplog):
     assert (tmp_path / "output" / os.fsdecode(b"caf\xe9.png")).exists()
 
 
-def test_every_image_of_a_folder_is_read_or_named_and_the_rest_is_counted(tmp_path, caplog):
-    caplog.set_level("INFO")
-    for name in ("a.gif", "b.jfif", "c.JPE", "d.heic", "e.CR2", "notes.txt", ".hidden.jpg", "f.avif"):
-        (tmp_path / name).touch()
-    (tmp_path / "more").mkdir()
-    assert [path.name for path in predict.find_images([str(tmp_path)])] == ["a.gif", "b.jfif", "c.JPE", "f.avif"]
-    assert "2 images of formats that are not read: d.heic, e.CR2; convert them to JPEG" in caplog.text
-    assert "2 other files or folders ignored" in caplog.text
-
-
 def test_images_above_max_pixels_are_skipped_and_the_flag_is_named(tmp_path, caplog):
     files = [save(tmp_path / "large.png"), save(tmp_path / "small.png", (9, 9))]
     assert list(annotate(files, tmp_path / "output", max_pixels=100)) == [str(files[1])]
@@ -190,8 +198,8 @@ def test_the_runs_own_max_pixels_holds_unless_a_flag_is_given(tmp_path, monkeypa
             return threshold
 
     used = []
-    monkeypatch.setattr(predict, "load_detector", lambda *_: Loaded())
-    monkeypatch.setattr(predict, "annotate", lambda *_, max_pixels, **more: used.append(max_pixels))
+    monkeypatch.setattr(predict, "open_detector", lambda *_, **more: Loaded())
+    monkeypatch.setattr(predict._Job, "run", lambda *_, max_pixels, **more: used.append(max_pixels))
     options = {"threshold": None, "checkpoint": "best", "max_pixels": flag}
     predict.predict("run", [str(save(tmp_path / "a.jpg"))], output=str(tmp_path / "output"), **options)
     assert used == [expected]
@@ -240,6 +248,19 @@ def test_a_published_detector_and_a_workdir_exclude_each_other(published, tmp_pa
         predict.predict("runs/x", ["x.jpg"], pretrained=Published("coco", published[1]), **options)
     with pytest.raises(InputError, match="--workdir is missing; .*--pretrained=coco"):
         predict.predict(None, ["x.jpg"], **options)
+
+
+def test_the_threshold_is_checked_before_the_download(published, tmp_path):
+    coco = Published("coco", published[1], "http://localhost:9/never asked")
+    options = {"output": str(tmp_path / "output"), "checkpoint": "best", "pretrained": coco}
+    with pytest.raises(InputError, match=r"threshold must be a probability in \[0, 1\], got 50"):
+        predict.predict(None, [str(save(tmp_path / "x.jpg"))], threshold=50, **options)
+
+
+def test_a_camera_takes_no_files(published, tmp_path):
+    options = {"output": str(tmp_path), "threshold": None, "checkpoint": "best"}
+    with pytest.raises(InputError, match="--camera takes no files, got x.jpg"):
+        predict.predict(None, ["x.jpg"], camera=0, pretrained=Published("coco", published[1]), **options)
 
 
 def test_cocos_categories_are_its_80_classes():

@@ -81,9 +81,11 @@ def run_folder(tmp_path):
         ),
         ("evaluate.py --split=tset", "flag --split=tset: value should be one of <train|validation|test>"),
         (
-            "predict.py --workdir=x photo.jpg --config.seed=3",
+            "export.py --workdir=x --config.seed=3",
             "--config.seed=3 changes a config, and this command takes none; remove it.",
         ),
+        ("predict.py photo.jpg --config.seed=3", "none is given; add --workdir=... or --pretrained=coco."),
+        ("predict.py photo.jpg --pretrained_file=x.pth", "must say which detector x.pth is, got none; add --pretrain"),
         ("predict.py photo.jpg", "--workdir is missing; give the folder that train.py wrote"),
     ],
 )

@@ -26,6 +26,7 @@ from jaxdet.config.suggest import suggest
 from jaxdet.io.folder import CANNOT_WRITE, FULL_OR_READ_ONLY, unwritable
 
 HELP = frozenset(("-h", "--h", "-help", "--help", "-helpshort", "--helpshort"))
+PUBLISHED = {"coco": "coco_resnet50_fpn"}  # published detectors by their name for --pretrained, with their config
 
 
 def run(
@@ -44,7 +45,8 @@ def run(
       main: takes the ConfigDict (None without --config and a default) and the files.
       takes_files: arguments that are not flags are files; otherwise they are mistakes.
       default_config: the config if --config is missing.
-      changes_stored: --config.field=value without --config changes the config stored in --workdir.
+      changes_stored: --config.field=value without --config changes the config stored in --workdir, or that of the
+        detector that --pretrained names.
     """
 
     def parse(arguments: list[str]) -> tuple[ConfigDict | None, list[str]]:
@@ -141,8 +143,12 @@ def _config(overrides: list[str], default: str | None, changes_stored: bool) -> 
         config = load_config(name)
     elif overrides and changes_stored and values["workdir"]:
         config = stored_config(values["workdir"])
+    elif overrides and values.get("pretrained"):
+        config = load_config(PUBLISHED[values["pretrained"]])
     elif not overrides:
         return None
+    elif changes_stored and "pretrained" in values:
+        raise InputError(f"{overrides[0]} changes a config, and none is given; add --workdir=... or --pretrained=coco.")
     elif "config" in values:
         raise InputError(f"{overrides[0]} changes a config, and none is given; add --config=NAME.")
     else:

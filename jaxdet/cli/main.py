@@ -11,17 +11,21 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 from ml_collections import ConfigDict
 
 import jaxdet
 from jaxdet.checks import InputError, nearest
-from jaxdet.cli.app import run
+from jaxdet.cli.app import PUBLISHED, run
 from jaxdet.cli.config_file import load_config
 from jaxdet.cli.distributed import init_distributed
 from jaxdet.cli.overrides import overridden_fields
 from jaxdet.io.home import expand_home
+
+if TYPE_CHECKING:
+    from jaxdet.load import Published
 
 flags.disclaim_key_flags()  # --help lists the flags below under the running script
 
@@ -78,7 +82,11 @@ def evaluate() -> None:
 
 
 def predict() -> None:
-    """Draws detections on images: jaxdet predict --workdir=runs/faster_shapes photo.jpg folder/ --output=detections"""
+    """Draws detections on images and videos: jaxdet predict --workdir=runs/x photo.jpg folder/ --output=detections
+
+    Arguments are images, videos, folders, globs such as '**/*.jpg', and addresses of images (https://...).
+    --config.field=value changes the config that the workdir was trained with. Exits with code 1 after skipping some.
+    """
     workdir = _define_path("workdir", None, "Workdir of a training.")
     output = _define_path("output", "detections", "Folder for the drawn images and detections.json.")
     threshold = flags.DEFINE_float("threshold", None, "Minimum score of a detection; if not given 0.5, for SVMs 0.")
@@ -86,20 +94,18 @@ def predict() -> None:
         "max_pixels", None, "Larger images are skipped; the run's dataset.max_pixels if not given.", lower_bound=1
     )
     checkpoint = _define_checkpoint()
-    pretrained = flags.DEFINE_enum("pretrained", None, ["coco"], "A published detector in place of --workdir.")
-    pretrained_file = _define_path(
-        "pretrained_file", "", "Its file or another address of it; if not given, downloaded."
-    )
+    pretrained = _define_pretrained()
+    pretrained_file = _define_pretrained_file()
+    formats = flags.DEFINE_list("format", ["json"], "Lists to write: some of json, coco, voc and yolo.")
+    crops = flags.DEFINE_boolean("crops", False, "Also write each detection as an image, in a folder per class.")
+    batch_size = flags.DEFINE_integer("batch_size", 1, "Images per call of the device.", lower_bound=1)
+    camera = flags.DEFINE_integer("camera", None, "Number of a camera to record, from 0, until Ctrl-C.", lower_bound=0)
 
-    def main(_: None, files: list[str]) -> None:
-        from jaxdet.load import Published
+    def main(config: ConfigDict | None, files: list[str]) -> None:
+        published = _published(pretrained.value, pretrained_file.value, config)
         from jaxdet.predict import predict
 
-        published = None
-        if pretrained.value:
-            config = load_config("coco_resnet50_fpn").to_dict()
-            published = Published(pretrained.value, config, pretrained_file.value)
-        predict(
+        skipped = predict(
             workdir.value,
             [os.path.expanduser(file) for file in files],
             output=output.value,
@@ -107,9 +113,16 @@ def predict() -> None:
             checkpoint=checkpoint.value,
             max_pixels=max_pixels.value,
             pretrained=published,
+            config=config and config.to_dict(),
+            formats=formats.value,
+            crops=crops.value,
+            batch_size=batch_size.value,
+            camera=camera.value,
         )
+        if skipped:
+            sys.exit(1)
 
-    run(main, takes_files=True)
+    run(main, takes_files=True, changes_stored=True)
 
 
 def convert() -> None:
@@ -177,6 +190,25 @@ def main() -> None:
 
 def _define_checkpoint() -> flags.FlagHolder[str]:
     return flags.DEFINE_string("checkpoint", "best", "best (by validation mAP), last, or a saved step such as 1500.")
+
+
+def _define_pretrained() -> flags.FlagHolder[str | None]:
+    return flags.DEFINE_enum("pretrained", None, list(PUBLISHED), "A published detector in place of --workdir.")
+
+
+def _define_pretrained_file() -> flags.FlagHolder[str]:
+    return _define_path("pretrained_file", "", "Its file or another address of it; if not given, downloaded.")
+
+
+def _published(name: str | None, file: str, config: ConfigDict | None) -> "Published | None":
+    """Return the published detector that the flags name; `config` is its config with overrides, None for its own."""
+    from jaxdet.load import Published
+
+    if name:
+        return Published(name, (config or load_config(PUBLISHED[name])).to_dict(), file)
+    if file:
+        raise InputError(f"--pretrained must say which detector {file} is, got none; add --pretrained=coco.")
+    return None
 
 
 def _define_distributed() -> flags.FlagHolder[str]:

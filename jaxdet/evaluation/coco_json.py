@@ -1,7 +1,7 @@
 """Detections and ground truth as COCO's JSON files (cocodataset.org, data format), for pycocotools and others."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,10 +77,36 @@ def write_coco(
         }
         for number, (image, label, bbox, difficult) in enumerate(objects, 1)
     )
-    categories = ({"id": k, "name": name, "supercategory": "none"} for k, name in enumerate(class_names, 1))
-    parts = {"images": images, "annotations": annotations, "categories": categories}
+    parts = {"images": images, "annotations": annotations, "categories": _categories(dict(enumerate(class_names, 1)))}
+    output.write(GROUND_TRUTH, _json_file(parts))
+
+
+def images_json(
+    image_names: Sequence[str], files: Sequence[str], image_sizes: np.ndarray, categories: Mapping[int, str]
+) -> str:
+    """Return the content of a file of images and categories without annotations, which the detections refer to.
+
+    Args:
+      image_names, image_sizes: see write_coco.
+      files: the file_name of each image.
+      categories: label -> class name.
+    """
+    sizes = np.asarray(image_sizes).tolist()
+    images = (
+        {"id": number, "file_name": file, "width": width, "height": height}
+        for number, file, (height, width) in zip(_image_ids(image_names), files, sizes, strict=True)
+    )
+    return _json_file({"images": images, "annotations": (), "categories": _categories(categories)})
+
+
+def _categories(categories: Mapping[int, str]) -> Iterable[dict[str, Any]]:
+    return ({"id": k, "name": name, "supercategory": "none"} for k, name in categories.items())
+
+
+def _json_file(parts: dict[str, Iterable[dict[str, Any]]]) -> str:
+    """Return a JSON object of arrays, after COCO's info."""
     text = ",\n".join(['"info": {}', *(f'"{name}": {_json_array(items)}' for name, items in parts.items())])
-    output.write(GROUND_TRUTH, f"{{\n{text}\n}}\n")
+    return f"{{\n{text}\n}}\n"
 
 
 def _image_ids(names: Sequence[str]) -> list[int]:

@@ -11,12 +11,12 @@ import re
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jaxdet.checks import InputError
 from jaxdet.io.append import append_whole
-from jaxdet.io.atomic import atomic_write
+from jaxdet.io.atomic import atomic_write, draft_of
 from jaxdet.io.folder import make_writable, unwritable
 
 LIST = ".jaxdet-files"
@@ -35,12 +35,7 @@ class OutputFolder:
           InputError: the folder cannot be written.
         """
         self.folder, self._cure = make_writable(folder, cure=cure), cure
-        self._written: dict[str, set[str]] = defaultdict(set)  # name -> sha256 of what was written under it
-        if (folder / LIST).exists():
-            for line in (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines():
-                if listed := re.fullmatch(r'([0-9a-f]{64}) (".*")', line):  # a kill may have cut a line off
-                    with contextlib.suppress(ValueError):
-                        self._written[json.loads(listed[2])].add(listed[1])
+        self._written = listed_results(folder)
 
     def check(self, names: Iterable[str], *, inputs: Iterable[Path] = ()) -> None:
         """Check that results may be written under these names, before the work that they take.
@@ -106,6 +101,38 @@ class OutputFolder:
             raise unwritable(path, error, cure=self._cure) from error
         return path
 
+    @contextlib.contextmanager
+    def draft(self, name: str) -> Iterator[Path]:
+        """Yield the path of a temporary file of the same suffix, for a result that grows; see `write` for errors.
+
+        After the block the file gets the name, also where Ctrl-C ends the block: as much as was written. Any other
+        error leaves no file.
+        """
+        path = self.folder / name
+        draft = draft_of(path).with_suffix(path.suffix)
+        try:
+            self._check_ours(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield draft
+            except KeyboardInterrupt:
+                self._publish(draft, name)
+                raise
+            self._publish(draft, name)
+        except OSError as error:
+            raise unwritable(path, error, cure=self._cure) from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _publish(self, draft: Path, name: str) -> None:
+        if not draft.exists():
+            return  # interrupted before anything was written
+        self._check_ours(name)
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+            self._list(name, hashlib.file_digest(file, "sha256").hexdigest())
+        draft.replace(self.folder / name)
+
     def remove(self, name: str) -> None:
         """Remove a result of an earlier run, if there is one; errors as in `check`."""
         self.check([name])
@@ -127,6 +154,17 @@ class OutputFolder:
         ours = self._written.get(name, ()) if stat.S_ISREG(mode) else ()
         if not ours or hashlib.sha256(path.read_bytes()).hexdigest() not in ours:
             raise InputError(f"{path} must not be replaced, as jaxdet did not write it; move it away, or {self._cure}.")
+
+
+def listed_results(folder: Path) -> dict[str, set[str]]:
+    """Return the results that a folder lists: name -> sha256 of what was written under it. Empty without a list."""
+    written: dict[str, set[str]] = defaultdict(set)
+    if (folder / LIST).exists():
+        for line in (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines():
+            if listed := re.fullmatch(r'([0-9a-f]{64}) (".*")', line):  # a kill may have cut a line off
+                with contextlib.suppress(ValueError):
+                    written[json.loads(listed[2])].add(listed[1])
+    return written
 
 
 def unique_name(name: str, used: set[str]) -> str:

@@ -1,5 +1,6 @@
 """Results never replace a user's file, and are written whole or not at all."""
 
+import contextlib
 import errno
 import os
 
@@ -135,3 +136,30 @@ def test_names_are_unique_whatever_case_and_form_they_have():
     assert [unique_name(name, used) for name in names] == [
         *("x.png", "X-1.png", "x-1-1.png", "caf\u00e9.png", "cafe\u0301-1.png", "All-1.png")
     ]
+
+
+def test_a_draft_gets_its_name_at_the_end_or_at_a_stop(tmp_path):
+    for stop in (None, KeyboardInterrupt):
+        output = opened(tmp_path)
+        with contextlib.suppress(KeyboardInterrupt), output.draft("a/film.mp4") as draft:
+            assert draft.suffix == ".mp4"
+            draft.write_bytes(b"frames")
+            assert not (tmp_path / "a/film.mp4").exists()
+            if stop:
+                raise stop
+        assert (tmp_path / "a/film.mp4").read_bytes() == b"frames"
+        opened(tmp_path).remove("a/film.mp4")  # it is listed
+
+
+def test_a_draft_is_removed_after_an_error(tmp_path):
+    with pytest.raises(MemoryError), opened(tmp_path).draft("film.mp4") as draft:
+        draft.write_bytes(b"frames")
+        raise MemoryError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_draft_never_replaces_a_users_file(tmp_path):
+    (tmp_path / "film.mp4").write_bytes(b"the user's")
+    with pytest.raises(InputError, match="film.mp4 must not be replaced"), opened(tmp_path).draft("film.mp4"):
+        pass
+    assert (tmp_path / "film.mp4").read_bytes() == b"the user's"
