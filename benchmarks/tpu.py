@@ -31,7 +31,7 @@ from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
 from jaxdet.data.collate import empty_batch
 from jaxdet.recipes.stage import trainable_paths
-from jaxdet.systems import build_detector
+from jaxdet.systems import SYSTEMS, build_detector
 from jaxdet.training import state
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.sharding import make_predict
@@ -62,10 +62,10 @@ def lower(program: str, config, *, images: int, bucket: tuple[int, int], mesh: M
     config.training.accumulate = 1
     experiment = resolve_config(parse(config.to_dict()), pathlib.Path("none"))
     detector = build_detector(experiment, tuple(f"class {k}" for k in range(20)))
-    proposals = 0 if experiment.system == "faster_rcnn" else PROPOSALS
+    proposals = PROPOSALS if SYSTEMS[experiment.system].needs_proposals else 0
     rows = empty_batch(bucket, images * mesh.size, max_gt=experiment.input.max_gt, max_proposals=proposals)
     batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), rows)
-    tx, _ = make_optimizer(**keywords(experiment.optim), steps=experiment.training.steps)
+    tx, schedule = make_optimizer(**keywords(experiment.optim), steps=experiment.training.steps)
     trainable = trainable_paths(detector, experiment.training.frozen)
 
     def init(key):
@@ -74,7 +74,7 @@ def lower(program: str, config, *, images: int, bucket: tuple[int, int], mesh: M
     key = jax.random.key(0)
     if program == "detection":
         return make_predict(detector.predict, mesh).lower(jax.eval_shape(detector.init, key), batch)
-    return make_train_step(detector.loss, tx, mesh).lower(jax.eval_shape(init, key), batch)
+    return make_train_step(detector.loss, tx, mesh).lower(jax.eval_shape(init, key), batch, schedule(0))
 
 
 def report(name: str, lowered, images: int, *, shown: int = 20) -> float:
