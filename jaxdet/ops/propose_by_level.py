@@ -1,15 +1,19 @@
 """Proposals from the region proposal network's outputs over several feature maps."""
 
+import functools
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
-from jaxdet.ops.nms import nms_sorted
+from jaxdet.ops.nms import kept_sorted, nms_sorted
+from jaxdet.ops.take_rows import select_rows
 from jaxdet.types import Proposals
 
 
@@ -51,36 +55,98 @@ def propose_by_level(
     check_array("propose_by_level: anchor_valid", anchor_valid, shape=(num_anchors,), dtype=jnp.bool_, cure=cure)
     objectness, deltas = lax.stop_gradient((objectness, deltas))
 
-    # The best anchors of each level; slots beyond a level's anchors are invalid.
-    slots = min(pre_nms_top_n, max(level_sizes))
-    ranked = jnp.where(anchor_valid, objectness, -jnp.inf)
-    orders, counts = [], []
-    for start, length in zip(itertools.accumulate(level_sizes, initial=0), level_sizes, strict=False):
-        count = min(slots, length)
-        _, best = lax.top_k(ranked[start : start + length], count)
-        orders.append(jnp.pad(start + best, (0, slots - count)))
-        counts.append(count)
-    order = jnp.stack(orders)  # [L,slots]
-    filled = jnp.arange(slots)[None, :] < jnp.asarray(counts)[:, None]
+    # Decode, and rank.
+    boxes = clip(decode(deltas, anchors, max_log_scale=max_log_scale), image_size)
+    limits: dict[str, Any] = {
+        "level_sizes": tuple(level_sizes),
+        "entering": min(pre_nms_top_n, max(level_sizes)),
+        "nms_iou": nms_iou,
+        "max_outputs": post_nms_top_n,
+    }
+    proposals = lax.platform_dependent(
+        jnp.where(anchor_valid, objectness, -jnp.inf),
+        boxes,
+        min_size,
+        tpu=functools.partial(best_by_sorting, **limits),
+        default=functools.partial(best_by_index, **limits),
+    )
+    missing = post_nms_top_n - proposals.valid.shape[0]
+    return jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)), proposals)
 
-    # Decode them, and drop small boxes.
-    boxes = clip(decode(deltas[order], anchors[order], max_log_scale=max_log_scale), image_size)
-    large_enough = jnp.all(boxes[..., 2:] - boxes[..., :2] >= min_size, axis=-1)
-    candidate = filled & anchor_valid[order] & large_enough
 
-    # Suppress within each level.
+def best_by_index(
+    scores: jax.Array,
+    boxes: jax.Array,
+    min_size: jax.Array,
+    *,
+    level_sizes: tuple[int, ...],
+    entering: int,
+    nms_iou: float,
+    max_outputs: int,
+) -> Proposals:
+    """Return the best boxes f32[N,4] of all levels after suppression within each; `scores` f32[N] may be -inf."""
+    # Slots beyond a level's anchors are invalid.
+    orders = []
+    for start, length in _spans(level_sizes):
+        _, best = lax.top_k(scores[start : start + length], min(entering, length))
+        orders.append(jnp.pad(start + best, (0, entering - len(best)), constant_values=-1))
+    order = jnp.stack(orders)  # [L,entering]
+    scores, boxes = jnp.where(order < 0, -jnp.inf, scores[order]), boxes[order]
+
     def suppress(boxes: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return nms_sorted(boxes, valid, iou_threshold=nms_iou, max_outputs=min(post_nms_top_n, slots))
+        return nms_sorted(boxes, valid, iou_threshold=nms_iou, max_outputs=min(max_outputs, entering))
 
-    selected, valid = jax.vmap(suppress)(boxes, candidate)
-    scores = jnp.where(valid, jnp.take_along_axis(objectness[order], selected, axis=1), -jnp.inf).reshape(-1)
+    selected, valid = jax.vmap(suppress)(boxes, _candidate(scores, boxes, min_size))
+    scores = jnp.where(valid, jnp.take_along_axis(scores, selected, axis=1), -jnp.inf).reshape(-1)
     boxes = jnp.take_along_axis(boxes, selected[..., None], axis=1).reshape(-1, 4)
 
     # Keep the best of all levels.
-    top_scores, top = lax.top_k(scores, min(post_nms_top_n, scores.shape[0]))
-    valid = valid.reshape(-1)[top]
-    proposals = Proposals(
-        boxes=jnp.where(valid[:, None], boxes[top], 0.0), scores=jnp.where(valid, top_scores, 0.0), valid=valid
-    )
-    missing = post_nms_top_n - top.shape[0]
-    return jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)), proposals)
+    top_scores, top = lax.top_k(scores, min(max_outputs, scores.shape[0]))
+    return _proposals(top_scores, boxes[top])
+
+
+def best_by_sorting(
+    scores: jax.Array,
+    boxes: jax.Array,
+    min_size: jax.Array,
+    *,
+    level_sizes: tuple[int, ...],
+    entering: int,
+    nms_iou: float,
+    max_outputs: int,
+) -> Proposals:
+    """As best_by_index, but boxes are sorted with their scores: a TPU sorts faster than it looks up."""
+    # One sort of all levels: that of each leaves it in its place.
+    level = jnp.asarray(np.repeat(np.arange(len(level_sizes), dtype=np.int32), level_sizes))
+    _, scores, *corners = lax.sort((level, -scores, *boxes.T), num_keys=2, is_stable=True)
+
+    def best(x: jax.Array, fill: float) -> jax.Array:
+        parts = [x[start : start + min(entering, length)] for start, length in _spans(level_sizes)]
+        return jnp.stack([jnp.pad(part, (0, entering - len(part)), constant_values=fill) for part in parts])
+
+    scores, boxes = -best(scores, jnp.inf), jnp.stack([best(x, 0.0) for x in corners], axis=-1)
+
+    def suppress(boxes: jax.Array, valid: jax.Array) -> jax.Array:
+        return kept_sorted(boxes, valid, iou_threshold=nms_iou, max_outputs=max_outputs)
+
+    keep = jax.vmap(suppress)(boxes, _candidate(scores, boxes, min_size))
+
+    # Keep the best of all levels.
+    scores = jnp.where(keep, scores, -jnp.inf).reshape(-1)
+    top_scores, top = lax.top_k(scores, min(max_outputs, scores.shape[0]))
+    return _proposals(top_scores, select_rows(boxes.reshape(-1, 4), top))
+
+
+def _spans(level_sizes: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return the first anchor of each level, and how many it has."""
+    return list(zip(itertools.accumulate(level_sizes, initial=0), level_sizes, strict=False))
+
+
+def _candidate(scores: jax.Array, boxes: jax.Array, min_size: jax.Array) -> jax.Array:
+    return (scores > -jnp.inf) & jnp.all(boxes[..., 2:] - boxes[..., :2] >= min_size, axis=-1)
+
+
+def _proposals(scores: jax.Array, boxes: jax.Array) -> Proposals:
+    """Return the proposals of which the invalid ones have a score of -inf."""
+    valid = scores > -jnp.inf
+    return Proposals(boxes=jnp.where(valid[:, None], boxes, 0.0), scores=jnp.where(valid, scores, 0.0), valid=valid)

@@ -11,6 +11,7 @@ from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops import roi_align_tpu
+from jaxdet.ops.take_rows import take_rows
 
 SAMPLES = 2  # along each side of a bin
 
@@ -49,7 +50,7 @@ def roi_align(
     boxes = lax.stop_gradient(boxes) / stride
     vertical = axis_samples(boxes[:, 1], boxes[:, 3], rows, output_size)
     horizontal = axis_samples(boxes[:, 0], boxes[:, 2], columns, output_size)
-    return _average(features, vertical, horizontal)
+    return _average((features,), jnp.zeros(len(boxes), jnp.int32), vertical, horizontal)
 
 
 def roi_align_by_level(
@@ -85,22 +86,12 @@ def roi_align_by_level(
     level = jnp.floor(4.0 + jnp.log2(jnp.sqrt(area) / 224.0) + 1e-6) - finest
     level = jnp.clip(level, 0, len(strides) - 1).astype(jnp.int32)
 
-    # Sample all levels as one row of cells.
-    widths = [x.shape[1] for x in features]
-    starts = np.cumsum([0] + [x.shape[0] * x.shape[1] for x in features[:-1]])
-    size = jnp.stack(feature_sizes)[level]  # [R,2]
-    boxes = boxes / jnp.asarray(strides, jnp.float32)[level][:, None]
+    # Sample.
+    size = take_rows(jnp.stack(feature_sizes), level)  # [R,2]
+    boxes = boxes / take_rows(jnp.asarray(strides, jnp.float32), level)[:, None]
     vertical = axis_samples(boxes[:, 1], boxes[:, 3], size[:, :1], output_size)
     horizontal = axis_samples(boxes[:, 0], boxes[:, 2], size[:, 1:], output_size)
-    per_box = [jnp.asarray(numbers, jnp.int32)[level][:, None, None] for numbers in (widths, starts)]
-    cells = jnp.concatenate([x.reshape(-1, x.shape[-1]) for x in features])
-    return _weighted_cells(cells, _starts(vertical, *per_box), horizontal)
-
-
-def _starts(vertical: AxisSamples, width: int | jax.Array, start: int | jax.Array) -> AxisSamples:
-    """Return the rows' samples with the index of each row's first cell in place of the row."""
-    row, weights = vertical
-    return row * width + start, weights
+    return _average(tuple(features), level, vertical, horizontal)
 
 
 def axis_samples(start: jax.Array, end: jax.Array, size: int | jax.Array, bins: int) -> AxisSamples:
@@ -127,12 +118,46 @@ def axis_samples(start: jax.Array, end: jax.Array, size: int | jax.Array, bins: 
     return cells.reshape(shape), weights.reshape(shape)
 
 
-@jax.custom_vjp
-def _weighted_cells(cells: jax.Array, vertical: AxisSamples, horizontal: AxisSamples) -> jax.Array:
-    """Return [R,bins,bins,C]: per bin, the sum over its rows and columns of cell * row weight * column weight.
+# custom_vjp is outermost, for jax fails to differentiate a choice by platform between custom_vjps under vmap.
 
-    `cells` are [N,C]; a row is given by the index of its first cell.
-    """
+
+@jax.custom_vjp
+def _average(
+    features: tuple[jax.Array, ...], level: jax.Array, vertical: AxisSamples, horizontal: AxisSamples
+) -> jax.Array:
+    """Return [R,bins,bins,C]: per bin, the sum over its rows and columns of cell * row weight * column weight."""
+    return lax.platform_dependent(
+        features, level, vertical, horizontal, tpu=roi_align_tpu.average, default=average_by_index
+    )
+
+
+def _average_forward(features, level, vertical, horizontal):
+    like = [jnp.zeros((*x.shape[:2], 0), x.dtype) for x in features]  # sizes and dtype, without storing the features
+    return _average(features, level, vertical, horizontal), (like, level, vertical, horizontal)
+
+
+def _average_backward(residuals, g):
+    like, level, vertical, horizontal = residuals
+    sizes = tuple(x.shape[:2] for x in like)
+    gradients = lax.platform_dependent(
+        g,
+        level,
+        vertical,
+        horizontal,
+        tpu=functools.partial(roi_align_tpu.gradient, sizes=sizes),
+        default=functools.partial(gradient_by_index, sizes=sizes),
+    )
+    return tuple(x.astype(y.dtype) for x, y in zip(gradients, like, strict=True)), None, None, None
+
+
+_average.defvjp(_average_forward, _average_backward)
+
+
+def average_by_index(
+    features: tuple[jax.Array, ...], level: jax.Array, vertical: AxisSamples, horizontal: AxisSamples
+) -> jax.Array:
+    """Return the weighted sums of cells that are looked up; arguments as of roi_align_tpu.average."""
+    cells = jnp.concatenate([x.reshape(-1, x.shape[-1]) for x in features])
 
     def pool_box(box):
         (row, row_weight), (column, column_weight) = box
@@ -144,21 +169,19 @@ def _weighted_cells(cells: jax.Array, vertical: AxisSamples, horizontal: AxisSam
                 total += sampled * (row_weight[:, i, None] * column_weight[None, :, j])[..., None]
         return total.astype(cells.dtype)
 
-    return lax.map(pool_box, (vertical, horizontal))
+    sizes = tuple(x.shape[:2] for x in features)
+    return lax.map(pool_box, (_first_cells(sizes, level, vertical), horizontal))
 
 
-def _forward(cells, vertical, horizontal):
-    like = jnp.zeros((len(cells), 0), cells.dtype)  # the length and dtype, without storing the cells
-    return _weighted_cells(cells, vertical, horizontal), (like, vertical, horizontal)
-
-
-def _backward(residuals, g):
-    like, vertical, horizontal = residuals
-    return _scatter(g, vertical, horizontal, length=len(like)).astype(like.dtype), None, None
-
-
-def _scatter(g: jax.Array, vertical: AxisSamples, horizontal: AxisSamples, *, length: int) -> jax.Array:
-    """Return the gradient f32[length,C] of the cells of `_weighted_cells`."""
+def gradient_by_index(
+    g: jax.Array,
+    level: jax.Array,
+    vertical: AxisSamples,
+    horizontal: AxisSamples,
+    *,
+    sizes: tuple[tuple[int, int], ...],
+) -> tuple[jax.Array, ...]:
+    """Return the gradient f32[h,w,C] of each of the features of `average_by_index`; `sizes` are their (h, w)."""
 
     def add_box(gradient, box):
         (row, row_weight), (column, column_weight), g = box
@@ -166,56 +189,17 @@ def _scatter(g: jax.Array, vertical: AxisSamples, horizontal: AxisSamples, *, le
         weights = row_weight[:, None, :, None] * column_weight[None, :, None, :]
         return gradient.at[cells].add(g[:, :, None, None].astype(jnp.float32) * weights[..., None]), None
 
-    gradient = jnp.zeros((length, g.shape[-1]), jnp.float32)
-    return lax.scan(add_box, gradient, (vertical, horizontal, g))[0]
+    lengths = [height * width for height, width in sizes]
+    gradient = jnp.zeros((sum(lengths), g.shape[-1]), jnp.float32)
+    gradient, _ = lax.scan(add_box, gradient, (_first_cells(sizes, level, vertical), horizontal, g))
+    parts = jnp.split(gradient, np.cumsum(lengths)[:-1])
+    return tuple(part.reshape(*size, -1) for part, size in zip(parts, sizes, strict=True))
 
 
-_weighted_cells.defvjp(_forward, _backward)
-
-
-# One map: the choice by platform. custom_vjp is outermost, for jax fails to differentiate a choice between custom_vjps
-# under vmap.
-
-
-@jax.custom_vjp
-def _average(features: jax.Array, vertical: AxisSamples, horizontal: AxisSamples) -> jax.Array:
-    """Return `_weighted_cells` of one map [h,w,C], a row given by its number."""
-    return lax.platform_dependent(
-        features, vertical, horizontal, tpu=roi_align_tpu.matrix_product, default=average_by_index
-    )
-
-
-def average_by_index(features: jax.Array, vertical: AxisSamples, horizontal: AxisSamples) -> jax.Array:
-    """Return [R,bins,bins,C], the weighted sums of cells of features [h,w,C] that are looked up."""
-    width, channels = features.shape[1:]
-    return _weighted_cells(features.reshape(-1, channels), _starts(vertical, width, 0), horizontal)
-
-
-def gradient_by_index(
-    g: jax.Array, vertical: AxisSamples, horizontal: AxisSamples, *, size: tuple[int, int]
-) -> jax.Array:
-    """Return the gradient f32[h,w,C] of the features of `average_by_index`; `size` is (h, w)."""
-    height, width = size
-    cells = _scatter(g, _starts(vertical, width, 0), horizontal, length=height * width)
-    return cells.reshape(height, width, -1)
-
-
-def _average_forward(features, vertical, horizontal):
-    like = jnp.zeros((*features.shape[:2], 0), features.dtype)
-    return _average(features, vertical, horizontal), (like, vertical, horizontal)
-
-
-def _average_backward(residuals, g):
-    like, vertical, horizontal = residuals
-    size = like.shape[:2]
-    total = lax.platform_dependent(
-        g,
-        vertical,
-        horizontal,
-        tpu=functools.partial(roi_align_tpu.matrix_product_gradient, size=size),
-        default=functools.partial(gradient_by_index, size=size),
-    )
-    return total.astype(like.dtype), None, None
-
-
-_average.defvjp(_average_forward, _average_backward)
+def _first_cells(sizes: tuple[tuple[int, ...], ...], level: jax.Array, vertical: AxisSamples) -> AxisSamples:
+    """Return the rows' samples with the index of each row's first cell in place of the row, all levels joined."""
+    row, weights = vertical
+    widths = [width for _, width in sizes]
+    starts = np.cumsum([0] + [height * width for height, width in sizes[:-1]])
+    width, start = (jnp.asarray(numbers, jnp.int32)[level][:, None, None] for numbers in (widths, starts))
+    return row * width + start, weights

@@ -1,4 +1,4 @@
-"""RoIAlign on a TPU: one matrix product of all weights with all cells, for gathers and scatters are slow there."""
+"""RoIAlign on a TPU as products of weights with all cells, for gathers and scatters of cells are slow there."""
 
 import jax
 import jax.numpy as jnp
@@ -6,48 +6,110 @@ from jax import lax
 
 AxisSamples = tuple[jax.Array, jax.Array]  # (cells i32, weights f32), both [R,bins,n]
 
+# A map of at most so many cells is one product, with the weight of each cell in each bin; 1008 x 1008 pixels at stride
+# 16 have 3,969. The finest level of a pyramid has up to 20 times as many.
+_ONE_PRODUCT = 4096
+_BOXES = 16  # in one step of a loop; their 7 rows each are 112 of the 128 that a TPU multiplies at once
 
-def matrix_product(features: jax.Array, vertical: AxisSamples, horizontal: AxisSamples) -> jax.Array:
+
+def average(
+    features: tuple[jax.Array, ...], level: jax.Array, vertical: AxisSamples, horizontal: AxisSamples
+) -> jax.Array:
     """Return [R,bins,bins,C]: per bin, the sum over its rows and columns of cell * row weight * column weight.
 
     Args:
-      features: [h,w,C]
-      vertical: rows and their weights.
+      features: [h,w,C] per level.
+      level: i32[R] the level of each box.
+      vertical: rows of that level and their weights.
       horizontal: columns and their weights.
     """
-    height, width, channels = features.shape
-    bins = vertical[0].shape[1]
-    flat = features.reshape(height * width, channels)
-    output = _times(_weights(vertical, horizontal, (height, width)), flat, contracting=1)
-    return output.reshape(-1, bins, bins, channels)
+    pooled = []
+    for i, x in enumerate(features):
+        rows, columns = _weights(level == i, vertical, horizontal, x.shape[:2])
+        form = _pool_at_once if x.shape[0] * x.shape[1] <= _ONE_PRODUCT else _pool_in_turn
+        pooled.append(form(x, rows, columns))
+    return sum(pooled[1:], start=pooled[0])
 
 
-def _weights(vertical: AxisSamples, horizontal: AxisSamples, size: tuple[int, int]) -> jax.Array:
-    """Return the weight f32[R*bins*bins,h*w] of each cell in each bin."""
+def gradient(
+    g: jax.Array,
+    level: jax.Array,
+    vertical: AxisSamples,
+    horizontal: AxisSamples,
+    *,
+    sizes: tuple[tuple[int, int], ...],
+) -> tuple[jax.Array, ...]:
+    """Return the gradient f32[h,w,C] of each of the features of `average`; `sizes` are their (h, w)."""
+    result = []
+    for i, (height, width) in enumerate(sizes):
+        rows, columns = _weights(level == i, vertical, horizontal, (height, width))
+        form = _gradient_at_once if height * width <= _ONE_PRODUCT else _gradient_in_turn
+        result.append(form(g, rows, columns))
+    return tuple(result)
+
+
+def _weights(
+    here: jax.Array, vertical: AxisSamples, horizontal: AxisSamples, size: tuple[int, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """Return the weight of each row, f32[R,bins,h], and column, f32[R,bins,w], in each bin of the boxes `here`."""
 
     def along(axis: AxisSamples, length: int) -> jax.Array:
         cells, weights = axis
         hits = cells[..., None] == jnp.arange(length, dtype=cells.dtype).reshape(1, 1, 1, -1)
-        return jnp.sum(jnp.where(hits, weights[..., None], 0.0), axis=2)  # [R,bins,length]
+        return jnp.sum(jnp.where(hits, weights[..., None], 0.0), axis=2)
 
-    rows, columns = along(vertical, size[0]), along(horizontal, size[1])
-    return (rows[:, :, None, :, None] * columns[:, None, :, None, :]).reshape(-1, size[0] * size[1])
+    return jnp.where(here[:, None, None], along(vertical, size[0]), 0.0), along(horizontal, size[1])
 
 
-def _times(weights: jax.Array, values: jax.Array, *, contracting: int) -> jax.Array:
-    """Return the product over an axis of the weights, which are not rounded to bfloat16 with the values."""
-    axes = (((contracting,), (0,)), ((), ()))
+def _pool_at_once(features: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    flat = features.reshape(-1, features.shape[-1])
+    output = _product("nk,kc->nc", _of_cells(rows, columns), flat)
+    return output.reshape(*rows.shape[:2], columns.shape[1], -1)
+
+
+def _gradient_at_once(g: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    total = _product("nk,nc->kc", _of_cells(rows, columns), g.reshape(-1, g.shape[-1]))
+    return total.reshape(rows.shape[-1], columns.shape[-1], -1).astype(jnp.float32)
+
+
+def _of_cells(rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Return the weight f32[R*bins*bins,h*w] of each cell in each bin."""
+    weights = rows[:, :, None, :, None] * columns[:, None, :, None, :]
+    return weights.reshape(-1, rows.shape[-1] * columns.shape[-1])
+
+
+def _pool_in_turn(features: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Sum over the rows, then over the columns, of some boxes after the other."""
+
+    def pool(boxes: tuple[jax.Array, jax.Array]) -> jax.Array:
+        rows, columns = boxes
+        return _product("rjw,riwc->rijc", columns, _product("rih,hwc->riwc", rows, features))
+
+    output = lax.map(pool, (_in_turn(rows), _in_turn(columns)))
+    return output.reshape(-1, *output.shape[2:])[: len(rows)]
+
+
+def _gradient_in_turn(g: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    def add(total: jax.Array, boxes: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
+        g, rows, columns = boxes
+        part = _product("rih,riwc->hwc", rows, _product("rjw,rijc->riwc", columns, g))
+        return total + part.astype(jnp.float32), None
+
+    zeros = jnp.zeros((rows.shape[-1], columns.shape[-1], g.shape[-1]), jnp.float32)
+    return lax.scan(add, zeros, (_in_turn(g), _in_turn(rows), _in_turn(columns)))[0]
+
+
+def _in_turn(x: jax.Array) -> jax.Array:
+    """Return x [R,...] as [steps,boxes,...], filled up with zeros."""
+    x = jnp.pad(x, [(0, -len(x) % _BOXES)] + [(0, 0)] * (x.ndim - 1))
+    return x.reshape(-1, _BOXES, *x.shape[1:])
+
+
+def _product(subscripts: str, weights: jax.Array, values: jax.Array) -> jax.Array:
+    """Return the einsum of both in the dtype of the values; weights are not rounded to bfloat16 with them."""
     if values.dtype != jnp.bfloat16:
-        return lax.dot_general(weights, values, axes, precision=lax.Precision.HIGHEST)
+        return jnp.einsum(subscripts, weights, values, precision=lax.Precision.HIGHEST)
     high = weights.astype(jnp.bfloat16)
     low = (weights - high.astype(jnp.float32)).astype(jnp.bfloat16)
-    parts = [lax.dot_general(part, values, axes, preferred_element_type=jnp.float32) for part in (high, low)]
+    parts = [jnp.einsum(subscripts, part, values, preferred_element_type=jnp.float32) for part in (high, low)]
     return sum(parts[1:], start=parts[0]).astype(values.dtype)
-
-
-def matrix_product_gradient(
-    g: jax.Array, vertical: AxisSamples, horizontal: AxisSamples, *, size: tuple[int, int]
-) -> jax.Array:
-    """Return the gradient f32[h,w,C] of the features of `matrix_product`; `size` is (h, w)."""
-    total = _times(_weights(vertical, horizontal, size), g.reshape(-1, g.shape[-1]), contracting=0)
-    return total.reshape(*size, -1).astype(jnp.float32)
