@@ -11,6 +11,7 @@ from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
 from jaxdet.ops.nms import kept_sorted, nms
 from jaxdet.ops.sort_boxes import sort_boxes
+from jaxdet.ops.take_rows import select_rows
 from jaxdet.types import Detections
 
 
@@ -146,17 +147,17 @@ def best_by_sorting(
     def suppress(scores, boxes):
         scores, boxes = sort_boxes(-scores, boxes, count=entering)
         keep = kept_sorted(boxes, scores < jnp.inf, iou_threshold=nms_iou, max_outputs=max_detections)
-        return jnp.where(keep, scores, jnp.inf), boxes
+        return jnp.where(keep, -scores, -jnp.inf), boxes
 
     scores, boxes = jax.vmap(suppress)(jnp.where(candidate, class_scores, -jnp.inf), class_boxes)
 
     # Keep the best of all classes.
-    labels = jnp.repeat(jnp.arange(1, num_classes + 1, dtype=jnp.int32), entering)
-    scores, boxes, labels = sort_boxes(scores.reshape(-1), boxes.reshape(-1, 4), labels, count=count)
-    valid = scores < jnp.inf
+    scores, top = lax.top_k(scores.reshape(-1), count)
+    boxes = select_rows(boxes.reshape(-1, 4), top)
+    valid = scores > -jnp.inf
     return Detections(
         boxes=jnp.where(valid[:, None], boxes, 0.0),
-        scores=jnp.where(valid, -scores, 0.0),
-        labels=jnp.where(valid, labels, 0),
+        scores=jnp.where(valid, scores, 0.0),
+        labels=jnp.where(valid, top // entering + 1, 0),
         valid=valid,
     )

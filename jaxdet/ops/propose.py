@@ -9,6 +9,7 @@ from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
+from jaxdet.ops.compress import compress
 from jaxdet.ops.nms import kept_sorted, nms_sorted
 from jaxdet.ops.sort_boxes import sort_boxes
 from jaxdet.types import Proposals
@@ -96,9 +97,9 @@ def best_by_sorting(
     scores, boxes = sort_boxes(-scores, boxes, count=entering)
     scores = -scores
     keep = kept_sorted(boxes, scores > -jnp.inf, iou_threshold=nms_iou, max_outputs=max_outputs)
-    place = jnp.where(keep, jnp.arange(entering), entering)
-    place, boxes, scores = sort_boxes(place, boxes, scores, count=min(max_outputs, entering))
-    valid = place < entering
+    scores, *corners = (x[:max_outputs] for x in compress(keep, scores, *boxes.T))
+    boxes = jnp.stack(corners, axis=-1)
+    valid = jnp.arange(boxes.shape[0]) < jnp.sum(keep)
     best = Proposals(boxes=jnp.where(valid[:, None], boxes, 0.0), scores=jnp.where(valid, scores, 0.0), valid=valid)
     missing = max_outputs - valid.shape[0]
     return jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, max(missing, 0))] + [(0, 0)] * (leaf.ndim - 1)), best)

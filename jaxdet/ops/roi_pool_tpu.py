@@ -26,8 +26,7 @@ def maxima(features: jax.Array, rows: Interval, columns: Interval, *, interpret:
       columns: the bins along the width, cut to the map.
       interpret: run the kernel without a TPU, slowly.
     """
-    (output,) = _run(_maxima, features, rows, columns, interpret=interpret)
-    return output.astype(features.dtype)
+    return _run(_maxima, features, rows, columns, interpret=interpret)[0]
 
 
 def maxima_and_places(
@@ -35,7 +34,7 @@ def maxima_and_places(
 ) -> tuple[jax.Array, jax.Array]:
     """Return `maxima` and the first cell, row * w + column, of each, i32[R,bins,bins,C]; h * w for an empty bin."""
     output, places = _run(_maxima_and_places, features, rows, columns, interpret=interpret)
-    return output.astype(features.dtype), places
+    return output, places
 
 
 def gradient(
@@ -55,7 +54,7 @@ def gradient(
         compiler_params=_memory(height * padded * channels),
         interpret=interpret,
         name="roi_pool_gradient",
-    )(_pack(rows), places.astype(jnp.int32), g.astype(jnp.float32))
+    )(_pack(rows), places.astype(jnp.int32), g)
     return result[:, :width]
 
 
@@ -63,8 +62,8 @@ def _run(kernel, features: jax.Array, rows: Interval, columns: Interval, *, inte
     height, width, channels = features.shape
     num_rois, bins = rows[0].shape
     padded = _padded(width)
+    outputs = [jax.ShapeDtypeStruct((num_rois, bins, bins, channels), features.dtype)]
     features = jnp.pad(features.astype(jnp.float32), ((0, 0), (0, padded - width), (0, 0)))
-    outputs = [jax.ShapeDtypeStruct((num_rois, bins, bins, channels), jnp.float32)]
     if kernel is _maxima_and_places:
         outputs.append(jax.ShapeDtypeStruct((num_rois, bins, bins, channels), jnp.int32))
     return pl.pallas_call(
@@ -111,12 +110,14 @@ def _maxima(edges, features, output, *, bins: int, width: int) -> None:
             return jnp.maximum(best, features[y])
 
         best = lax.fori_loop(start, end, larger, jnp.full(features.shape[1:], -jnp.inf, jnp.float32))
+        pooled = []
         for j in range(bins):
             left, right = edges[0, 0, 2 * bins + j], edges[0, 0, 3 * bins + j]
             inside = (columns >= left) & (columns < right)
             maximum = jnp.max(jnp.where(inside, best, -jnp.inf), axis=0, keepdims=True)
             empty = (end <= start) | (right <= left)
-            output[0, i, pl.ds(j, 1)] = jnp.where(empty, 0.0, maximum)
+            pooled.append(jnp.where(empty, 0.0, maximum))
+        output[0, i] = jnp.concatenate(pooled).astype(output.dtype)
 
 
 def _maxima_and_places(edges, features, output, places, *, bins: int, width: int) -> None:
@@ -132,17 +133,20 @@ def _maxima_and_places(edges, features, output, places, *, bins: int, width: int
             better = value > best  # the upper of two equal ones stays
             return jnp.where(better, value, best), jnp.where(better, y, row)
 
-        first = jnp.full(features.shape[1:], -jnp.inf, jnp.float32), jnp.zeros(features.shape[1:], jnp.int32)
-        best, row = lax.fori_loop(start, end, larger, first)
+        nothing = jnp.full(features.shape[1:], -jnp.inf, jnp.float32), jnp.zeros(features.shape[1:], jnp.int32)
+        best, row = lax.fori_loop(start, end, larger, nothing)
         cell = row * width + columns
+        pooled, first = [], []
         for j in range(bins):
             left, right = edges[0, 0, 2 * bins + j], edges[0, 0, 3 * bins + j]
             inside = (columns >= left) & (columns < right)
             maximum = jnp.max(jnp.where(inside, best, -jnp.inf), axis=0, keepdims=True)
             place = jnp.min(jnp.where(inside & (best == maximum), cell, nowhere), axis=0, keepdims=True)
             empty = (end <= start) | (right <= left)
-            output[0, i, pl.ds(j, 1)] = jnp.where(empty, 0.0, maximum)
-            places[0, i, pl.ds(j, 1)] = jnp.where(empty, nowhere, place)
+            pooled.append(jnp.where(empty, 0.0, maximum))
+            first.append(jnp.where(empty, nowhere, place))
+        output[0, i] = jnp.concatenate(pooled).astype(output.dtype)
+        places[0, i] = jnp.concatenate(first)
 
 
 def _add_gradient(edges, places, g, gradient, *, bins: int, width: int) -> None:
@@ -154,13 +158,14 @@ def _add_gradient(edges, places, g, gradient, *, bins: int, width: int) -> None:
 
     columns = _columns(gradient)  # of those beyond the map the sums are discarded
     for i in range(bins):
+        of_row = g[0, i].astype(jnp.float32)
 
-        def add(y, _, i=i):
+        def add(y, _, i=i, of_row=of_row):
             total = gradient[y]
             cells = y * width + columns
             for j in range(bins):
                 hit = places[0, i, pl.ds(j, 1)] == cells
-                total += jnp.where(hit, g[0, i, pl.ds(j, 1)], 0.0)
+                total += jnp.where(hit, of_row[j : j + 1], 0.0)
             gradient[y] = total
             return 0
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdet.checks import check_array
+from jaxdet.ops.compress import expand
 from jaxdet.ops.take_rows import take_rows
 
 
@@ -32,7 +33,7 @@ def sample(
     # One random number per slot, by rank.
     length = label.shape[0]
     random = jax.random.uniform(key, (length,))
-    random = lax.platform_dependent(random, valid, tpu=by_rank_sorted, default=by_rank)
+    random = lax.platform_dependent(valid, random, tpu=expand, default=by_rank)
 
     positive, num_positive = _largest(random, label == 1, min(max_positive, length))
     negative, num_negative = _largest(random, label == 0, min(size, length))
@@ -47,17 +48,9 @@ def sample(
     return jnp.where(sampled, index, 0), sampled
 
 
-def by_rank(values: jax.Array, valid: jax.Array) -> jax.Array:
+def by_rank(valid: jax.Array, values: jax.Array) -> jax.Array:
     """Return values[k] for the k-th valid slot, f32[N]; any value for an invalid one."""
     return values[jnp.maximum(jnp.cumsum(valid.astype(jnp.int32)) - 1, 0)]
-
-
-def by_rank_sorted(values: jax.Array, valid: jax.Array) -> jax.Array:
-    """As by_rank, without a gather: the values are paired with the valid slots, in order, then sorted by slot."""
-    length = valid.shape[0]
-    slot = jnp.arange(length)
-    ordered = lax.sort(jnp.where(valid, slot, slot + length))
-    return lax.sort((ordered % length, values), num_keys=1)[1]
 
 
 def _largest(random: jax.Array, candidate: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:

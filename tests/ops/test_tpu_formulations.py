@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdet.ops import roi_align_tpu
 from jaxdet.ops.detect import best_by_index as detections_by_index
 from jaxdet.ops.detect import best_by_sorting as detections_by_sorting
 from jaxdet.ops.nms import kept_sorted, nms_sorted
 from jaxdet.ops.propose import best_by_index, best_by_sorting
+from jaxdet.ops.propose_by_level import best_by_index as level_proposals_by_index
+from jaxdet.ops.propose_by_level import best_by_sorting as level_proposals_by_sorting
 from jaxdet.ops.roi_align import average_by_index, axis_samples, gradient_by_index
-from jaxdet.ops.roi_align_tpu import matrix_product, matrix_product_gradient
-from jaxdet.ops.sampling import by_rank, by_rank_sorted
 from jaxdet.ops.take_rows import select_rows
 
 
@@ -55,6 +56,19 @@ def test_proposals(entering, max_outputs):
     assert_equal(by_sorting, by_index)
 
 
+@pytest.mark.parametrize(("entering", "max_outputs"), [(20, 30), (60, 200)])
+def test_proposals_by_level(entering, max_outputs):
+    boxes, scores, candidate = boxes_and_scores(90)
+    arguments = jnp.where(candidate, scores, -jnp.inf), boxes, jnp.float32(8)
+    limits = {"level_sizes": (60, 22, 8), "entering": entering, "nms_iou": 0.5, "max_outputs": max_outputs}
+    by_sorting, by_index = (
+        jax.jit(functools.partial(form, **limits))(*arguments)
+        for form in (level_proposals_by_sorting, level_proposals_by_index)
+    )
+    assert 10 < by_index.valid.sum() <= max_outputs
+    assert_equal(by_sorting, by_index)
+
+
 @pytest.mark.parametrize(("entering", "max_detections"), [(30, 12), (10, 40), (30, 500)])
 def test_detections(entering, max_detections):
     boxes, scores, candidate = boxes_and_scores(4, 30)
@@ -66,12 +80,6 @@ def test_detections(entering, max_detections):
     assert_equal(by_sorting, by_index)
 
 
-def test_random_numbers_by_rank():
-    _, values, valid = boxes_and_scores(50)
-    sorted_, looked_up = by_rank_sorted(values, valid), by_rank(values, valid)
-    np.testing.assert_array_equal(sorted_[valid], looked_up[valid])
-
-
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.int32, bool])
 def test_rows_of_a_table(dtype):
     table = jnp.asarray(np.random.default_rng(0).integers(0, 9, (5, 3)) > 4, dtype)
@@ -80,20 +88,32 @@ def test_rows_of_a_table(dtype):
     assert_equal(select_rows(table[:, 0], index), table[index, 0])
 
 
+@pytest.mark.parametrize("one_product", [1000, 12], ids=["both at once", "the finer one in turn"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_roi_align_and_its_gradient(dtype):
+def test_roi_align_over_two_levels_and_its_gradient(dtype, one_product, monkeypatch):
+    monkeypatch.setattr(roi_align_tpu, "_ONE_PRODUCT", one_product)
+    monkeypatch.setattr(roi_align_tpu, "_BOXES", 2)
     rng = np.random.default_rng(0)
-    features = jnp.asarray(rng.normal(size=(6, 9, 4)), dtype)
-    boxes = jnp.asarray([[0, 0, 144, 96], [20, 30, 90, 80], [-60, -60, 300, 300], [0, 0, 0, 0]], jnp.float32) / 16
-    vertical = axis_samples(boxes[:, 1], boxes[:, 3], 6, 3)
-    horizontal = axis_samples(boxes[:, 0], boxes[:, 2], 8, 3)  # the last column is padding
-    got = matrix_product(features, vertical, horizontal)
-    want = average_by_index(features, vertical, horizontal)
-    assert got.dtype == want.dtype == dtype
-    tolerance = 1e-6 if dtype == jnp.float32 else 2**-8  # one rounding to bfloat16
-    np.testing.assert_allclose(got.astype(jnp.float32), want.astype(jnp.float32), atol=tolerance, rtol=tolerance)
-    gradient, scattered = (
-        form(got, vertical, horizontal, size=(6, 9)) for form in (matrix_product_gradient, gradient_by_index)
+    sizes = (6, 9), (3, 4)
+    features = tuple(jnp.asarray(rng.normal(size=(*size, 4)), dtype) for size in sizes)
+    boxes = [[0, 0, 144, 96], [20, 30, 90, 80], [0, 0, 60, 40], [-60, -60, 300, 300], [0, 0, 0, 0]]
+    boxes, level = jnp.asarray(boxes, jnp.float32) / 16, jnp.asarray([0, 0, 1, 0, 1], jnp.int32)
+    last = jnp.asarray([[6, 8], [3, 4]], jnp.int32)[level]  # the finer map's last column is padding
+    arguments = (
+        level,
+        axis_samples(boxes[:, 1], boxes[:, 3], last[:, :1], 3),
+        axis_samples(boxes[:, 0], boxes[:, 2], last[:, 1:], 3),
     )
-    np.testing.assert_allclose(gradient, scattered, atol=4 * tolerance, rtol=4 * tolerance)
-    assert not np.any(gradient[:, 8])
+    got = jax.jit(roi_align_tpu.average)(features, *arguments)
+    want = jax.jit(average_by_index)(features, *arguments)
+    assert got.dtype == want.dtype == dtype
+    tolerance = 1e-6 if dtype == jnp.float32 else 2**-7  # two roundings to bfloat16
+    np.testing.assert_allclose(got.astype(jnp.float32), want.astype(jnp.float32), atol=tolerance, rtol=tolerance)
+    gradients = (
+        jax.jit(functools.partial(form, sizes=sizes))(got, *arguments)
+        for form in (roi_align_tpu.gradient, gradient_by_index)
+    )
+    for gradient, scattered in zip(*gradients, strict=True):
+        assert gradient.dtype == scattered.dtype
+        np.testing.assert_allclose(gradient, scattered, atol=4 * tolerance, rtol=4 * tolerance)
+        assert not np.any(gradient[:, 8:])
