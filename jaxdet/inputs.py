@@ -17,6 +17,7 @@ from jaxdet.config.detector_fields import RoiSampling
 from jaxdet.config.fields import SelectiveSearch, keywords
 from jaxdet.config.schema import Experiment, FastRcnn, Rcnn
 from jaxdet.data import pipeline
+from jaxdet.data.augment import OFF, Augmentation
 from jaxdet.data.collate import empty_batch
 from jaxdet.data.dataset import open_split
 from jaxdet.data.datasets import voc, voc_layout
@@ -44,6 +45,7 @@ class Split:
       annotated: False where the images have no annotations, not even empty ones.
       proposals: of every image; None until `with_proposals`, or for a detector that makes its own. In 4-step training
         the RPN's table for Fast R-CNN.
+      augmentation: random changes of the training images; none where windows are sampled.
       windows: how windows of the whole split are sampled to train on, for R-CNN; None: to train on whole images.
     """
 
@@ -56,6 +58,7 @@ class Split:
     annotated: bool = True
     proposals: ProposalTable | None = None
     windows: RoiSampling | None = None
+    augmentation: Augmentation = OFF
 
     def with_proposals(self) -> "Split":
         """Return the split with the boxes of Selective Search or of mat_files, where the detector needs them.
@@ -105,6 +108,7 @@ class Split:
             seed=seed,
             batch_size=batch_size,
             start_step=step,
+            augmentation=self.augmentation,
             **self._proposal_slots(),
             **_process(),
         )
@@ -187,6 +191,7 @@ def open_part(experiment: Experiment, part: str, *, annotated: bool = True, clas
         mat_files=tuple(mat_files),
         data_dir=Path(experiment.dataset.data_dir),
         annotated=annotated,
+        augmentation=Augmentation(**keywords(experiment.augmentation)),
     )
 
 
@@ -209,8 +214,14 @@ def open_training_part(experiment: Experiment) -> Split:
     """Open the split that is trained on, and check that a folder of the user's own has objects of each class.
 
     Raises:
-      InputError: see open_part and check_training_split.
+      InputError: see open_part and check_training_split; windows of the whole split cannot be augmented.
     """
+    sampling = experiment.head.sampling if isinstance(experiment, Rcnn) else ""
+    if sampling == "data_set" and Augmentation(**keywords(experiment.augmentation)).is_on:
+        raise InputError(
+            "augmentation must be off where head.sampling is 'data_set', got one that is on; set head.sampling to "
+            "per_image, or leave the augmentation out."
+        )
     split = open_part(experiment, "train")
     if isinstance(experiment.dataset, Devkit):
         folder, names = voc_layout.find_devkit(experiment.dataset.devkit), split.dataset.class_names

@@ -61,13 +61,15 @@ def train(config: ConfigDict, workdir: str | None, *, overridden: Collection[str
         training = recipe(experiment, folder, split)
         validation = open_part(experiment, "validation") if experiment.training.eval_every else None
         if jax.process_index() == 0:
-            experiment_json.claim(
+            changes = experiment_json.claim(
                 folder,
                 dataclasses.asdict(experiment),
                 split.dataset.class_names,
                 images=split.dataset.fingerprint,
                 validation_images="" if validation is None else validation.dataset.fingerprint,
             )
+            if changes:
+                log.info("continuing at step %d with %s", experiment_json.newest_step(folder), ", ".join(changes))
         training.run(validation)
         run = shlex.quote(str(folder))
         log.info("done; next: python -m jaxdet evaluate --workdir=%s, or predict --workdir=%s photo.jpg", run, run)

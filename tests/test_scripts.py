@@ -73,6 +73,10 @@ def run_folder(tmp_path):
             "train.py --distributed=host:1234,2,2",
             "--distributed must be auto or HOST:PORT,COUNT,NUMBER, numbers from 0",
         ),
+        (
+            "train.py --workdir=nowhere",
+            "--workdir=nowhere holds no run to resume; add --config=NAME to start one there.",
+        ),
         ("evaluate.py --distributed=2", "got '2'; such as --distributed=10.0.0.1:1234,2,0 on the first of two hosts."),
         ("evaluate.py", "--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes."),
         (
@@ -153,7 +157,7 @@ def test_archives_and_weights_that_cannot_be_obtained_are_named(refused, tmp_pat
 
 def test_folders_that_cannot_be_written_are_named(refused, tmp_path):
     (tmp_path / "file").touch()
-    (line,) = refused("train.py", f"--workdir={tmp_path / 'file' / 'run'}")
+    (line,) = refused("train.py", "--config=faster_shapes", f"--workdir={tmp_path / 'file' / 'run'}")
     assert f"workdir {tmp_path / 'file' / 'run'} must be writable, got a file in its place; give another" in line
     data = f"--config.dataset.data_dir={tmp_path / 'file'}"
     line = refused("train.py", f"--workdir={tmp_path / 'run'}", data)[-1]
@@ -163,7 +167,7 @@ def test_folders_that_cannot_be_written_are_named(refused, tmp_path):
 
 def test_a_workdir_in_use_is_refused(refused, tmp_path):
     with locked(tmp_path):
-        (line,) = refused("train.py", f"--workdir={tmp_path}")
+        (line,) = refused("train.py", "--config=faster_shapes", f"--workdir={tmp_path}")
     assert "must be free, got one in use by host" in line
     assert ", pid " in line
 

@@ -20,6 +20,7 @@ from jaxdet.cli.distributed import end_process, exit_at_once, lost_process
 from jaxdet.cli.interrupts import answered_at_once
 from jaxdet.cli.memory import out_of_memory
 from jaxdet.cli.overrides import override, split_overrides
+from jaxdet.config import experiment_json
 from jaxdet.config.describe import fields_text
 from jaxdet.config.parse import fields_of
 from jaxdet.config.suggest import suggest
@@ -44,8 +45,8 @@ def run(
     Args:
       main: takes the ConfigDict (None without --config and a default) and the files.
       takes_files: arguments that are not flags are files; otherwise they are mistakes.
-      default_config: the config if --config is missing.
-      changes_stored: --config.field=value without --config changes the config stored in --workdir, or that of the
+      default_config: the config if --config is missing, unless --workdir holds a run and changes_stored.
+      changes_stored: without --config, --config.field=value changes the config stored in --workdir, or that of the
         detector that --pretrained names.
     """
 
@@ -138,13 +139,18 @@ def setup_logging() -> None:
 def _config(overrides: list[str], default: str | None, changes_stored: bool) -> ConfigDict | None:
     """Return the config that the flags name, with the overrides applied."""
     values = flags.FLAGS.flag_values_dict()
-    name = default if values.get("config") is None else values["config"]
+    name, workdir = values.get("config"), values.get("workdir") or ""
+    resumes = default is not None and changes_stored and workdir and (Path(workdir) / experiment_json.NAME).exists()
     if name is not None:
         config = load_config(name)
-    elif overrides and changes_stored and values["workdir"]:
-        config = stored_config(values["workdir"])
+    elif resumes or (overrides and changes_stored and workdir and default is None):
+        config = stored_config(workdir)
     elif overrides and values.get("pretrained"):
         config = load_config(PUBLISHED[values["pretrained"]])
+    elif default is not None and changes_stored and workdir and not overrides:
+        raise InputError(f"--workdir={workdir} holds no run to resume; add --config=NAME to start one there.")
+    elif default is not None:
+        config = load_config(default)
     elif not overrides:
         return None
     elif changes_stored and "pretrained" in values:

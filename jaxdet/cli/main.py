@@ -19,9 +19,10 @@ from ml_collections import ConfigDict
 import jaxdet
 from jaxdet.checks import InputError, nearest
 from jaxdet.cli.app import PUBLISHED, run
-from jaxdet.cli.config_file import load_config
+from jaxdet.cli.config_file import SHIPPED, load_config
 from jaxdet.cli.distributed import init_distributed
 from jaxdet.cli.overrides import overridden_fields
+from jaxdet.cli.overview import overview
 from jaxdet.io.home import expand_home
 
 if TYPE_CHECKING:
@@ -46,9 +47,18 @@ def _define_path(name: str, default: str | None, text: str) -> flags.FlagHolder[
 def train() -> None:
     """Trains a detector: jaxdet train --config=faster_shapes [--workdir=...] [--config.any.field=value]
 
-    --config is a file or the name of a shipped config. The same command resumes a run that was stopped.
+    --config is a file or the name of a shipped config. The same command resumes a run that was stopped, and so does
+    --workdir alone.
     """
-    _define_path("config", None, "The experiment: a Python file, which is run, or a shipped config; faster_shapes.")
+    if len(sys.argv) == 1:
+        program = sys.argv[0] if sys.argv[0].startswith("jaxdet ") else f"python {sys.argv[0]}"
+        print(overview(program, SHIPPED))
+        return
+    _define_path(
+        "config",
+        None,
+        "The experiment: a Python file, which is run, or a shipped config; that of --workdir.",
+    )
     workdir = _define_path("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
     distributed = _define_distributed()
 
@@ -58,7 +68,7 @@ def train() -> None:
         init_distributed(distributed.value)
         train(config, workdir.value, overridden=overridden_fields(sys.argv))
 
-    run(main, default_config="faster_shapes")
+    run(main, default_config="faster_shapes", changes_stored=True)
 
 
 def evaluate() -> None:

@@ -9,27 +9,31 @@ from typing import Any
 
 from jaxdet.checks import InputError
 from jaxdet.config import exported
-from jaxdet.config.fields import MAY_CHANGE
+from jaxdet.config.fields import CONTINUES, MAY_CHANGE
 from jaxdet.config.schema import all_fields
 from jaxdet.config.translate import FORMAT, check_format, translate
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.folder import unwritable
 
 NAME = "experiment.json"
-CONTENT = {"format", "config", "class_names", "images", "validation_images"}
+CONTENT = {"format", "config", "class_names", "images", "validation_images", "changes"}
 FINGERPRINTS = {
     "images": "fingerprint of the training images",
     "validation_images": "fingerprint of the validation images",
 }
 FREE_FIELDS = frozenset(path for path, hint, _ in all_fields() if MAY_CHANGE in hint.__metadata__)
+CONTINUED_FIELDS = frozenset(path for path, hint, _ in all_fields() if CONTINUES in hint.__metadata__)
 DEFAULTS = {path: field.default for path, _, field in all_fields() if field.default is not dataclasses.MISSING}
 PATHS = frozenset(f"config.{path}" for path, hint, _ in all_fields() if Path in hint.__metadata__)
 
 
 def claim(
     workdir: Path, config: dict[str, Any], class_names: tuple[str, ...], images: str, validation_images: str = ""
-) -> None:
+) -> list[str]:
     """Write experiment.json; in a workdir with checkpoints, only if nothing differs that could change the result.
+
+    A training in one stage may continue with other values of CONTINUED_FIELDS: the file records in "changes" from which
+    step on. Returns these changes as text, as in "training.steps=3000 (before: 2000)".
 
     Args:
       config: the experiment as a nested dict.
@@ -44,21 +48,57 @@ def claim(
     ours |= {"images": images, "validation_images": validation_images}
     ours = json.loads(json.dumps(ours))  # tuples become lists, as in the file
     path = workdir / NAME
+    continued: dict[str, tuple[Any, Any]] = {}
     if is_trained(workdir):
         stored = _load(path)
         stored["validation_images"] = stored.get("validation_images") or validation_images  # older files lack it
         ours["validation_images"] = validation_images or stored["validation_images"]
-        differing = _differences(_decisive(stored), _decisive(ours))
+        theirs, here = _decisive(stored), _decisive(ours)
+        continued = _continued(workdir, theirs, here)
+        differing = _differences(*({k: v for k, v in flat.items() if k not in continued} for flat in (theirs, here)))
         if differing:
             raise InputError(
                 f"workdir {workdir} holds another experiment: {'; '.join(differing)}; give another --workdir "
                 f"(to start from its weights: --config.training.init_from={workdir})."
             )
+        ours["changes"] = [*stored.get("changes", []), *_records(workdir, continued)]
+    if not ours.get("changes"):
+        ours.pop("changes", None)
     try:
         with atomic_write(path) as file:
             file.write(f"{json.dumps({'checksum': _checksum(ours), **ours}, indent=1)}\n".encode())
     except OSError as error:
         raise unwritable(path, error, cure="make room, or give another --workdir") from error
+    return [f"{name}={new} (before: {old})" for name, (old, new) in continued.items()]
+
+
+def newest_step(workdir: Path) -> int:
+    """Return the step of the newest checkpoint in a workdir, 0 without one."""
+    return max((int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdigit()), default=0)
+
+
+def _continued(workdir: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return field -> (value there, value here) of the differences with which a training may continue.
+
+    Raises:
+      InputError: fewer steps than are done.
+    """
+    if (workdir / "stages").exists():  # later stages depend on the earlier ones
+        return {}
+    names = [name for name in sorted(ours) if name.removeprefix("config.") in CONTINUED_FIELDS]
+    changed = {name: (theirs.get(name), ours[name]) for name in names if theirs.get(name) != ours[name]}
+    done, steps = newest_step(workdir), changed.get("config.training.steps")
+    if steps and steps[1] <= done:
+        raise InputError(
+            f"training.steps must be above the {done} steps that are done in {workdir}, got {steps[1]}; give more, or "
+            "another --workdir."
+        )
+    return changed
+
+
+def _records(workdir: Path, continued: dict[str, tuple[Any, Any]]) -> list[dict[str, Any]]:
+    step = newest_step(workdir)
+    return [{"step": step, "field": name, "before": old, "after": new} for name, (old, new) in continued.items()]
 
 
 def is_trained(workdir: Path) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from jaxdet.config.limits import Count, Positive
+from jaxdet.config.limits import Count, Fraction, Most, Positive
 
 MAY_CHANGE = "(may change on resume)"  # marks a field that cannot change the result; about images their hash decides
+CONTINUES = "(may change on resume: training continues with it)"  # marks a field that changes the result
 PathText = Annotated[str, Path]  # parse replaces ~ by the home folder
 
 
@@ -32,6 +33,22 @@ class Input:
     use_difficult: Annotated[bool, "train on objects marked difficult"]
     drop_empty: Annotated[bool, "leave out training images without objects; False: train on them as background"]
     workers: Annotated[Positive, "threads that decode and resize", MAY_CHANGE]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationFields:
+    """data.augment.Augmentation: random changes of the training images, beside input.flip."""
+
+    scale: Annotated[tuple[float, float], 0.0, "factor of the resize scale, from low to high; (1.0, 1.0): none"] = (
+        1.0,
+        1.0,
+    )
+    crop: Annotated[Fraction, "least share of height and width in a random crop; 1.0: none"] = 1.0
+    min_object_area: Annotated[Fraction, "an object of which a crop leaves a smaller share is dropped"] = 0.3
+    brightness: Annotated[float, 0.0, Most(1.0, allowed=False), "brightness is multiplied by 1 - x to 1 + x"] = 0.0
+    contrast: Annotated[float, 0.0, Most(1.0, allowed=False), "contrast is multiplied by 1 - x to 1 + x"] = 0.0
+    saturation: Annotated[float, 0.0, Most(1.0, allowed=False), "saturation is multiplied by 1 - x to 1 + x"] = 0.0
+    hue: Annotated[float, 0.0, Most(0.5), "hue is turned by at most this share of the colour circle"] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

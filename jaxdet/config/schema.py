@@ -18,7 +18,7 @@ from jaxdet.config.detector_fields import (
     Rpn,
     SharedNet,
 )
-from jaxdet.config.fields import MAY_CHANGE, Evaluation, Input, Linear, SelectiveSearch, Splits
+from jaxdet.config.fields import MAY_CHANGE, AugmentationFields, Evaluation, Input, Linear, SelectiveSearch, Splits
 from jaxdet.config.limits import Count
 from jaxdet.config.training_fields import Optim, SharedOptim, SharedTraining, StageLength, Stages, Training
 
@@ -37,6 +37,7 @@ class Experiment:
     optim: SharedOptim
     training: SharedTraining
     evaluation: Evaluation
+    augmentation: AugmentationFields = AugmentationFields()
 
     @property
     def default_workdir(self) -> str:

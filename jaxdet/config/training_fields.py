@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from jaxdet.config.fields import MAY_CHANGE, PathText
+from jaxdet.config.fields import CONTINUES, MAY_CHANGE, PathText
 from jaxdet.config.limits import Count, Most, Positive
 
 
@@ -12,10 +12,10 @@ class SharedOptim:
     """training.optimizer.make_optimizer, without the boundaries that the stages of 4-step training set."""
 
     name: Annotated[str, "'sgd' (Caffe's momentum) or 'adamw'"]
-    learning_rate: Annotated[float, "base learning rate"]
+    learning_rate: Annotated[float, "base learning rate", CONTINUES]
     schedule: Annotated[str, "'step' or 'cosine'"]
     decay: Annotated[float, 0.0, "'step': factor at each boundary"]
-    final_learning_rate: Annotated[float, 0.0, "'cosine': last learning rate"]
+    final_learning_rate: Annotated[float, 0.0, "'cosine': last learning rate", CONTINUES]
     warmup_steps: Annotated[Count, "steps of linear warm-up"]
     momentum: Annotated[float, 0.0, Most(1.0, allowed=False), "SGD's momentum; AdamW's beta1"]
     weight_decay: Annotated[float, 0.0, "weight decay"]
@@ -33,7 +33,7 @@ class SharedOptim:
 class Optim(SharedOptim):
     """training.optimizer.make_optimizer."""
 
-    boundaries: Annotated[tuple[int, ...], "'step': steps at which the learning rate drops, ascending"]
+    boundaries: Annotated[tuple[int, ...], "'step': steps at which the learning rate drops, ascending", CONTINUES]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class SharedTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class Training(SharedTraining):
-    steps: Annotated[Positive, "optimiser steps"]
+    steps: Annotated[Positive, "optimiser steps", CONTINUES]
     batch_size: Annotated[Positive, "images per step, over all devices and hosts"]
 
 

@@ -26,12 +26,13 @@ class PlannedBatch:
     image_id: np.ndarray  # i32[B]
     flip: np.ndarray  # bool[B]
     valid: np.ndarray  # bool[B] False for the rows that only fill up an evaluation batch
+    epoch: int = 0
 
     def rows(self, process_index: int, process_count: int) -> "PlannedBatch":
         """Return the contiguous rows of one process."""
         share = len(self.image_id) // process_count
         rows = slice(process_index * share, (process_index + 1) * share)
-        return PlannedBatch(self.bucket, self.image_id[rows], self.flip[rows], self.valid[rows])
+        return PlannedBatch(self.bucket, self.image_id[rows], self.flip[rows], self.valid[rows], self.epoch)
 
 
 def buckets(*, short_side: int, long_side: int) -> tuple[Bucket, ...]:
@@ -104,7 +105,7 @@ def train_plan(
         shuffled = order.permutation(members)
         filled = np.resize(shuffled, -(-len(members) // batch_size) * batch_size)  # np.resize repeats from the start
         for image_id in filled.reshape(-1, batch_size):
-            batches.append(PlannedBatch(bucket, image_id, flip[image_id], np.ones(batch_size, bool)))
+            batches.append(PlannedBatch(bucket, image_id, flip[image_id], np.ones(batch_size, bool), epoch))
     return tuple(batches[i] for i in order.permutation(len(batches)))
 
 

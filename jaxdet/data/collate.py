@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdet.data import buckets, transforms
+from jaxdet.data import augment, buckets, transforms
 from jaxdet.types import Batch, Dataset, ProposalTable
 
 
@@ -36,31 +36,49 @@ def fill(
     use_difficult: bool,
     short_side: int,
     long_side: int,
+    augmentation: augment.Augmentation = augment.OFF,
+    seed: tuple[int, ...] = (),
 ) -> None:
-    """Fill a row with the record of its image_id and, if there are any, that image's proposals."""
+    """Fill a row with the record of its image_id and, if there are any, that image's proposals.
+
+    The random changes of `augmentation` depend on `seed` only.
+    """
     i = int(batch.image_id[row])
     record = dataset[i]
-    image, boxes, objects = record.image, record.boxes, len(record.boxes)
+    used = ~record.difficult | use_difficult
+    image, boxes, labels = record.image, record.boxes[used], record.labels[used]
 
-    # Objects and proposals are flipped together.
+    # Objects and proposals are flipped and augmented together.
     if proposals is not None:
         boxes = np.concatenate([boxes, proposals.tables[-1 if mirrored else 0][i]])
+    is_object = np.arange(len(boxes)) < len(labels)
     if mirrored:
         image, boxes = transforms.flip(image, boxes)
-    place_image(batch, row, image, short_side=short_side, long_side=long_side)
+    if augmentation.is_on:
+        base_scale = transforms.resize_scale(*image.shape[:2], short_side=short_side, long_side=long_side)
+        bucket = batch.image.shape[1], batch.image.shape[2]
+        rng = np.random.default_rng(seed)
+        view = augment.random_view(
+            rng, image, boxes, is_object=is_object, base_scale=base_scale, bucket=bucket, options=augmentation
+        )
+        boxes, labels, is_object = view.boxes, labels[view.kept[: len(labels)]], is_object[view.kept]
+        place_resized(batch, row, view.resized, view.scale)
+    else:
+        place_image(batch, row, image, short_side=short_side, long_side=long_side)
 
-    used = ~record.difficult | use_difficult
-    padded = transforms.pad_ground_truth(
-        boxes[:objects][used] * batch.scale[row], record.labels[used], max_gt=batch.gt_valid.shape[1]
-    )
+    padded = transforms.pad_ground_truth(boxes[is_object] * batch.scale[row], labels, max_gt=batch.gt_valid.shape[1])
     batch.gt_boxes[row], batch.gt_labels[row], batch.gt_valid[row] = padded
     if proposals is not None:
-        attach_proposals(batch, row, boxes[objects:])
+        attach_proposals(batch, row, boxes[~is_object])
 
 
 def place_image(batch: Batch, row: int, image: np.ndarray, *, short_side: int, long_side: int) -> None:
     """Resize an image u8[H,W,3], write it top left into a row and set the row's size and scale."""
-    resized, scale = transforms.resize(image, short_side=short_side, long_side=long_side)
+    place_resized(batch, row, *transforms.resize(image, short_side=short_side, long_side=long_side))
+
+
+def place_resized(batch: Batch, row: int, resized: np.ndarray, scale: float) -> None:
+    """Write a resized image u8[H',W',3] top left into a row and set the row's size and scale."""
     height, width = resized.shape[:2]
     batch.image[row, :height, :width] = resized
     batch.image_size[row] = height, width

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxdet.checks import InputError, at_least
 from jaxdet.data import buckets, collate
+from jaxdet.data.augment import OFF, STREAM, Augmentation
 from jaxdet.data.prefetch import prefetch
 from jaxdet.types import Batch, Dataset, ProposalTable
 
@@ -59,6 +60,7 @@ def train_batches(
     batch_size: int,
     seed: int,
     start_step: int,
+    augmentation: Augmentation = OFF,
     proposals: ProposalTable | None = None,
     max_proposals: int = 0,
     process_index: int = 0,
@@ -72,9 +74,10 @@ def train_batches(
       dataset: the training split.
       options: see InputOptions.
       batch_size: images of all processes together; each yields its batch_size / process_count rows.
-      seed: of the order of the images and of the flips.
+      seed: of the order of the images, the flips and the augmentation.
       start_step: number of steps already taken.
-      proposals: the boxes of every image of the split; they are resized and flipped with it.
+      augmentation: see Augmentation; an image keeps the bucket that it has without.
+      proposals: the boxes of every image of the split; they are resized, flipped and augmented with it.
       max_proposals: P, proposal slots per image; the best proposals are used. 0 without proposals.
       process_index, process_count: which rows of each batch are yielded.
 
@@ -98,7 +101,9 @@ def train_batches(
 
     planned = _planned(assigned, batch_size=batch_size, seed=seed, start_step=start_step)
     rows = (batch.rows(process_index, process_count) for batch in planned)
-    return _filled(dataset, rows, options, proposals, max_proposals, flip=options.flip)
+    return _filled(
+        dataset, rows, options, proposals, max_proposals, flip=options.flip, augmentation=augmentation, seed=seed
+    )
 
 
 def train_buckets(
@@ -218,10 +223,17 @@ def _filled(
     max_proposals: int,
     *,
     flip: bool,
+    augmentation: Augmentation = OFF,
+    seed: int = 0,
 ) -> Generator[Batch, None, None]:
     """Return the planned batches in order, prepared ahead of their use, one task per image."""
     fill: Callable[..., None] = functools.partial(
-        collate.fill, dataset=dataset, proposals=proposals, use_difficult=options.use_difficult, **options.sides
+        collate.fill,
+        dataset=dataset,
+        proposals=proposals,
+        use_difficult=options.use_difficult,
+        augmentation=augmentation,
+        **options.sides,
     )
 
     def unfilled() -> Iterator[tuple[Batch, list[Callable[[], None]]]]:
@@ -230,6 +242,10 @@ def _filled(
             batch = collate.empty_batch(part.bucket, rows, max_gt=options.max_gt, max_proposals=max_proposals)
             batch.image_id[:], batch.image_valid[:] = part.image_id, part.valid
             mirrored = part.flip & flip
-            yield batch, [functools.partial(fill, batch, row, mirrored=mirrored[row]) for row in range(rows)]
+            seeds = [(seed, part.epoch, STREAM, int(i)) for i in part.image_id]
+            yield (
+                batch,
+                [functools.partial(fill, batch, row, mirrored=mirrored[row], seed=seeds[row]) for row in range(rows)],
+            )
 
     return prefetch(unfilled(), workers=options.workers)

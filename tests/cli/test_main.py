@@ -70,6 +70,14 @@ def test_help_of_a_command(command, scripts, name):
     assert flags_of[0] == flags_of[1]  # but for the line with the name of the script
 
 
+def test_train_without_arguments_says_what_it_can_do(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["jaxdet", "train"])
+    main.main()
+    printed = capsys.readouterr().out
+    assert "  jaxdet train --config=faster_shapes\n" in printed
+    assert "  faster_voc12_article " in printed
+
+
 def test_mistakes_are_one_line(command):
     assert command("train", "--config.seed=a") == (
         2,

@@ -6,7 +6,7 @@ import pytest
 from configs import coco_resnet50_fpn, faster_devkit_alternating, faster_shapes, faster_voc, rcnn_devkit
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
-from jaxdet.config.fields import MAY_CHANGE
+from jaxdet.config.fields import CONTINUES, MAY_CHANGE
 from jaxdet.config.parse import parse
 from jaxdet.config.schema import all_fields
 
@@ -23,16 +23,16 @@ def test_config_and_classes_are_read_as_written(tmp_path):
 
 
 def test_the_same_experiment_resumes_and_another_is_refused(tmp_path):
-    config = {"seed": 0, "optim": {"learning_rate": 0.1, "boundaries": (1, 2)}}
+    config = {"seed": 0, "optim": {"weight_decay": 0.1, "boundaries": (1, 2)}}
     experiment_json.claim(tmp_path, config, CLASSES, "images")
     (tmp_path / "checkpoints" / "4").mkdir(parents=True)
     experiment_json.claim(tmp_path, config, CLASSES, "images")
-    config["optim"]["learning_rate"], config["momentum"] = 0.2, 0.9
+    config["optim"]["weight_decay"], config["momentum"] = 0.2, 0.9
     with pytest.raises(InputError) as refused:
         experiment_json.claim(tmp_path, config, CLASSES[:1], "images")
     assert str(refused.value).startswith(
         f"workdir {tmp_path} holds another experiment: class_names is ['disc', 'ring'] there and ['disc'] here; "
-        "config.momentum is None there and 0.9 here; config.optim.learning_rate is 0.1 there and 0.2 here; give another"
+        "config.momentum is None there and 0.9 here; config.optim.weight_decay is 0.1 there and 0.2 here; give another"
     )
 
 
@@ -75,6 +75,7 @@ def test_a_checkpoint_stands_for_its_workdir(tmp_path):
 
 
 CONFIGS = (faster_shapes, faster_devkit_alternating, faster_voc, rcnn_devkit, coco_resnet50_fpn)
+CONTINUED = {path for path, hint, _ in all_fields() if CONTINUES in hint.__metadata__}
 FIELDS = {path: MAY_CHANGE in hint.__metadata__ for path, hint, _ in all_fields()}
 
 
@@ -106,6 +107,13 @@ def test_each_field_either_may_change_or_is_refused_by_name(tmp_path, path):
     if FIELDS[path]:
         experiment_json.claim(tmp_path, config, CLASSES, "images")
         assert section_and_name(experiment_json.read(tmp_path)[0], path)[0][name] == section[name]  # the newest
+    elif path in CONTINUED:
+        (change,) = experiment_json.claim(tmp_path, config, CLASSES, "images")
+        assert change.startswith(f"config.{path}=77 (before: ")
+        (tmp_path / "stages").mkdir()
+        section[name] = 78
+        with pytest.raises(InputError, match=rf"another experiment: config\.{path} is 77 there and 78 here"):
+            experiment_json.claim(tmp_path, config, CLASSES, "images")
     else:
         with pytest.raises(InputError, match=rf"another experiment: config\.{path} is .* there and .* here; give"):
             experiment_json.claim(tmp_path, config, CLASSES, "images")
@@ -126,6 +134,27 @@ def test_the_images_decide_whether_data_may_move(tmp_path):
         experiment_json.claim(tmp_path, config, CLASSES, "changed", "others")
     with pytest.raises(InputError, match="validation images is 'others' there and 'changed' here"):
         experiment_json.claim(tmp_path, config, CLASSES, "images", "changed")
+
+
+def test_a_training_continues_with_more_steps_and_another_rate_on_record(tmp_path):
+    config = complete_config(faster_shapes)
+    write_trained(tmp_path, config)
+    config["training"]["steps"], config["optim"]["learning_rate"] = 9000, 0.1
+    changes = experiment_json.claim(tmp_path, config, CLASSES, "images")
+    assert changes == ["config.optim.learning_rate=0.1 (before: 0.0014)", "config.training.steps=9000 (before: 2200)"]
+    (tmp_path / "checkpoints" / "3000").mkdir()
+    config["training"]["steps"] = 9001
+    experiment_json.claim(tmp_path, config, CLASSES, "images")
+    assert experiment_json.claim(tmp_path, config, CLASSES, "images") == []
+    records = json.loads((tmp_path / "experiment.json").read_text())["changes"]
+    assert [(r["step"], r["field"], r["before"], r["after"]) for r in records] == [
+        (4, "config.optim.learning_rate", 0.0014, 0.1),
+        (4, "config.training.steps", 2200, 9000),
+        (3000, "config.training.steps", 9000, 9001),
+    ]
+    config["training"]["steps"] = 3000
+    with pytest.raises(InputError, match=r"training.steps must be above the 3000 steps that are done in .*, got 3000;"):
+        experiment_json.claim(tmp_path, config, CLASSES, "images")
 
 
 def test_the_spelling_of_a_path_is_no_difference(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import inspect
 import pytest
 
 from jaxdet.config import dataset_fields, detector_fields, fields, training_fields
+from jaxdet.data.augment import Augmentation
 from jaxdet.data.datasets.shapes import prepare_shapes
 from jaxdet.data.datasets.voc import open_voc
 from jaxdet.data.datasets.voc_folder import prepare_devkit
@@ -33,6 +34,7 @@ from jaxdet.training.optimizer import make_optimizer
         (dataset_fields.Devkit, prepare_devkit, {"splits", "annotated"}, {"kind"}),
         (dataset_fields.Voc, open_voc, {"split", "annotated"}, {"kind"}),
         (fields.Input, InputOptions, set(), set()),
+        (fields.AugmentationFields, Augmentation, set(), set()),
         (detector_fields.Net, region_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
         (detector_fields.Net, crop_net, {"num_classes"}, {"pool_rounding"}),
         (detector_fields.PyramidNet, fpn_net, {"num_classes", "num_anchors", "svd_ranks"}, set()),
