@@ -170,7 +170,8 @@ def fields():
             if isinstance(value, dict):
                 yield from paths(value, f"{prefix}{name}.")
 
-    configs = (importlib.import_module(f"configs.{name}").get_config().to_dict() for name in CONFIGS)
+    modules = (importlib.import_module(f"configs.{name}") for name in CONFIGS)
+    configs = [override(module.get_config(), []).to_dict() for module in modules]
     return {path for config in configs for path in paths(config)}
 
 
