@@ -113,6 +113,10 @@ class Split:
             **_process(),
         )
 
+    def batches_per_epoch(self, batch_size: int) -> int:
+        """Return the number of training batches that hold every image."""
+        return pipeline.batches_per_epoch(self.dataset, self.options, batch_size=batch_size)
+
     def train_shapes(self, *, seed: int, batch_size: int, steps: int) -> Callable[[int], list[Batch]]:
         """Return a function that maps the number of finished steps to the shapes of all later training batches.
 

@@ -14,7 +14,9 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from jaxdet.checks import InputError
 from jaxdet.config import experiment_json, schema
+from jaxdet.config.epochs import resolve_epochs
 from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
 from jaxdet.config.workdir import check_workdir
@@ -49,6 +51,8 @@ def train(config: ConfigDict, workdir: str | None, *, overridden: Collection[str
         with files of the user's.
     """
     experiment = parse(config.to_dict())
+    if {"training.steps", "training.epochs"} <= set(overridden):
+        raise InputError("training.steps and training.epochs are both set; remove one of them.")
     recipe = RECIPES[type(experiment)]
     if isinstance(experiment, schema.FastRcnn) and experiment.head.scoring == "svm":
         recipe = FastRcnnSvmTraining
@@ -58,6 +62,9 @@ def train(config: ConfigDict, workdir: str | None, *, overridden: Collection[str
     with locked(workdir or experiment.default_workdir) as folder:
         experiment = resolve_config(experiment, folder, overridden=overridden)
         split = open_training_part(experiment)
+        if isinstance(experiment, schema.OneStage):
+            batches = split.batches_per_epoch(experiment.training.batch_size) if experiment.training.epochs else 0
+            experiment = resolve_epochs(experiment, batches_per_epoch=batches)
         training = recipe(experiment, folder, split)
         validation = open_part(experiment, "validation") if experiment.training.eval_every else None
         if jax.process_index() == 0:

@@ -60,7 +60,7 @@ LAYERS = {
         *("types", "weights.coco", "weights.pretrained"),
     },
     "__init__": {"checks", "config", "load", "ops", "systems", "types"},  # `import jaxdet`: the public names
-    "train": {"config", "inputs", "io.lock", "recipes"},
+    "train": {"checks", "config", "inputs", "io.lock", "recipes"},
     "evaluate": {
         *("checks", "config", "evaluation", "inputs", "io", "load", "systems", "training.sharding", "types"),
         *("visualize", "weights.coco"),

@@ -56,6 +56,7 @@ class SharedTraining:
     profile: Annotated[
         tuple[int, int], 0, "first and last step traced into WORKDIR/profile; (0, 0): none", MAY_CHANGE
     ] = (0, 0)
+    max_hours: Annotated[float, 0.0, "hours after which the command saves and ends; 0: no limit", MAY_CHANGE] = 0.0
     reference_batch_size: Annotated[
         Count, "batch size that rates, steps and boundaries are meant for, scaled to batch_size; 0: as they are"
     ] = 0
@@ -64,6 +65,8 @@ class SharedTraining:
 @dataclass(frozen=True, kw_only=True)
 class Training(SharedTraining):
     steps: Annotated[Positive, "optimiser steps", CONTINUES]
+    epochs: Annotated[float, 0.0, "passes over the training images, in place of steps; 0: steps"] = 0.0
+    patience: Annotated[Count, "validations without a better mAP after which training ends; 0: never", CONTINUES] = 0
     batch_size: Annotated[Positive, "images per step, over all devices and hosts"]
 
 

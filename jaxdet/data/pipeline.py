@@ -120,6 +120,11 @@ def train_buckets(
     return list(dict.fromkeys(batch.bucket for batch in itertools.islice(planned, most)))
 
 
+def batches_per_epoch(dataset: Dataset, options: InputOptions, *, batch_size: int) -> int:
+    """Return the number of training batches in which every image is seen; args and errors as in train_batches."""
+    return buckets.batches_per_epoch(_train_buckets(dataset, options), batch_size=batch_size)
+
+
 def eval_batches(
     dataset: Dataset,
     options: InputOptions,

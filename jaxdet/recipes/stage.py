@@ -1,6 +1,8 @@
 """One training stage: made from its experiment, then run in a folder of its own with validation and checkpoints."""
 
 import logging
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +67,11 @@ def make_stage(
     training = experiment.training
     check_profile(training.profile, steps=training.steps)
     check_batch_size(training.batch_size, data_mesh(), accumulate=training.accumulate)
+    if training.patience and not training.eval_every:
+        raise InputError(
+            f"training.patience={training.patience} needs validations, got training.eval_every=0; set it to the steps "
+            "between two."
+        )
     if training.eval_every:
         check_batch_size(experiment.evaluation.batch_size, data_mesh())
     optimizer, schedule = make_optimizer(**keywords(experiment.optim), steps=training.steps)
@@ -84,6 +91,8 @@ def make_stage(
         checkpoint_every=training.checkpoint_every,
         profile=training.profile,
         keep=training.keep,
+        patience=training.patience,
+        deadline=time.monotonic() + 3600 * training.max_hours if training.max_hours else math.inf,
     )
 
 

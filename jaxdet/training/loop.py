@@ -15,6 +15,7 @@ import numpy as np
 from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.compilation import ImageSize, compile_steps, image_size
 from jaxdet.training.metrics_writer import MetricsWriter
+from jaxdet.training.patience import Patience
 from jaxdet.training.preemption import Interrupted, stop_request
 from jaxdet.training.profile import Profile
 from jaxdet.training.progress import Progress, metrics_text
@@ -41,7 +42,9 @@ def run(
     image_names: Sequence[str],
     evaluate: Evaluate | None,
 ) -> TrainState:
-    """Train a stage to its last step, from the newest checkpoint in `workdir` if there is one; return the last state.
+    """Train a stage from the newest checkpoint in `workdir`, if there is one; return the last state.
+
+    It ends at the last step, or when stage.patience is over.
 
     A run that is interrupted at any moment and started again ends with the same parameters, and the same metrics.jsonl
     except for times, as a run without interruption, if `batches` and `train_step` depend only on step and state.
@@ -62,7 +65,7 @@ def run(
     Raises:
       InputError: the workdir is not writable or too small, or holds checkpoints of another model.
       TrainingError: at the first step with a metric that is not finite.
-      SystemExit: 128 + signal, after SIGTERM or Ctrl-C, once everything is saved.
+      SystemExit: 128 + signal, after SIGTERM or Ctrl-C, and 0 after the stage's deadline, once everything is saved.
     """
     with contextlib.ExitStack() as stack:
         loop = _Loop(stage, state, stack, workdir=workdir, image_names=image_names, evaluate=evaluate)
@@ -94,6 +97,7 @@ class _Loop:
                 leaf.delete()
         self._start = start = int(self._state.step)
         self._evaluation_due = metadata.get("evaluation_due", False)
+        self._patience = Patience(stage.patience, metadata.get("patience", {}))
 
         # Open the outputs.
         self._writer = MetricsWriter(workdir, stage=stage.name, start=start)
@@ -121,7 +125,7 @@ class _Loop:
         stage = self._stage
         if self._evaluate and self._evaluation_due:  # the run was stopped during this validation
             self._finish_step(self._start, evaluate=self._evaluate, checkpoint=True)
-        if self._start == stage.steps:
+        if self._start == stage.steps or self._is_patience_over(self._start):
             return self._state
         self._compile(train_step, shapes(self._start))
         stream = self._stack.enter_context(contextlib.closing(batches(self._start)))  # closing ends its threads
@@ -134,7 +138,16 @@ class _Loop:
             validate = self._evaluate is not None and (last or step % stage.eval_every == 0)
             checkpoint = last or step % stage.checkpoint_every == 0
             self._finish_step(step, evaluate=self._evaluate if validate else None, checkpoint=checkpoint)
+            if self._is_patience_over(step):
+                break
         return self._state
+
+    def _is_patience_over(self, step: int) -> bool:
+        """Return whether the stage ends at a step before its last, and say so."""
+        if step == self._stage.steps or not self._patience.is_over:
+            return False
+        self._progress.say(f"{self._stage.name}: ended early at step {step}: {self._patience}")
+        return True
 
     def _compile(self, train_step: TrainStep, shapes: Sequence[Batch]) -> None:
         """Compile the step for all image sizes; a signal stops the run at once, for there is nothing to save."""
@@ -162,7 +175,8 @@ class _Loop:
     def _finish_step(self, step: int, *, evaluate: Evaluate | None, checkpoint: bool) -> None:
         """Validate, save and stop, whichever is due; an interrupted validation is repeated after the restart."""
         signalled = self._stop.received(step)
-        if not (evaluate or checkpoint or signalled):
+        out_of_time = step < self._stage.steps and self._stop.is_past(self._stage.deadline, step)
+        if not (evaluate or checkpoint or signalled or out_of_time):
             return
         self._recorder.fetch()  # raises for metrics that are not finite, so such a state is never saved
         before = time.monotonic()
@@ -174,9 +188,13 @@ class _Loop:
             best = self._checkpoints.best_score()
             checkpoint |= score is not None and (best is None or score > best)
             metadata["val_map"] = score
+            if not signalled:
+                self._patience.note(score)
+                checkpoint |= self._patience.is_over
 
         # Save.
-        if checkpoint or signalled:
+        metadata["patience"] = self._patience.state()
+        if checkpoint or signalled or out_of_time:
             metadata["evaluation_due"] = evaluate is not None and signalled is not None
             self._checkpoints.save(self._state, metadata)
         self._recorder.exclude(time.monotonic() - before)
@@ -184,6 +202,10 @@ class _Loop:
         # Stop.
         if signalled:
             self._leave(signalled, f"step {step} saved")
+        if out_of_time:
+            resume = "run the same command again to resume"
+            self._progress.say(f"{self._stage.name}: training.max_hours is over, step {step} saved; {resume}")
+            raise SystemExit(0)
 
     def _leave(self, signalled: int | None, state: str) -> NoReturn:
         """End the process after a signal; `state` is what the line says of the training."""

@@ -1,12 +1,17 @@
 """SIGTERM and Ctrl-C as a request to stop, which the loop answers between two steps, with everything saved."""
 
 import contextlib
+import math
 import signal
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
+
+SYNC_STEPS = 10
 
 
 class Interrupted(BaseException):
@@ -29,6 +34,16 @@ class StopRequest:
             return self._signal
         # jax's own service watches SIGTERM in every process and makes them agree on the step.
         return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(step) else None
+
+    def is_past(self, deadline: float, step: int) -> bool:
+        """Return whether a time of time.monotonic() is past, the same in all processes: that of process 0.
+
+        Several processes ask each other every SYNC_STEPS steps only.
+        """
+        if deadline == math.inf or (jax.process_count() > 1 and step % SYNC_STEPS):
+            return False
+        past = time.monotonic() >= deadline
+        return past if jax.process_count() == 1 else bool(multihost_utils.broadcast_one_to_all(np.array(past)))
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -31,6 +31,7 @@ class Progress:
         self._task = self._bar.add_task(name, total=steps, completed=start, text="")
         self._waiting: TaskID | None = None  # a second bar
         self._last_line = time.monotonic()
+        self._estimated = False
         self._bar.start()
 
     def step(self, step: int) -> None:
@@ -46,6 +47,15 @@ class Progress:
             self._bar.metrics = Text(metrics_text(metrics))
         else:
             self.say(f"{self.name} {step}/{self.steps}  {metrics_text(metrics)}  {speed}")
+
+    def estimate(self, step: int, seconds_left: float) -> None:
+        """Show the time left before the first report: in the bar, or in one line without it."""
+        left = f"about {datetime.timedelta(seconds=round(seconds_left))} left"
+        if self._console.is_terminal:
+            self._bar.update(self._task, text=left)
+        elif not self._estimated:
+            self.say(f"{self.name} {step}/{self.steps}  {left}")
+        self._estimated = True
 
     def wait(self, text: str, *, done: int, total: int) -> None:
         """Show that `done` of `total` programs are ready: in a bar, or in a line after LINE_SECONDS without one."""

@@ -44,6 +44,8 @@ class Recorder:
         self._waiting: list[tuple[int, np.ndarray, Metrics]] = []
         # The clock for images per second, which does not.
         self._since, self._images, self._steps = time.monotonic(), 0, 0
+        # Steps handed to the device before the first report; -1 where that follows at once, and after it.
+        self._unreported = 0 if log_every > MAX_STEPS_AHEAD + 1 else -1
 
     def add(self, step: int, image_id: np.ndarray, metrics: Metrics) -> None:
         """Take the metrics, on the device, of the step just handed to it; fetch the window before, if it is complete.
@@ -59,6 +61,9 @@ class Recorder:
             jax.block_until_ready(self._waiting[-1 - MAX_STEPS_AHEAD][2])
         if (step - 1) % self._log_every == 0:
             self.fetch(leave=1)
+        if self._unreported >= 0:
+            self._unreported += 1
+            self._estimate(step)
 
     def fetch(self, *, leave: int = 0) -> None:
         """Fetch, check and report all steps but the last `leave`.
@@ -86,6 +91,13 @@ class Recorder:
         """Exclude time that was not spent on steps from the speed."""
         self._since += seconds
 
+    def _estimate(self, step: int) -> None:
+        """Show the time left before the first report, as soon as a step is finished."""
+        finished = self._unreported - MAX_STEPS_AHEAD
+        if finished >= 1:
+            left = (self._progress.steps - step) * (time.monotonic() - self._since) / finished
+            self._progress.estimate(step, left)
+
     def _check(self, step: int, image_id: np.ndarray, metrics: dict[str, float]) -> None:
         bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
@@ -110,5 +122,6 @@ class Recorder:
         left = (self._progress.steps - step) * seconds / self._steps
         self._progress.report(step, metrics, speed, left)
         # Start the next window.
+        self._unreported = -1
         self._count, self._sums = 0, {}
         self._since, self._images, self._steps = now, 0, 0

@@ -1,6 +1,7 @@
 """The description of one training stage."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import optax
@@ -31,3 +32,5 @@ class Stage:
     checkpoint_every: int  # steps between two checkpoints
     profile: tuple[int, int]  # first and last step to trace; (0, 0) for none
     keep: int  # number of newest checkpoints to keep; the best one is kept besides
+    patience: int = 0  # validations without a better mAP after which the stage ends; 0: never
+    deadline: float = math.inf  # of time.monotonic(), at which the process saves and ends

@@ -1,3 +1,4 @@
+import os
 import signal
 
 import numpy as np
@@ -108,3 +109,38 @@ def test_the_first_step_with_nan_stops_the_run_and_is_not_saved(tmp_path):
     with pytest.raises(TrainingError, match=rf"loss is nan.* at step 8 \(images {images};"):
         toy.train(tmp_path, nan_at=8)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["5", "6"]
+
+
+def falling(params, step):
+    return {"val_loss": 1.0, "val_map": 1 / step}
+
+
+def test_patience_ends_the_stage_after_validations_without_improvement(tmp_path, capsys):
+    state = toy.train(tmp_path, evaluate=falling, patience=2)  # best at step 5
+    assert int(state.step) == 15
+    assert "ended early at step 15: val_map has not risen above 0.2 for 2 validations" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["12", "15", "5"]
+    again = toy.train(tmp_path, evaluate=falling, patience=2)
+    assert int(again.step) == 15
+    assert "compiled" not in capsys.readouterr().out
+    assert int(toy.train(tmp_path, evaluate=falling, patience=3).step) == 20  # it was the last step that would count
+
+
+def test_patience_counts_on_after_a_resume(tmp_path):
+    def stopping(params, step):
+        if step == 10:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return falling(params, step)
+
+    with pytest.raises(SystemExit):
+        toy.train(tmp_path, evaluate=stopping, patience=2)
+    assert int(toy.train(tmp_path, evaluate=falling, patience=2).step) == 15
+
+
+def test_a_run_out_of_time_saves_its_step_and_ends_well(uninterrupted, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        toy.train(tmp_path, deadline=0.0)
+    assert end.value.code == 0
+    assert "training.max_hours is over, step 1 saved; run the same command again" in capsys.readouterr().out
+    toy.train(tmp_path)
+    assert_same_run(tmp_path, uninterrupted)

@@ -44,3 +44,11 @@ def test_waiting_is_a_line_after_some_seconds_without_a_terminal(capsys, monkeyp
     progress.wait("done", done=2, total=2)
     progress.close()
     assert capsys.readouterr().out == "waiting\n"
+
+
+def test_the_first_estimate_of_the_time_left_is_one_line_without_a_terminal(capsys):
+    progress = Progress("joint", start=0, steps=100)
+    progress.estimate(3, 61.2)
+    progress.estimate(4, 60.2)
+    progress.close()
+    assert capsys.readouterr().out == "joint 3/100  about 0:01:01 left\n"

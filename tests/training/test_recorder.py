@@ -23,6 +23,9 @@ class Log:
     def step(self, step):
         pass
 
+    def estimate(self, step, seconds_left):
+        self.estimated = step
+
 
 def make_recorder(log, window=None):
     names = [f"image{i}" for i in range(20)]

@@ -81,7 +81,7 @@ def fresh_state(tx, mesh, trainable=lambda path: True):
     return sharding.replicate(fresh, mesh)
 
 
-def stage(steps: int, profile: tuple[int, int] = (0, 0)) -> Stage:
+def stage(steps: int, profile: tuple[int, int] = (0, 0), **more) -> Stage:
     tx, schedule = optimizer(steps=steps)
     return Stage(
         name="toy",
@@ -99,13 +99,14 @@ def stage(steps: int, profile: tuple[int, int] = (0, 0)) -> Stage:
         checkpoint_every=3,
         profile=profile,
         keep=2,
+        **more,
     )
 
 
-def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=None, profile=(0, 0)):
+def train(workdir, *, steps=20, pause=0.0, nan_at=None, evaluate=None, batches=None, profile=(0, 0), **more):
     """Run the loop on the toy; sleep `pause` seconds per step; give a batch with NaN at step `nan_at`."""
     mesh = sharding.data_mesh()
-    toy = stage(steps, profile)
+    toy = stage(steps, profile, **more)
 
     def stream(start):
         for step in range(start + 1, steps + 1):
