@@ -138,15 +138,15 @@ class _Job:
         return self._skipped
 
     def _annotate_images(self, detector: LoadedDetector, threshold: float | None, max_pixels: int) -> None:
-        names, start = detector.class_names, time.perf_counter()
+        names, times = detector.class_names, [time.perf_counter()]
         with self.results.lists(names):
             for number, image, found in detect_in_order(detector, self._read(max_pixels), threshold):
                 source = self._images[number]
                 drawing = self.results.add(number, source.name, image, found, names)
                 log.info("%s: %d objects -> %s", source.name, len(found), drawing)
-        seconds, read = time.perf_counter() - start, len(self._images) - self._skipped
-        if read > 1:
-            log.info("%d images in %.1f s, %.2f images/s with compilation and drawing", read, seconds, read / seconds)
+                times.append(time.perf_counter())
+        if len(times) > 1:
+            log.info("%d images in %.1f s%s", len(times) - 1, times[-1] - times[0], _speed(times, detector.batch_size))
 
     def _read(self, max_pixels: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the images that can be read with their numbers."""
@@ -171,3 +171,12 @@ class _Job:
     def _skip(self, error: InputError) -> None:
         log.warning("skipped: %s", error)
         self._skipped += 1
+
+
+def _speed(times: Sequence[float], batch_size: int) -> str:
+    """Return the images per second after the first batch, which is compiled; '' where there is no other.
+
+    times[i] is the time in seconds at which i images were finished.
+    """
+    images = len(times) - 1 - batch_size
+    return f"; {images / (times[-1] - times[batch_size]):.3g} images/s after the first batch" if images > 0 else ""

@@ -67,6 +67,7 @@ LAYERS = {
     },
     "prediction": {"checks", "config", "data", "evaluation", "io", "load", "types", "visualize", "weights.coco"},
     "predict": {"checks", "data.image_file", "io.output_folder", "load", "prediction"},
+    "serving": {"checks", "data.image_file", "load", "prediction"},
     "convert": {
         "checks",
         "config",
@@ -90,6 +91,7 @@ LAYERS = {
         "io.home",
         "load",
         "predict",
+        "serving",
         "train",
     },
     "__main__": {"cli"},
@@ -165,7 +167,7 @@ def test_every_permission_is_used():
     assert not unused
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "convert", "export"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "serve", "convert", "export"])
 def test_a_script_only_calls_its_command(name):
     modules = [m for m in imported(ROOT / f"{name}.py") if m.partition(".")[0] not in sys.stdlib_module_names]
     assert all(within(module, {"jaxdet.cli"}) for module in modules), modules

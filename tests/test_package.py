@@ -57,7 +57,7 @@ def test_the_wheel_has_every_module_and_config(wheel):
         names = {name for name in file.namelist() if ".dist-info/" not in name}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "jaxdet").rglob("*.py")}
     configs = {f"jaxdet/configs/{path.name}" for path in (ROOT / "configs").glob("*.py")}
-    assert names == modules | configs | {"jaxdet/py.typed"}
+    assert names == modules | configs | {"jaxdet/py.typed", "jaxdet/serving/page.html"}
 
 
 def test_metadata(wheel):

@@ -97,7 +97,12 @@ def test_images_and_the_speed_are_logged(tmp_path, caplog):
     caplog.set_level("INFO")
     annotate([save(tmp_path / "a.png"), save(tmp_path / "b.png")], tmp_path / "output")
     assert "a.png: 1 objects -> " in caplog.text
-    assert "2 images in " in caplog.text and "images/s with compilation and drawing" in caplog.text
+    assert "2 images in " in caplog.text and " images/s after the first batch" in caplog.text
+
+
+def test_the_speed_leaves_out_the_first_batch():
+    assert predict._speed([0.0, 9.0, 9.0, 9.5, 10.0], 2) == "; 2 images/s after the first batch"
+    assert predict._speed([0.0, 9.0], 1) == ""
 
 
 def test_detections_are_drawn_and_listed(tmp_path, caplog):

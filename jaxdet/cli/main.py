@@ -2,7 +2,8 @@
 
     jaxdet train     train a detector
     jaxdet evaluate  score a trained detector on a split
-    jaxdet predict   draw detections on images
+    jaxdet predict   draw detections on images and videos
+    jaxdet serve     show detections on a web page
     jaxdet convert   make a workdir of another project's detector
     jaxdet export    write a trained detector to one file
 
@@ -169,15 +170,47 @@ def export() -> None:
     def main(_: None, files: list[str]) -> None:
         from jaxdet.export import export
 
-        named = [*map(os.path.expanduser, files), *([workdir.value] if workdir.value else [])]
-        if len(named) > 1:
-            raise InputError(f"one workdir must be given, got {', '.join(named)}; export them one by one.")
-        export(named[0] if named else None, to.value, checkpoint=checkpoint.value)
+        export(_one_workdir(files, workdir.value, "export"), to.value, checkpoint=checkpoint.value)
 
     run(main, takes_files=True)
 
 
-COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "convert": convert, "export": export}
+def serve() -> None:
+    """Shows detections on a web page of this machine: jaxdet serve runs/x, or jaxdet serve --pretrained=coco"""
+    workdir = _define_path("workdir", None, "Workdir of a training; may be given without the name of the flag.")
+    checkpoint = _define_checkpoint()
+    pretrained = _define_pretrained()
+    pretrained_file = _define_pretrained_file()
+    host = flags.DEFINE_string("host", "127.0.0.1", "Where to listen: 0.0.0.0 lets other machines in.")
+    port = flags.DEFINE_integer("port", 8000, "Port of the page; 0 takes a free one.", lower_bound=0, upper_bound=65535)
+    max_pixels = flags.DEFINE_integer(
+        "max_pixels", None, "Larger photos are refused; the run's dataset.max_pixels if not given.", lower_bound=1
+    )
+
+    def main(_: None, files: list[str]) -> None:
+        published = _published(pretrained.value, pretrained_file.value, None)
+        from jaxdet.serving.serve import serve
+
+        serve(
+            _one_workdir(files, workdir.value, "serve"),
+            published,
+            checkpoint=checkpoint.value,
+            host=host.value,
+            port=port.value,
+            max_pixels=max_pixels.value,
+        )
+
+    run(main, takes_files=True)
+
+
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "serve": serve,
+    "convert": convert,
+    "export": export,
+}
 
 
 def main() -> None:
@@ -192,14 +225,24 @@ def main() -> None:
         sys.modules["__main__"].__doc__ = COMMANDS[command].__doc__  # what --help prints over the flags
         COMMANDS[command]()
     else:
-        names = "train, evaluate, predict, convert or export"
+        *names, last = COMMANDS
         close = f"; {nearest(command, COMMANDS)}" if command else ""
-        print(f"error: jaxdet: the command must be {names}, got {command!r}{close}", file=sys.stderr)
+        print(
+            f"error: jaxdet: the command must be {', '.join(names)} or {last}, got {command!r}{close}", file=sys.stderr
+        )
         sys.exit(2)
 
 
 def _define_checkpoint() -> flags.FlagHolder[str]:
     return flags.DEFINE_string("checkpoint", "best", "best (by validation mAP), last, or a saved step such as 1500.")
+
+
+def _one_workdir(files: list[str], flag: str | None, command: str) -> str | None:
+    """Return the workdir that an argument or the flag names."""
+    named = [*map(os.path.expanduser, files), *([flag] if flag else [])]
+    if len(named) > 1:
+        raise InputError(f"one workdir must be given, got {', '.join(named)}; {command} them one by one.")
+    return named[0] if named else None
 
 
 def _define_pretrained() -> flags.FlagHolder[str | None]:

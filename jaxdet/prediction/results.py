@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,11 @@ class Results:
         return written
 
     def _write_crops(self, drawing: str, image: np.ndarray, detections: ImageDetections) -> None:
+        count: Counter[str] = Counter()
         for box, class_name in zip(detections.boxes, detections.class_names, strict=True):
-            folder = f"crops/{safe_file_name(class_name, '')}"
-            file = unique_name(f"{folder}/{drawing.removesuffix('.png')}-1.png", self._used)
+            count[class_name] += 1
+            name = f"{safe_file_name(class_name, '')}/{drawing.removesuffix('.png')}-{count[class_name]}.png"
+            file = unique_name(f"crops/{name}", self._used)
             self._output.write(file, visualize.encode_png(crop(image, box)))
 
     def _write_lists(self, class_names: Sequence[str]) -> None:

@@ -20,14 +20,14 @@ def command(scripts, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "error"),
     [
-        (["jaxdet"], "error: jaxdet: the command must be train, evaluate, predict, convert or export, got ''\n"),
+        (["jaxdet"], "error: jaxdet: the command must be train, evaluate, predict, serve, convert or export, got ''\n"),
         (
             ["jaxdet", "--workdir=x"],
-            "evaluate, predict, convert or export, got '--workdir=x'; valid names: ",
+            "predict, serve, convert or export, got '--workdir=x'; valid names: ",
         ),
         (
             ["jaxdet", "trian"],
-            "evaluate, predict, convert or export, got 'trian'; did you mean 'train'?\n",
+            "predict, serve, convert or export, got 'trian'; did you mean 'train'?\n",
         ),
     ],
 )
@@ -105,4 +105,7 @@ def test_the_home_folder_is_understood_in_every_path(monkeypatch, tmp_path):
     assert paths == dict.fromkeys(
         ("config", "workdir", "output", "pretrained_file", "file", "svms", "box_regressors", "to"), str(tmp_path / "x")
     )
-    assert others == {"checkpoint", "classes", "distributed", "max_pixels", "pretrained", "split", "threshold"}
+    assert others == {
+        *("checkpoint", "classes", "distributed", "max_pixels", "pretrained", "split", "threshold"),
+        *("batch_size", "camera", "crops", "format", "host", "port"),
+    }

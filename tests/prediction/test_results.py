@@ -76,6 +76,11 @@ def test_crops_are_in_a_folder_per_class(tmp_path):
         assert image.size == (40, 25)
 
 
+def test_crops_of_one_class_are_numbered(tmp_path):
+    two = ImageDetections(FOUND.boxes, FOUND.scores, np.int32([3, 3]), ("bird", "bird"))
+    assert write(tmp_path, {"x": two}, (), crops=True) == {"crops/bird/x-1.png", "crops/bird/x-2.png"}
+
+
 def test_a_crop_has_every_pixel_that_its_box_touches_and_at_least_one():
     image = np.arange(60 * 90 * 3, dtype=np.uint8).reshape(60, 90, 3)
     np.testing.assert_array_equal(crop(image, np.float32([1.2, 2, 3.1, 4])), image[2:4, 1:4])
