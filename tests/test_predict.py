@@ -22,6 +22,7 @@ from jaxdet.weights.coco import CATEGORIES
 from jaxdet.weights.pretrained import PRETRAINED, load_pretrained
 from tests.golden import r50fpn
 from tests.io.test_download import serving
+from tests.prediction.test_video import save as save_video
 
 CLASSES = ("disc", "étoile")
 
@@ -91,6 +92,20 @@ def test_drawings_mirror_the_subfolders(tmp_path):
     drawings = {path.relative_to(tmp_path / "output").as_posix() for path in (tmp_path / "output").rglob("*.png")}
     assert drawings == {"x.png", "day1/x.png", "day1/noon/x.png", "day1/x-1.png"}
     annotate(sources, tmp_path / "output")  # again, over its own results
+
+
+def test_videos_have_their_own_files_and_are_never_replaced(tmp_path, caplog):
+    film, still = save_video(tmp_path / "film.mp4", frames=2), save(tmp_path / "film.jpg")
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    listed = annotate([film, still, tmp_path / "broken.mp4"], tmp_path / "output")
+    assert list(listed) == [str(still)]
+    names = {path.name for path in (tmp_path / "output").iterdir()}
+    assert names == {LIST, "detections.json", "film.png", "film.mp4", "film.jsonl"}
+    assert "skipped: video" in caplog.text and "1 of 3 photos were skipped" in caplog.text
+    before = film.read_bytes()
+    with pytest.raises(InputError, match="film.mp4 must not be replaced, as it is read"):
+        annotate([film], tmp_path)
+    assert film.read_bytes() == before
 
 
 def test_images_and_the_speed_are_logged(tmp_path, caplog):

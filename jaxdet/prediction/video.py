@@ -80,20 +80,22 @@ def annotate_camera(number: int, detector: LoadedDetector, output: OutputFolder,
     The video keeps the speed of the world: a frame is repeated while the next one is detected on.
 
     Raises:
-      InputError: there is no such camera, or a result cannot be written.
+      InputError: there is no such camera, it sends nothing, or a result cannot be written.
     """
     with _opened(number) as capture:
         if not capture.isOpened():
             raise InputError(
                 f"--camera must be the number of a camera, got {number}, which does not open; 0 is the first one."
             )
+        live = _frames(capture)
+        first = next(live, None)
+        if first is None:
+            raise InputError(f"--camera={number} must send pictures, got none; is another program using it?")
+        detector(first, threshold)  # compiles, which would be a minute of one picture
         place = camera_place(number)
         log.info("camera %d -> %s; press Ctrl-C to end", number, output.folder / f"{place}{DRAWN}")
-        frames = in_time(_frames(capture), CAMERA_FPS, time.monotonic)
-        count = _annotate(frames, detector, output, place, fps=CAMERA_FPS, threshold=threshold)
-    if not count:
-        raise InputError(f"--camera={number}: the camera sends no picture; is another program using it?")
-    return count
+        frames = in_time(live, CAMERA_FPS, time.monotonic)
+        return _annotate(frames, detector, output, place, fps=CAMERA_FPS, threshold=threshold)
 
 
 def camera_place(number: int) -> str:

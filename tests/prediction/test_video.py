@@ -166,10 +166,10 @@ def test_a_missing_camera_is_an_error(tmp_path, capfd):
 
 
 class Camera:
-    """Sends a frame every 0.15 s of its own clock."""
+    """Sends a frame every 0.17 s of its own clock."""
 
-    def __init__(self):
-        self.clock = 0.0
+    def __init__(self, *, sends=True):
+        self.clock, self.sends = 0.0, sends
 
     def isOpened(self):
         return True
@@ -178,8 +178,8 @@ class Camera:
         pass
 
     def read(self):
-        self.clock += 0.15
-        return True, frame(1)
+        self.clock += 0.17
+        return self.sends, frame(1)
 
 
 def test_a_cameras_video_keeps_time_until_the_stop(tmp_path, monkeypatch):
@@ -187,9 +187,16 @@ def test_a_cameras_video_keeps_time_until_the_stop(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, "VideoCapture", lambda source, *api: camera if source == 0 else open_capture(source, *api))
     monkeypatch.setattr(video, "time", types.SimpleNamespace(monotonic=lambda: camera.clock))
     with pytest.raises(KeyboardInterrupt):
-        annotate_camera(0, Detector(stop_at=5), output(tmp_path), threshold=0.5)
-    assert [row["frame"] for row in lines(tmp_path / "camera-0.jsonl")] == [1, 3, 4, 6, 7]
-    assert len(read(tmp_path / "camera-0.mp4")[1]) == 8
+        annotate_camera(0, Detector(stop_at=6), output(tmp_path), threshold=0.5)  # the first frame compiles
+    assert [row["frame"] for row in lines(tmp_path / "camera-0.jsonl")] == [1, 3, 5, 6, 8]
+    assert len(read(tmp_path / "camera-0.mp4")[1]) == 9
+
+
+def test_a_camera_that_sends_nothing_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Camera(sends=False))
+    with pytest.raises(InputError, match="--camera=0 must send pictures, got none; is another program using it"):
+        annotate_camera(0, Detector(), output(tmp_path), threshold=0.5)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_live_frames_are_numbered_by_the_clock():
