@@ -23,6 +23,7 @@ from jaxdet.evaluation.tables import DetectionTable, best_of_each_class, clip_to
 from jaxdet.inputs import open_evaluation_part
 from jaxdet.io.file_name import safe_file_name
 from jaxdet.io.output_folder import OutputFolder, unique_name
+from jaxdet.io.progress import counting, waiting
 from jaxdet.load import choose_checkpoint, restore, trained_experiment
 from jaxdet.systems import SYSTEMS
 from jaxdet.training.sharding import check_batch_size, data_mesh, make_predict, replicate, shard_batch
@@ -88,11 +89,15 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     mesh = data_mesh()
     check_batch_size(experiment.evaluation.batch_size, mesh)
     source = choose_checkpoint(folder, checkpoint)
-    detector, params = restore(source, experiment, class_names)
+    with waiting("reading the detector"):
+        detector, params = restore(source, experiment, class_names)
     params, predict = replicate(params, mesh), make_predict(detector.predict, mesh)
 
     truth, data = ground_truth_table(dataset), data.with_proposals()
-    detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), data.eval_batches())
+    with counting("detecting", total=len(dataset)) as finish:
+        detections = detect_split(
+            lambda batch: predict(params, shard_batch(batch, mesh)), data.eval_batches(), finish=finish
+        )
     detections = only_named(detections, class_names, UNUSED)
     detections = clip_to_images(detections, dataset.image_sizes)
     detections = best_of_each_class(detections, images=len(dataset), mean=experiment.evaluation.detections_per_class)

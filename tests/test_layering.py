@@ -89,6 +89,7 @@ LAYERS = {
         "export",
         "io.folder",
         "io.home",
+        "io.progress",
         "load",
         "predict",
         "serving",

@@ -25,6 +25,7 @@ from jaxdet.cli.distributed import init_distributed
 from jaxdet.cli.overrides import overridden_fields
 from jaxdet.cli.overview import overview
 from jaxdet.io.home import expand_home
+from jaxdet.io.progress import waiting
 
 if TYPE_CHECKING:
     from jaxdet.load import Published
@@ -64,9 +65,10 @@ def train() -> None:
     distributed = _define_distributed()
 
     def main(config: ConfigDict, _: list[str]) -> None:
-        from jaxdet.train import train
+        with waiting("starting"):
+            from jaxdet.train import train
 
-        init_distributed(distributed.value)
+            init_distributed(distributed.value)
         train(config, workdir.value, overridden=overridden_fields(sys.argv))
 
     run(main, default_config="faster_shapes", changes_stored=True)
@@ -84,9 +86,10 @@ def evaluate() -> None:
     distributed = _define_distributed()
 
     def main(config: ConfigDict | None, _: list[str]) -> None:
-        from jaxdet.evaluate import evaluate
+        with waiting("starting"):
+            from jaxdet.evaluate import evaluate
 
-        init_distributed(distributed.value)
+            init_distributed(distributed.value)
         evaluate(config, workdir.value, split=split.value, checkpoint=checkpoint.value)
 
     run(main, changes_stored=True)
@@ -113,8 +116,9 @@ def predict() -> None:
     camera = flags.DEFINE_integer("camera", None, "Number of a camera to record, from 0, until Ctrl-C.", lower_bound=0)
 
     def main(config: ConfigDict | None, files: list[str]) -> None:
-        published = _published(pretrained.value, pretrained_file.value, config)
-        from jaxdet.predict import predict
+        with waiting("starting"):
+            published = _published(pretrained.value, pretrained_file.value, config)
+            from jaxdet.predict import predict
 
         skipped = predict(
             workdir.value,
@@ -153,7 +157,8 @@ def convert() -> None:
     )
 
     def main(config: ConfigDict, _: list[str]) -> None:
-        from jaxdet.convert import convert
+        with waiting("starting"):
+            from jaxdet.convert import convert
 
         sources = {"svms": svms.value, "box_regressors": box_regressors.value}
         convert(config, file.value, workdir.value, classes.value, **sources)
@@ -168,7 +173,8 @@ def export() -> None:
     checkpoint = _define_checkpoint()
 
     def main(_: None, files: list[str]) -> None:
-        from jaxdet.export import export
+        with waiting("starting"):
+            from jaxdet.export import export
 
         export(_one_workdir(files, workdir.value, "export"), to.value, checkpoint=checkpoint.value)
 

@@ -15,7 +15,12 @@ DETECTION_COLUMNS: Columns = (((0,), np.int32), ((0, 4), np.float32), ((0,), np.
 GROUND_TRUTH_COLUMNS: Columns = (((0,), np.int32), ((0, 4), np.float32), ((0,), np.int32), ((0,), bool))
 
 
-def detect_split(predict: Callable[[Batch], Detections], batches: Iterable[Batch]) -> DetectionTable:
+def detect_split(
+    predict: Callable[[Batch], Detections],
+    batches: Iterable[Batch],
+    *,
+    finish: Callable[[int], None] = lambda images: None,
+) -> DetectionTable:
     """Run a detector over every image of a split and gather the valid detections, ordered by image.
 
     With several processes each passes its own rows of every global batch, the same number of batches and rows on each,
@@ -25,6 +30,7 @@ def detect_split(predict: Callable[[Batch], Detections], batches: Iterable[Batch
     Args:
       predict: Batch -> Detections [B,D,...] in original pixels, by descending score; not yet fetched from the device.
       batches: every image once; rows with image_valid False are ignored.
+      finish: called with the number of images of each batch whose results were fetched; see io.progress.counting.
 
     Raises:
       ValueError: an image comes twice.
@@ -39,6 +45,7 @@ def detect_split(predict: Callable[[Batch], Detections], batches: Iterable[Batch
         columns: Any = detections.boxes, detections.labels, detections.scores
         parts.append((ids[row], *(column[row, slot] for column in columns)))
         image_ids.append(ids[image_valid])
+        finish(int(image_valid.sum()))
 
     running = None
     for batch in batches:

@@ -84,7 +84,7 @@ def fit_svms(
             svm.add(i, np.flatnonzero((overlap < NEGATIVE_IOU) & (score > HARD)))
             if i == 0 or svm.added > RETRAIN_AFTER:
                 svm.fit()
-    for svm in svms:
+    for svm in progress(svms, name=f"{name}: last fit", total=len(svms), unit="class"):
         svm.fit()
         if not svm.learned:
             log.warning("%s has no SVM and will not be detected: %s", svm.name, svm.examples())

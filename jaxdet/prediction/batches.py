@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from jaxdet.data.buckets import Bucket
+from jaxdet.io.progress import waiting
 from jaxdet.load import LoadedDetector
 from jaxdet.types import ImageDetections
 
@@ -35,7 +36,9 @@ def detect_in_order(
     """
     if detector.batch_size == 1:
         for key, image in images:
-            yield key, image, detector(image, threshold)
+            with waiting("detecting"):  # the first image of each size compiles
+                detections = detector(image, threshold)
+            yield key, image, detections
         return
     queue: deque[_Waiting[Key]] = deque()
 
@@ -48,7 +51,9 @@ def detect_in_order(
 
     def run(bucket: Bucket) -> None:
         batch = [entry for entry in queue if entry.bucket == bucket and entry.detections is None]
-        for entry, detections in zip(batch, detector([entry.image for entry in batch], threshold), strict=True):
+        with waiting("detecting"):
+            batch_detections = detector([entry.image for entry in batch], threshold)
+        for entry, detections in zip(batch, batch_detections, strict=True):
             entry.detections = detections
 
     for key, image in images:

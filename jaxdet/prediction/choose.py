@@ -7,6 +7,7 @@ from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
 from jaxdet.data import image_file
+from jaxdet.io.progress import waiting
 from jaxdet.load import LoadedDetector, Published, check_threshold, load_detector, load_published, run_path
 
 
@@ -35,10 +36,12 @@ def open_detector(
     check_choice(workdir, published)
     if published:
         check_threshold(parse(published.config), threshold)
-        return load_published(published, batch_size=batch_size)
+        with waiting("reading the detector"):
+            return load_published(published, batch_size=batch_size)
     own, _ = experiment_json.read(experiment_json.run_folder(run_path(workdir or "")))
     check_threshold(parse(own if config is None else config), threshold)
-    return load_detector(workdir or "", checkpoint, batch_size=batch_size, config=config)
+    with waiting("reading the detector"):
+        return load_detector(workdir or "", checkpoint, batch_size=batch_size, config=config)
 
 
 def check_choice(workdir: str | None, published: Published | None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxdet.checks import InputError
 from jaxdet.io.mat_file import read_mat
+from jaxdet.io.progress import waiting
 from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.writer import ProposalWriter, log_counts
 from jaxdet.types import Dataset, ProposalTable
@@ -65,7 +66,8 @@ def import_boxes(dataset: Dataset, path: Path, paths: Sequence[Path]) -> Proposa
     key = {"dataset": dataset.fingerprint, "images": len(dataset), **mat_key(paths)}
     if path.is_file():
         return open_proposals(path, key)
-    matrices = _matrices(paths, wanted=set(dataset.names))
+    with waiting(f"reading {_joined(paths)}"):
+        matrices = _matrices(paths, wanted=set(dataset.names))
     missing = [name for name in dataset.names if name not in matrices]
     if missing:
         raise InputError(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxdet.config.training_fields import SharedTraining
 from jaxdet.inputs import Split
+from jaxdet.io.progress import waiting
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import with_target_statistics
 from jaxdet.proposals.delta_statistics import delta_statistics
@@ -40,10 +41,11 @@ class InitialWeights:
     def _read(self) -> Params | None:
         """Return the weights, None for none; InputError where they cannot be found, downloaded or read."""
         training = self._training
-        if training.init_from:
-            self._checkpoint = self._checkpoint or find_checkpoint(training.init_from, "best")
-            return restore_params(self._checkpoint)
-        return load_pretrained(training.pretrained, file=training.pretrained_file) if training.pretrained else None
+        with waiting("reading the initial weights"):
+            if training.init_from:
+                self._checkpoint = self._checkpoint or find_checkpoint(training.init_from, "best")
+                return restore_params(self._checkpoint)
+            return load_pretrained(training.pretrained, file=training.pretrained_file) if training.pretrained else None
 
 
 def with_measured_statistics(params: Params, split: Split, positive_iou: float) -> Params:

@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 from jaxdet.data.transforms import flip, mirror
 from jaxdet.evaluation.detect import detect_split
 from jaxdet.inputs import Split
-from jaxdet.io.progress import progress
+from jaxdet.io.progress import counting
 from jaxdet.models.detector import Detector
 from jaxdet.proposals.file import open_proposals
 from jaxdet.proposals.writer import ProposalWriter, remove_parts
@@ -49,22 +49,22 @@ def rpn_proposals(
         leads = jax.process_index() == 0
         with ProposalWriter(path, key) if leads else contextlib.nullcontext() as writer:
             done = int(multihost_utils.broadcast_one_to_all(np.int32(writer.done if writer else 0)))
-            proposals = _propose(stage.detector, params, split, done, mirrored=mirrored)
-            if writer:
-                name = f"{path.parent.name} {path.stem}"
-                for boxes in progress(proposals, name=name, total=len(dataset), done=done):
+            for boxes in _propose(
+                stage.detector, params, split, done, name=f"{path.parent.name} {path.stem}", mirrored=mirrored
+            ):
+                if writer:  # process 0 gathers the other processes' rows of each batch
                     writer.add(boxes)
+            if writer:
                 writer.finish()
-            else:  # process 0 gathers this process's rows of each batch
-                for _ in proposals:
-                    pass
         multihost_utils.sync_global_devices(str(path))
     elif jax.process_index() == 0:
         remove_parts(path)
     return open_proposals(path, key)
 
 
-def _propose(rpn: Detector, params: Params, split: Split, done: int, *, mirrored: bool) -> Iterator[np.ndarray]:
+def _propose(
+    rpn: Detector, params: Params, split: Split, done: int, *, name: str, mirrored: bool
+) -> Iterator[np.ndarray]:
     """Yield the proposals f32[n,4] of images done, done + 1, ..., chunk by chunk: batches come in order of buckets.
 
     The chunks start where those of an uninterrupted run do, so that the batches are the same.
@@ -72,15 +72,17 @@ def _propose(rpn: Detector, params: Params, split: Split, done: int, *, mirrored
     mesh = data_mesh()
     params, predict = replicate(params, mesh), make_predict(rpn.predict, mesh)
     size, dataset = CHUNK * split.eval_batch_size, split.dataset
-    for start in range(done - done % size, len(dataset), size):
-        chunk = _Chunk(dataset, start, min(start + size, len(dataset)), mirrored=mirrored)
-        batches = dataclasses.replace(split, dataset=chunk).eval_batches()
-        detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), batches)
-        ends = np.searchsorted(detections.image, np.arange(len(chunk)), side="right")
-        boxes = detections.boxes
-        if mirrored:
-            boxes = mirror(boxes, chunk.image_sizes[detections.image, 1])
-        yield from np.split(boxes, ends[:-1])[max(done - start, 0) :]
+    first = done - done % size
+    with counting(name, total=len(dataset), done=first) as finish:
+        for start in range(first, len(dataset), size):
+            chunk = _Chunk(dataset, start, min(start + size, len(dataset)), mirrored=mirrored)
+            batches = dataclasses.replace(split, dataset=chunk).eval_batches()
+            detections = detect_split(lambda batch: predict(params, shard_batch(batch, mesh)), batches, finish=finish)
+            ends = np.searchsorted(detections.image, np.arange(len(chunk)), side="right")
+            boxes = detections.boxes
+            if mirrored:
+                boxes = mirror(boxes, chunk.image_sizes[detections.image, 1])
+            yield from np.split(boxes, ends[:-1])[max(done - start, 0) :]
 
 
 class _Chunk(Dataset):

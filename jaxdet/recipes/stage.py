@@ -19,6 +19,7 @@ from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.tables import clip_to_images
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
 from jaxdet.inputs import Split
+from jaxdet.io.progress import counting, waiting
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import TARGET_STATISTICS
 from jaxdet.nets.resnet50 import FROZEN_NORM
@@ -113,20 +114,23 @@ def run_stage(
     mesh = data_mesh()
     key = jax.random.key(stage.seed)
     key = jax.random.fold_in(key, stage.number) if stage.number else key
-    params = jax.jit(stage.detector.init, compiler_options=_run_once())(jax.random.fold_in(key, 0))
-    if not has_checkpoint(folder):
-        params = initialise(params)
-    fresh = state.create(params, stage.optimizer, jax.random.fold_in(key, 1), trainable=stage.trainable)
+    with waiting(f"{stage.name}: initialising"):
+        params = jax.jit(stage.detector.init, compiler_options=_run_once())(jax.random.fold_in(key, 0))
+        if not has_checkpoint(folder):
+            params = initialise(params)
+        fresh = state.create(params, stage.optimizer, jax.random.fold_in(key, 1), trainable=stage.trainable)
+        fresh = jax.block_until_ready(replicate(fresh, mesh))
+        evaluate = None if validation is None else _validation(stage.detector, validation, mesh, name=stage.name)
     last = loop.run(
         stage,
-        replicate(fresh, mesh),
+        fresh,
         make_train_step(stage.detector.loss, stage.optimizer, mesh, accumulate=stage.accumulate),
         split.train_batches(seed=stage.seed, batch_size=stage.batch_size),
         split.train_shapes(seed=stage.seed, batch_size=stage.batch_size, steps=stage.steps),
         put=lambda batch: shard_batch(batch, mesh),
         workdir=folder,
         image_names=split.dataset.names,
-        evaluate=None if validation is None else _validation(stage.detector, validation, mesh),
+        evaluate=evaluate,
     )
     return jax.device_get(state.params(last))
 
@@ -141,7 +145,9 @@ def _run_once() -> dict[str, int | bool]:
     return options
 
 
-def _validation(detector: Detector, split: Split, mesh: Mesh) -> Callable[[Params, int], dict[str, float]]:
+def _validation(
+    detector: Detector, split: Split, mesh: Mesh, *, name: str
+) -> Callable[[Params, int], dict[str, float]]:
     """Return (params, step) -> val_loss (the training loss, sampled alike each time) and val_map (VOC10, IoU 0.5)."""
     dataset = split.dataset
     truth = ground_truth_table(dataset)
@@ -161,7 +167,9 @@ def _validation(detector: Detector, split: Split, mesh: Mesh) -> Callable[[Param
             losses.append(sums)
             return detections
 
-        detections = clip_to_images(detect_split(predict, split.eval_batches()), dataset.image_sizes)
+        with counting(f"{name}: validating", total=len(dataset)) as finish:
+            detections = detect_split(predict, split.eval_batches(), finish=finish)
+        detections = clip_to_images(detections, dataset.image_sizes)
         per_class = average_precision(detections, truth, num_classes=len(dataset.class_names), metric="voc10")
         loss, images = np.sum(jax.device_get(losses), axis=0)
         return {"val_loss": float(loss / images), "val_map": mean_ap(per_class)}

@@ -23,6 +23,7 @@ from jax.experimental import multihost_utils
 
 from jaxdet.checks import InputError
 from jaxdet.io.folder import make_writable, remove_folder
+from jaxdet.io.progress import waiting
 from jaxdet.training import manifest
 from jaxdet.training.restore import best_step, checkpoint_folder, read_metadata, saved_steps, step_folders
 from jaxdet.training.sharding import data_mesh, replicate
@@ -113,8 +114,9 @@ class Checkpoints:
         # Verify the newest; fall back to the one before as long as it is broken.
         steps = list(step_folders(self.folder))
         faults = {}
-        while steps and (fault := manifest.fault(self.folder / str(steps[-1]))):
-            faults[steps.pop()] = fault
+        with waiting("verifying the newest checkpoint"):
+            while steps and (fault := manifest.fault(self.folder / str(steps[-1]))):
+                faults[steps.pop()] = fault
         if faults and not steps:
             raise InputError(
                 f"{self.folder} must hold a whole checkpoint, got only broken ones ({faults}); "
@@ -138,10 +140,11 @@ class Checkpoints:
             params=ocp.args.StandardSave(state.trainable | state.frozen), optimizer=ocp.args.StandardSave(optimizer)
         )
         try:
-            self._orbax.save(folder, args=items, force=True)
-            if jax.process_index() == 0:
-                (folder / "arrays.json").write_text(json.dumps(_array_types(state), indent=1))
-                manifest.write(folder, metadata)
+            with waiting(f"saving checkpoint {folder.name}"):
+                self._orbax.save(folder, args=items, force=True)
+                if jax.process_index() == 0:
+                    (folder / "arrays.json").write_text(json.dumps(_array_types(state), indent=1))
+                    manifest.write(folder, metadata)
         except (OSError, ValueError):
             if jax.process_index() == 0:  # a full disk needs the room
                 for draft in (folder, *self.folder.glob(f"{folder.name}{DRAFT}*")):
@@ -174,7 +177,8 @@ class Checkpoints:
         items = ocp.args.Composite(
             params=ocp.args.StandardRestore(params), optimizer=ocp.args.StandardRestore(optimizer)
         )
-        saved = self._orbax.restore(folder, args=items)
+        with waiting(f"reading checkpoint {folder.name}"):
+            saved = self._orbax.restore(folder, args=items)
         trainable, frozen = ({path: saved.params[path] for path in part} for part in (like.trainable, like.frozen))
         return TrainState(trainable=trainable, frozen=frozen, **saved.optimizer), manifest.metadata(folder)
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxdet.io.progress import waiting
 from jaxdet.training.device_memory import gigabytes, memory_warning, needed_bytes
 from jaxdet.training.optimizer import Hyperparameters
 from jaxdet.training.progress import Progress
@@ -58,8 +59,7 @@ def compile_steps(
     """
     jobs: queue.SimpleQueue[Batch] = queue.SimpleQueue()
     results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
-    waiting = [image_size(batch) for batch in batches]
-    progress.say(f"{progress.name}: compiling for images of {_text(waiting)}")
+    progress.say(f"{progress.name}: compiling for images of {_text([image_size(batch) for batch in batches])}")
     _watch_cache()
     for batch in batches:
         jobs.put(batch)
@@ -70,23 +70,19 @@ def compile_steps(
     for _ in range(1 if jax.process_count() > 1 else min(_cores(), len(batches))):
         threading.Thread(target=_work, args=(jobs, results, lower), name="compile", daemon=True).start()
 
-    start, programs = time.monotonic(), dict[ImageSize, TrainStep]()
-    while waiting:
-        text = f"{progress.name}: compiling for images of {_text(waiting)} ({time.monotonic() - start:.0f} s)"
-        progress.wait(text, done=len(programs), total=len(batches))
-        try:
-            result = results.get(timeout=0.5)  # wakes up for Ctrl-C
-        except queue.Empty:
-            continue
-        if isinstance(result.program, Exception):
-            raise result.program
-        size = image_size(result.batch)
-        waiting.remove(size)
-        programs[size] = result.program
-        _report(result, progress)
-        if warning := memory_warning(result.program, state, batch=result.batch, accumulate=accumulate):
-            progress.say(f"{progress.name}: {warning}")
-    progress.wait("", done=len(batches), total=len(batches))
+    programs = dict[ImageSize, TrainStep]()
+    with waiting(f"{progress.name}: compiling"):
+        while len(programs) < len(batches):
+            try:
+                result = results.get(timeout=0.5)  # wakes up for Ctrl-C
+            except queue.Empty:
+                continue
+            if isinstance(result.program, Exception):
+                raise result.program
+            programs[image_size(result.batch)] = result.program
+            _report(result, progress)
+            if warning := memory_warning(result.program, state, batch=result.batch, accumulate=accumulate):
+                progress.say(f"{progress.name}: {warning}")
     return programs
 
 

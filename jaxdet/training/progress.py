@@ -1,16 +1,15 @@
 """Progress of training as people watch it: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import datetime
-import time
 from collections.abc import Iterable
 
 import jax
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.text import Text
 
-LINE_SECONDS = 5.0  # nothing is silent for longer
+from jaxdet.io.progress import Bar, shown
 
 
 class Progress:
@@ -22,6 +21,7 @@ class Progress:
         self._console = Console(quiet=jax.process_index() > 0, highlight=False)
         self._console.soft_wrap = not self._console.is_terminal  # lines of a log file are not wrapped
         columns = (
+            SpinnerColumn(),  # turns as long as the process is alive
             TextColumn("{task.description}"),
             BarColumn(20),
             MofNCompleteColumn(),
@@ -29,10 +29,10 @@ class Progress:
         )
         self._bar = _BarWithMetrics(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._bar.add_task(name, total=steps, completed=start, text="")
-        self._waiting: TaskID | None = None  # a second bar
-        self._last_line = time.monotonic()
         self._estimated = False
-        self._bar.start()
+        self._shown = contextlib.ExitStack()
+        if self._console.is_terminal:
+            self._shown.enter_context(shown(self._bar))
 
     def step(self, step: int) -> None:
         """Move the bar to a step that was handed to the device."""
@@ -57,25 +57,13 @@ class Progress:
             self.say(f"{self.name} {step}/{self.steps}  {left}")
         self._estimated = True
 
-    def wait(self, text: str, *, done: int, total: int) -> None:
-        """Show that `done` of `total` programs are ready: in a bar, or in a line after LINE_SECONDS without one."""
-        if not self._console.is_terminal:
-            if done < total and time.monotonic() - self._last_line >= LINE_SECONDS:
-                self.say(text)
-            return
-        if self._waiting is None:
-            self._waiting = self._bar.add_task("compiling", total=total, text="")
-        self._bar.update(self._waiting, completed=done, text=text, visible=done < total)
-
     def say(self, text: str) -> None:
         """Print a line, above the bar."""
         self._console.print(text, markup=False)
-        self._last_line = time.monotonic()
 
     def close(self) -> None:
         """Stop the bar and restore the terminal."""
-        if self._bar.live.is_started:  # rich before 14.3 prints an empty line otherwise
-            self._bar.stop()
+        self._shown.close()
 
 
 def metrics_text(metrics: dict[str, float]) -> str:

@@ -39,7 +39,9 @@ def two_slots(batch):
 
 def test_the_table_holds_the_valid_detections_of_valid_images_by_image():
     batches = [make_batch([3, 2], [True, True]), make_batch([0, 0], [True, False]), make_batch([1, 3], [True, False])]
-    table = detect_split(two_slots, iter(batches))
+    finished = []
+    table = detect_split(two_slots, iter(batches), finish=finished.append)
+    assert finished == [2, 1, 1]
     np.testing.assert_array_equal(table.image, [0, 0, 1, 2, 2, 3])
     np.testing.assert_array_equal(table.labels, [1, 2, 1, 1, 2, 1])
     np.testing.assert_array_equal(table.boxes[:, 0], [0, 1, 1, 2, 3, 3])

@@ -38,7 +38,8 @@ class Images:
 
 
 def test_a_resumed_search_by_several_processes_equals_a_search_in_this_process(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("jaxdet.io.progress.LINE_SECONDS", 0)
+    monkeypatch.setattr("jaxdet.io.progress.FIRST_LINE", 0)
+    monkeypatch.setattr("jaxdet.io.progress.LINE_EVERY", 0)
     path, key = tmp_path / "train.npz", search_key(Images(), **SMALL)
     with ProposalWriter(path, key) as writer:
         writer.add(np.float32([[1, 2, 30, 40]]))

@@ -68,7 +68,8 @@ def propose(params, photos, path, **changes):
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 1)  # chunks of two images
-    monkeypatch.setattr("jaxdet.io.progress.LINE_SECONDS", 0)  # every line
+    monkeypatch.setattr("jaxdet.io.progress.FIRST_LINE", 0)  # every line
+    monkeypatch.setattr("jaxdet.io.progress.LINE_EVERY", 0)
     return tmp_path / "1_rpn" / "proposals_train.npz"
 
 

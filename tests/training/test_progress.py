@@ -1,3 +1,4 @@
+from jaxdet.io.progress import counting
 from jaxdet.training.progress import Progress
 
 
@@ -26,24 +27,18 @@ def test_progress_shows_a_bar_on_a_terminal(capsys, monkeypatch):
     assert all(f"loss{i}" in shown for i in range(8))  # on several lines
 
 
-def test_waiting_is_a_bar_on_a_terminal(capsys, monkeypatch):
+def test_other_work_has_its_bar_beside_that_of_training(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "90")
     progress = Progress("joint", start=0, steps=200)
-    progress.wait("joint: compiling for images of 608x800 (3 s)", done=1, total=2)
+    with counting("joint: validating", total=72) as finish:
+        finish(2)
+        progress.step(20)  # draws
+        progress._bar.refresh()
     progress.close()
-    shown = capsys.readouterr().out
-    assert "compiling" in shown and "1/2" in shown and "(3 s)" in shown
-
-
-def test_waiting_is_a_line_after_some_seconds_without_a_terminal(capsys, monkeypatch):
-    progress = Progress("joint", start=0, steps=200)
-    progress.wait("not yet", done=0, total=2)
-    monkeypatch.setattr("jaxdet.training.progress.LINE_SECONDS", 0.0)
-    progress.wait("waiting", done=0, total=2)
-    progress.wait("done", done=2, total=2)
-    progress.close()
-    assert capsys.readouterr().out == "waiting\n"
+    printed, errors = capsys.readouterr()
+    assert "20/200" in printed and "joint: validating" in printed and "2/72" in printed
+    assert not errors
 
 
 def test_the_first_estimate_of_the_time_left_is_one_line_without_a_terminal(capsys):

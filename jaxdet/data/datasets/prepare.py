@@ -23,6 +23,7 @@ from jaxdet.data.datasets.prepared_copy import check_files, damaged, preparing, 
 from jaxdet.data.image_file import open_image
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.folder import CANNOT_WRITE, cannot_write
+from jaxdet.io.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +182,8 @@ def _cannot_write(error: OSError | RuntimeError) -> bool:
 def _index_records(builder: tfds.core.DatasetBuilder, split: str) -> Index:
     log.info("reading the image sizes of %s, %s", builder.data_path, split)
     index = empty_index()
-    for example in open_records(builder, split):
+    records = open_records(builder, split)
+    for example in progress(records, name=f"image sizes of {split}", total=len(records)):
         with open_image(example["image"]) as image:  # reads the header only
             index["image_sizes"].append([image.height, image.width])
         index["names"].append(Path(example["image/filename"].decode()).stem)
