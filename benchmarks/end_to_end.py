@@ -36,11 +36,15 @@ def make_batch():
     return jax.tree.map(jnp.asarray, batch)
 
 
-def cases():
+def experiment():
     config = faster_voc.get_config()
     config.head.roi_pooling = "align"
     config.net.update({"preprocessing": "torchvision", "pool_rounding": "ceil", "dropout_scaling": "train"})
-    detector = build_detector(parse(config.to_dict()), tuple(f"class {k}" for k in range(20)))
+    return parse(config.to_dict())
+
+
+def cases():
+    detector = build_detector(experiment(), tuple(f"class {k}" for k in range(20)))
     params = jax.jit(detector.init)(jax.random.key(0))
     tx, schedule = make_optimizer(steps=100, name="sgd", learning_rate=1e-5, schedule="step")
     mesh, batch, predict = data_mesh(), make_batch(), jax.jit(detector.predict)
@@ -61,10 +65,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer-python", required=True, help="Python interpreter of an environment with torchvision")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--case", choices=[*GOALS], action="append", help="only this; both if not given")
     flags = parser.parse_args()
     with peer(flags.peer_python, "peer_faster_rcnn.py") as ask:
         print(f"{'CPU s':10}{'jaxdet':>8}{'peer':>8}{'ratio':>8}{'must':>8}{'aim':>8}")
         for case, run in cases().items():
+            if flags.case and case not in flags.case:
+                continue
             cpu_seconds(run), ask(case)  # compiles, allocates
             ours, theirs = medians_in_turn(
                 functools.partial(cpu_seconds, run), functools.partial(ask, case), rounds=flags.rounds

@@ -24,9 +24,9 @@ Padding = Sequence[tuple[int, int]]
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 MAX_S2D_CHANNELS = 4  # matrix products of more channels are fast without space to depth
-# With fewer channels Winograd's transforms take as long as they save; with fewer pixels the kernel's do. And each layer
-# takes seconds to compile.
-MIN_WINOGRAD_CHANNELS = 128
+# With fewer channels Winograd's transforms take about as long as they save; with fewer pixels the kernel's do. And each
+# layer takes seconds to compile.
+MIN_WINOGRAD_CHANNELS = 256
 MIN_WINOGRAD_PIXELS = 2048
 
 

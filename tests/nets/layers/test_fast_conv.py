@@ -23,7 +23,7 @@ SAME3X3 = {"window_strides": (1, 1), "padding": "SAME", "dimension_numbers": NHW
 CONVOLUTIONS = (conv_general_dilated, lax.conv_general_dilated)
 
 # Enough pixels and channels for Winograd's algorithm.
-WINOGRAD = {"batch": 2, "height": 33, "width": 32, "channels": 128, "filters": 128}
+WINOGRAD = {"batch": 2, "height": 33, "width": 32, "channels": 256, "filters": 256}
 
 
 def arrays(batch=2, height=7, width=9, channels=32, filters=64, size=3, dtype=jnp.float32):
@@ -58,7 +58,7 @@ def test_small_convolutions_and_gradients_equal_jax(batch, height, width):
 
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 47, 45), (2, 33, 32), (1, 2, 1024)])
 def test_winograd_convolutions_and_gradients_equal_jax(batch, height, width):
-    assert_equals_stock(*arrays(batch, height, width, channels=128, filters=136))
+    assert_equals_stock(*arrays(batch, height, width, channels=256, filters=264))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_bfloat16_gradients_are_near_those_of_jax():
     assert_equals_stock(*arrays(dtype=jnp.bfloat16), tolerance=0.02)
 
 
-@pytest.mark.parametrize("min_channels", [128, 16])
+@pytest.mark.parametrize("min_channels", [256, 16])
 def test_scan_and_vmap(min_channels, monkeypatch):
     """With the kernel gradient as one product and, where 16 channels suffice, with Winograd's algorithm."""
     monkeypatch.setattr(fast_conv, "MIN_WINOGRAD_CHANNELS", min_channels)
@@ -114,7 +114,7 @@ def test_scan_and_vmap(min_channels, monkeypatch):
         return jnp.sum(lax.scan(step, x, None, length=3)[0] ** 2)
 
     gradients = [jax.jit(jax.grad(functools.partial(loss, c))) for c in CONVOLUTIONS]
-    assert ("convolution" in gradients[0].lower(kernel, x).as_text()) == (min_channels == 128)
+    assert ("convolution" in gradients[0].lower(kernel, x).as_text()) == (min_channels == 256)
     ours, stock = (gradient(kernel, x) for gradient in gradients)
     np.testing.assert_allclose(ours, stock, rtol=0, atol=1e-5 * float(jnp.abs(stock).max()))
     x = jnp.stack([x, 2 * x])
@@ -148,7 +148,7 @@ def test_gradient_lowers_for_every_platform(shape):
 def test_only_large_float32_convolutions_use_winograd_on_cpu():
     """Bfloat16 would lose too much in the transforms."""
     both = jax.jit(functools.partial(value_and_gradients, conv_general_dilated))
-    shapes = WINOGRAD, WINOGRAD | {"channels": 127}, WINOGRAD | {"height": 31}, WINOGRAD | {"dtype": jnp.bfloat16}
+    shapes = WINOGRAD, WINOGRAD | {"channels": 255}, WINOGRAD | {"height": 31}, WINOGRAD | {"dtype": jnp.bfloat16}
     uses_convolution = ["convolution" in both.lower(*arrays(**shape)).as_text() for shape in shapes]
     assert uses_convolution == [False, True, True, True]
 
@@ -160,7 +160,7 @@ from jaxdet.nets.layers.fast_conv import conv_general_dilated
 assert jax.device_count() == 8
 rng, channels = np.random.default_rng(0), int(sys.argv[1])
 x = jnp.asarray(rng.normal(size=(16, 8, 17, channels)), jnp.float32)
-kernel = jnp.asarray(rng.normal(size=(3, 3, channels, 128)), jnp.float32)
+kernel = jnp.asarray(rng.normal(size=(3, 3, channels, 256)), jnp.float32)
 conv = lambda x, k: conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 gradient = jax.jit(jax.grad(lambda k, x: jnp.sum(jnp.sin(conv(x, k)))))
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
@@ -170,7 +170,7 @@ np.testing.assert_allclose(sharded, alone, rtol=0, atol=1e-5 * float(jnp.abs(alo
 """
 
 
-@pytest.mark.parametrize("channels", [32, 128])
+@pytest.mark.parametrize("channels", [32, 256])
 def test_batch_sharded_over_eight_devices_has_the_same_gradient(channels):
     flags = f"{xla.QUICKLY} --xla_force_host_platform_device_count=8"
     env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
