@@ -1,6 +1,7 @@
 """What the arguments of predict mean: images and videos, by path, folder, glob or address, each with its own place."""
 
 import dataclasses
+import functools
 import glob
 import logging
 import os
@@ -28,7 +29,7 @@ VIDEO_SUFFIXES = (
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """An image or a video.
+    """An image, a video, or a folder that cannot be searched.
 
     Attributes:
       name: its path or address, as the results list it.
@@ -50,6 +51,8 @@ class Source:
 
     def read_image(self, *, max_pixels: int) -> np.ndarray:
         """Return the upright image u8[H,W,3] RGB; errors as in image_file.decode, also where it cannot be fetched."""
+        if self.path is not None and self.path.is_dir():
+            raise InputError(f"folder {self.name}: cannot be opened; change its permissions.")
         if self.path is not None:
             return image_file.decode(self.path, name=self.name, max_pixels=max_pixels)
         try:
@@ -76,11 +79,11 @@ def find_sources(arguments: Sequence[str]) -> list[Source]:
         if is_address(argument):
             sources.append(Source(argument, _place_of_address(argument)))
         elif (path := Path(argument)).is_dir():
-            sources += _in_folder(path)
+            sources += _some(_in_folder(path), f"no photo in {path}")
         elif path.exists():
             sources.append(Source(str(path), path.stem))
         elif any(character in argument for character in "*?["):
-            sources += _matching(argument)
+            sources += _some(_matching(argument), f"nothing fits {argument!r}")
         else:
             raise InputError(
                 f"photos: there is no file or folder {argument}; name photos, or a folder that holds some."
@@ -88,32 +91,30 @@ def find_sources(arguments: Sequence[str]) -> list[Source]:
     return sources
 
 
+def _some(sources: list[Source], error: str) -> list[Source]:
+    if not sources:
+        raise InputError(f"photos: {error}; looked for {', '.join(image_file.SUFFIXES)}, and for videos.")
+    return sources
+
+
 def _in_folder(folder: Path) -> list[Source]:
-    """Return the images and videos in a folder at any depth, by name."""
+    """Return the images and videos in a folder at any depth, by name; a folder that cannot be opened counts as one."""
     paths: list[Path] = []
-    results: set[Path] = set()
-    unopened: list[str] = []
+    unopened: list[Source] = []
     links = 0
-    for parent, subfolders, names in os.walk(
-        folder, onerror=lambda error: unopened.append(os.fsdecode(error.filename))
-    ):
+
+    def note(error: OSError) -> None:
+        path = Path(os.fsdecode(error.filename))
+        unopened.append(Source(str(path), path.name))
+
+    for parent, subfolders, names in os.walk(folder, onerror=note):
         here = Path(parent)
-        if here != folder:
-            results |= {here / name for name in listed_results(here)}
         links += sum((here / name).is_symlink() for name in subfolders)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         paths += [here / name for name in sorted(names) if not name.startswith(".")]
-    for name in unopened:
-        log.warning("skipped: folder %s cannot be opened; change its permissions", name)
-    ours = [path for path in paths if path in results]
-    if ours:
-        log.info("%s: %d results of jaxdet ignored", folder, len(ours))
     if links:
         log.info("%s: %d links to folders not followed", folder, links)
-    sources = _readable(str(folder), [path for path in paths if path not in results], root=folder)
-    if not sources:
-        raise InputError(f"photos: no photo in {folder}; looked for {', '.join(image_file.SUFFIXES)}, and for videos.")
-    return sources
+    return _readable(str(folder), paths, root=folder) + unopened
 
 
 def _matching(pattern: str) -> list[Source]:
@@ -126,13 +127,8 @@ def _matching(pattern: str) -> list[Source]:
     for path in matches if "**" not in pattern else []:
         if path.is_dir():
             place = path.relative_to(root).as_posix()
-            sources += [
-                dataclasses.replace(source, place=_inside(f"{place}/{source.place}")) for source in _in_folder(path)
-            ]
-    if not sources:
-        raise InputError(
-            f"photos: nothing fits {pattern!r}; looked for {', '.join(image_file.SUFFIXES)}, and for videos."
-        )
+            found = _in_folder(path)
+            sources += [dataclasses.replace(source, place=_inside(f"{place}/{source.place}")) for source in found]
     return sources
 
 
@@ -140,22 +136,32 @@ def _readable(searched: str, paths: Iterable[Path], *, root: Path) -> list[Sourc
     """Return the images and videos of the paths, and log what was left out."""
     sources: list[Source] = []
     unread: list[str] = []
-    others = 0
+    others, results = 0, 0
+    listed = functools.cache(listed_results)
+
+    def is_result(path: Path) -> bool:
+        folders = (parent for parent in path.parents if root in parent.parents)
+        return any(path.relative_to(folder).as_posix() in listed(folder) for folder in folders)
+
     for path in paths:
         suffix = path.suffix.lower()
-        if suffix in image_file.SUFFIXES or suffix in VIDEO_SUFFIXES:
+        if is_result(path):
+            results += 1
+        elif suffix in image_file.SUFFIXES or suffix in VIDEO_SUFFIXES:
             sources.append(Source(str(path), _inside(path.relative_to(root).with_suffix("").as_posix())))
         elif suffix in image_file.OTHER_SUFFIXES:
             unread.append(path.name)
         else:
             others += 1
     if unread:
-        shown = ", ".join(unread[:NAMES_SHOWN]) + (", ..." if len(unread) > NAMES_SHOWN else "")
+        names = ", ".join(unread[:NAMES_SHOWN]) + (", ..." if len(unread) > NAMES_SHOWN else "")
         log.warning(
-            "%s: %d images of formats that are not read: %s; convert them to JPEG", searched, len(unread), shown
+            "%s: %d images of formats that are not read: %s; convert them to JPEG", searched, len(unread), names
         )
     if others:
         log.info("%s: %d other files ignored", searched, others)
+    if results:
+        log.info("%s: %d results of jaxdet ignored", searched, results)
     return sources
 
 

@@ -1,5 +1,6 @@
 """What the arguments of predict mean."""
 
+import errno
 import os
 
 import numpy as np
@@ -62,12 +63,30 @@ def test_results_of_earlier_runs_in_subfolders_are_left_out(tmp_path, caplog):
         output.write(name, b"drawn")
     assert places(tmp_path) == ["a", "detections/photo"]
     assert "2 results of jaxdet ignored" in caplog.text
+    assert places(tmp_path / "**/*") == ["a", "detections/photo"]
+
+
+def test_a_folder_that_cannot_be_opened_is_named_and_counts(tmp_path, monkeypatch):
+    touch(tmp_path, "a.jpg", "locked/b.jpg")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    _, locked = find_sources([str(tmp_path)])
+    with pytest.raises(InputError, match="folder .*locked: cannot be opened; change its permissions"):
+        locked.read_image(max_pixels=100)
 
 
 def test_globs_keep_the_subfolders_below_their_fixed_part(tmp_path, monkeypatch):
     touch(tmp_path, "day1/a.jpg", "day1/noon/b.jpg", "day2/a.jpg", "day2/n.txt", "c[1].jpg")
     assert places(tmp_path / "**/*.jpg") == ["c[1]", "day1/a", "day1/noon/b", "day2/a"]
     assert places(tmp_path / "day*/*") == ["day1/a", "day2/a", "day1/noon/b"]
+    assert places(tmp_path / "day*") == ["day1/a", "day1/noon/b", "day2/a"]
+    (tmp_path / "day3").mkdir()  # an empty one is no error
     assert places(tmp_path / "day*") == ["day1/a", "day1/noon/b", "day2/a"]
     assert places(tmp_path / "c[1].jpg") == ["c[1]"]  # a file of this name
     monkeypatch.chdir(tmp_path)
