@@ -18,8 +18,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from jaxdet.data.dataset import open_split
+from jaxdet.data.datasets.devkit import prepare_devkit
 from jaxdet.data.datasets.shapes import draw_scene
-from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import InputOptions, train_batches
 from jaxdet.data.transforms import resize
 from tests.devkit import Devkit

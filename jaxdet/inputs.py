@@ -20,9 +20,11 @@ from jaxdet.data import pipeline
 from jaxdet.data.augment import OFF, Augmentation
 from jaxdet.data.collate import empty_batch
 from jaxdet.data.dataset import open_split
-from jaxdet.data.datasets import voc, voc_layout
+from jaxdet.data.datasets import voc
+from jaxdet.data.datasets.devkit import prepare_devkit
+from jaxdet.data.datasets.folder_splits import choose_images
+from jaxdet.data.datasets.formats import open_folder
 from jaxdet.data.datasets.shapes import prepare_shapes
-from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import InputOptions
 from jaxdet.data.training_split import check_training_split
 from jaxdet.data.windows import common_bucket, empty_window_batch, window_batches, window_table
@@ -210,7 +212,8 @@ def open_evaluation_part(experiment: Experiment, part: str, class_names: tuple[s
     if isinstance(dataset, Voc):
         annotated = voc.is_annotated(split)
     elif isinstance(dataset, Devkit):
-        annotated = voc_layout.is_annotated(voc_layout.find_devkit(dataset.devkit, annotated=False), split)
+        images = choose_images(open_folder(dataset.devkit, annotated=False), split).images
+        annotated = any(image.is_annotated() for image in images)
     return open_part(experiment, part, annotated=annotated, class_names=class_names)
 
 
@@ -228,13 +231,13 @@ def open_training_part(experiment: Experiment) -> Split:
         )
     split = open_part(experiment, "train")
     if isinstance(experiment.dataset, Devkit):
-        folder, names = voc_layout.find_devkit(experiment.dataset.devkit), split.dataset.class_names
+        folder, names = open_folder(experiment.dataset.devkit), split.dataset.class_names
         check_training_split(
             split.dataset,
             use_difficult=experiment.input.use_difficult,
             # Without class_names the classes are those of the annotations, which need not be read again.
-            annotated=voc_layout.find_class_names(folder) if experiment.dataset.class_names else names,
-            source=str(folder),
+            annotated=folder.class_names() if experiment.dataset.class_names else names,
+            source=str(folder.folder),
         )
     return split
 

@@ -123,7 +123,7 @@ def test_mistakes_in_config_files_are_named(refused, tmp_path, text, error):
 def test_a_missing_devkit_is_named(refused, tmp_path):
     run = f"--workdir={tmp_path / 'run'}"
     assert (
-        "devkit: none is named; give a folder in VOC layout: --config.dataset.devkit=path"
+        "devkit: none is named; give the folder of your images: --config.dataset.devkit=path"
         in refused("train.py", DEVKIT, run)[-1]
     )
     missing = f"--config.dataset.devkit={tmp_path / 'VOC2012'}"

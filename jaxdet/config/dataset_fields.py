@@ -22,10 +22,10 @@ class Shapes:
 
 @dataclass(frozen=True, kw_only=True)
 class Devkit:
-    """data.datasets.voc_folder.prepare_devkit: a folder in VOC layout with any classes."""
+    """data.datasets.devkit.prepare_devkit: a folder of your own images, with any classes."""
 
-    kind: Annotated[str, "'devkit': a folder in VOC layout"]
-    devkit: Annotated[PathText, "the folder with Annotations/, JPEGImages/ and ImageSets/Main/", MAY_CHANGE]
+    kind: Annotated[str, "'devkit': a folder of your own"]
+    devkit: Annotated[PathText, "the folder of images and annotations; see docs/own-data.md", MAY_CHANGE]
     data_dir: Annotated[PathText, "folder of prepared data", MAY_CHANGE]
     class_names: Annotated[
         tuple[str, ...], "classes, label 1 first; empty: every class of the annotations, sorted", MAY_CHANGE

@@ -7,9 +7,9 @@ import pytest
 
 from jaxdet.config import dataset_fields, detector_fields, fields, training_fields
 from jaxdet.data.augment import Augmentation
+from jaxdet.data.datasets.devkit import prepare_devkit
 from jaxdet.data.datasets.shapes import prepare_shapes
 from jaxdet.data.datasets.voc import open_voc
-from jaxdet.data.datasets.voc_folder import prepare_devkit
 from jaxdet.data.pipeline import InputOptions
 from jaxdet.models.fast_rcnn import fast_rcnn
 from jaxdet.models.faster_rcnn import faster_rcnn

@@ -4,7 +4,7 @@ import tensorflow_datasets as tfds
 
 from jaxdet.checks import InputError
 from jaxdet.data.dataset import open_split
-from jaxdet.data.datasets.voc_folder import prepare_devkit
+from jaxdet.data.datasets.devkit import prepare_devkit
 from jaxdet.types import Record
 
 

@@ -8,13 +8,19 @@ from pathlib import Path, PurePosixPath
 
 from jaxdet.data.datasets.xml_file import Unusable
 
+OWN = frozenset(("preparing.lock", ".jaxdet-files"))  # mark folders of prepared copies and of results
+
 
 def list_files(folder: Path) -> list[str]:
-    """Return the paths of all files below a folder, relative to it and sorted; links to folders are followed once."""
-    files, visited = [], set()
+    """Return the paths of all files below a folder, relative to it and sorted; links to folders are followed once.
+
+    Prepared copies and results of jaxdet below the folder are left out.
+    """
+    files: list[str] = []
+    visited: set[tuple[int, int]] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in visited:
+        if (status.st_dev, status.st_ino) in visited or (visited and not OWN.isdisjoint(names)):
             folders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
@@ -44,11 +50,11 @@ class FileIndex:
         for path in list_files(folder):
             stem, suffix = os.path.splitext(path)
             if suffix.lower() not in suffixes:
-                self._others.setdefault(_key(stem), path)
+                self._others.setdefault(match_key(stem), path)
             elif stem not in self._files:
                 self._files[stem] = path
-                self._ids[_key(stem)].append(stem)
-                self._last[_key(PurePosixPath(stem).name)].append(stem)
+                self._ids[match_key(stem)].append(stem)
+                self._last[match_key(PurePosixPath(stem).name)].append(stem)
 
     def find(self, listed: str) -> tuple[str, Path]:
         """Return the id and file of a name in a list, which may have the file's suffix or a path before it.
@@ -60,27 +66,27 @@ class FileIndex:
             return listed, self._folder / self._files[listed]
         parts = self._without_suffix(listed.replace("\\", "/")).split("/")
         for start in range(len(parts)):
-            ids = self._ids.get(_key("/".join(parts[start:])), [])
+            ids = self._ids.get(match_key("/".join(parts[start:])), [])
             if len(parts) == 1:
-                ids = ids or self._last.get(_key(parts[0]), [])
+                ids = ids or self._last.get(match_key(parts[0]), [])
             if len(ids) == 1:
                 return ids[0], self._folder / self._files[ids[0]]
             if ids:
                 raise self._ambiguous(ids)
-        raise self._missing(_key("/".join(parts)))
+        raise self._missing(match_key("/".join(parts)))
 
     def find_same(self, file_id: str) -> Path:
         """Return the file of an id, in any letter case and Unicode form; Unusable for none, or where several fit."""
-        ids = [file_id] if file_id in self._files else self._ids.get(_key(file_id), [])
+        ids = [file_id] if file_id in self._files else self._ids.get(match_key(file_id), [])
         if not ids:
-            raise self._missing(_key(file_id))
+            raise self._missing(match_key(file_id))
         if len(ids) > 1:
             raise self._ambiguous(ids)
         return self._folder / self._files[ids[0]]
 
     def has(self, file_id: str) -> bool:
         """Return whether there are files of an id, in any letter case, Unicode form and suffix."""
-        return _key(file_id) in self._ids or _key(file_id) in self._others
+        return match_key(file_id) in self._ids or match_key(file_id) in self._others
 
     def nearest(self, listed: str) -> str:
         """Return the id most like a name that is not found; '' where none is."""
@@ -100,6 +106,6 @@ class FileIndex:
         return stem if suffix.lower() in (*self._suffixes, ".xml") else name
 
 
-def _key(path: str) -> str:
+def match_key(path: str) -> str:
     """Return what paths that differ in letter case or Unicode form only have in common."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

@@ -16,6 +16,7 @@ from jaxdet.data import image_file
 from jaxdet.data.dataset import PreparedDataset
 from jaxdet.data.datasets import features, voc_archives
 from jaxdet.data.datasets import voc_layout as layout
+from jaxdet.data.datasets.folder_format import fingerprint
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
 from jaxdet.data.datasets.voc_xml import read_objects, read_xml
 from jaxdet.data.datasets.xml_file import Unusable
@@ -203,7 +204,7 @@ def prepare_voc(
     if devkit:
         folder = _find_year(devkit, year, annotated=annotated)
         splits = _find_splits(folder, splits_of_year[year])
-        name = f"{release}-{layout.fingerprint(folder)}"
+        name = f"{release}-{fingerprint(folder, layout.files_of(folder))}"
         config = VocConfig(name=name, year=year, splits=splits, folder=folder, annotated=annotated)
         directory = home / "voc" / config.name / str(Voc.VERSION)
         return prepared(directory) or prepare(Voc, config, directory)

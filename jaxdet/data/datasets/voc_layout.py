@@ -1,17 +1,79 @@
 """Files of a folder in VOC layout: Annotations/NAME.xml, JPEGImages/NAME.jpg, ImageSets/Main/SPLIT.txt."""
 
-import hashlib
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 from jaxdet.checks import InputError, nearest
+from jaxdet.data.datasets import voc_xml
 from jaxdet.data.datasets.file_index import FileIndex, list_files
-from jaxdet.data.datasets.voc_xml import object_names, read_xml
+from jaxdet.data.datasets.folder_format import FolderFormat, ImageAnnotation, ListedImage
 from jaxdet.data.datasets.xml_file import Unusable
 from jaxdet.data.image_file import SUFFIXES
 from jaxdet.io.regular_file import read_regular
 
 MAX_LIST_BYTES = 200_000_000
 FOLDERS = ("Annotations", "JPEGImages", "ImageSets/Main")
+
+
+class VocLayout(FolderFormat):
+    """A folder in VOC layout. The splits are lists in ImageSets/Main, which nobody but its maker adds to."""
+
+    name = "VOC layout"
+    one_based = True
+    fixed_splits = True
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def splits(self) -> tuple[str, ...]:
+        """Return the names of the lists; those of single classes are no splits."""
+        return find_splits(self.folder)
+
+    def images(self, split: str) -> list[ListedImage]:
+        """Return the images that a list names, in its order, lists of single classes too."""
+        return [_VocImage(name, self) for name in read_split(self.folder, split)]
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return the sorted class names of all annotations, so that the labels do not depend on the chosen splits."""
+        return find_class_names(self.folder)
+
+    def files(self) -> Iterator[str]:
+        """Yield the files of the three folders."""
+        return files_of(self.folder)
+
+    def nearest(self, listed: str) -> str:
+        """Return the image name most like one that is not found."""
+        return self.image_index.nearest(listed)
+
+    @functools.cached_property
+    def image_index(self) -> FileIndex:
+        """The images by name."""
+        return FileIndex(self.folder / "JPEGImages", SUFFIXES, "image")
+
+    @functools.cached_property
+    def annotation_index(self) -> FileIndex:
+        """The annotations by name; the folder may lack Annotations/."""
+        return FileIndex(self.folder / "Annotations", (".xml",), "annotation")
+
+
+class _VocImage(ListedImage):
+    def __init__(self, listed: str, layout: VocLayout):
+        self.listed, self._layout = listed, layout
+
+    def find(self) -> tuple[str, Path]:
+        return self._layout.image_index.find(self.listed)
+
+    def is_annotated(self) -> bool:
+        try:
+            name, _ = self.find()
+        except Unusable:  # reported when the split is prepared
+            return False
+        return self._layout.annotation_index.has(name)
+
+    def annotation(self) -> ImageAnnotation:
+        name, _ = self.find()
+        return voc_xml.read_annotation(self._layout.annotation_index.find_same(name))
 
 
 def find_devkit(path: str, *, annotated: bool = True) -> Path:
@@ -33,9 +95,7 @@ def find_devkit(path: str, *, annotated: bool = True) -> Path:
         raise InputError(
             f"devkit: there is no folder {top}; set it to a folder in VOC layout, such as VOCdevkit/VOC2012."
         )
-    patterns = ("ImageSets/Main", "*/ImageSets/Main", "*/*/ImageSets/Main")
-    levels = (sorted(top.glob(pattern)) for pattern in patterns)
-    candidates = [main.parents[1] for main in next(filter(None, levels), [])]  # of the first level that has any
+    candidates = _with_lists(top)
     if len(candidates) != 1:
         listed = ", ".join(map(str, candidates)) or "none"
         raise InputError(
@@ -46,6 +106,11 @@ def find_devkit(path: str, *, annotated: bool = True) -> Path:
         if not (folder / name).is_dir() and (annotated or name != "Annotations"):
             raise InputError(f"devkit: {folder} has no folder {name}; VOC layout has {', '.join(FOLDERS)}.")
     return folder
+
+
+def has_lists(top: Path) -> bool:
+    """Return whether a folder, or one that is one or two levels below, has ImageSets/Main."""
+    return bool(_with_lists(top))
 
 
 def find_splits(folder: Path) -> tuple[str, ...]:
@@ -82,67 +147,20 @@ def read_split(folder: Path, split: str) -> list[str]:
     return names
 
 
-def is_annotated(folder: Path, split: str) -> bool:
-    """Return whether any image of a split has an annotation, if only one in another format than VOC's.
-
-    Raises:
-      InputError: see read_split.
-    """
-    images, annotations = image_index(folder), annotation_index(folder)
-    for listed in read_split(folder, split):
-        try:
-            name, _ = images.find(listed)
-        except Unusable:  # reported when the split is prepared
-            continue
-        if annotations.has(name):
-            return True
-    return False
-
-
-def image_index(folder: Path) -> FileIndex:
-    """List the images of a folder in VOC layout."""
-    return FileIndex(folder / "JPEGImages", SUFFIXES, "image")
-
-
-def annotation_index(folder: Path) -> FileIndex:
-    """List the annotations of a folder in VOC layout; it may lack Annotations/."""
-    return FileIndex(folder / "Annotations", (".xml",), "annotation")
-
-
 def find_class_names(folder: Path) -> tuple[str, ...]:
-    """Return the sorted class names of all annotations, so that the labels do not depend on the chosen splits.
-
-    Raises:
-      InputError: no annotation names an object; the error has the first fault.
-    """
-    names: set[str] = set()
+    """Return the sorted class names of all annotations; see voc_xml.find_class_names."""
     files = [file for file in list_files(folder / "Annotations") if file.lower().endswith(".xml")]
-    faults = []
-    for file in files:
-        try:
-            names.update(object_names(read_xml(folder / "Annotations" / file)))
-        except Unusable as fault:  # reported when a split lists the image
-            faults.append(f"{file}: {fault}")
-    if not names:
-        cause = f"; {len(faults)} of {len(files)} cannot be used, the first is {faults[0]}" if faults else ""
-        raise InputError(
-            f"devkit: no annotation in {folder / 'Annotations'} names an object{cause}; VOC's XML has <object><name>."
-        )
-    return tuple(sorted(names))
+    return voc_xml.find_class_names(folder / "Annotations", files)
 
 
-def fingerprint(folder: Path, *settings: object) -> str:
-    """Return a hash that changes when a file of the devkit is added, removed or written, or when a setting changes."""
-    digest = hashlib.sha256(repr((str(folder), settings)).encode())
+def files_of(folder: Path) -> Iterator[str]:
+    """Yield the paths of all files of a folder in VOC layout, relative to it."""
     for name in FOLDERS:
-        for file in list_files(folder / name):
-            digest.update(repr((name, file, *_size_and_time(folder / name / file))).encode())
-    return digest.hexdigest()[:16]
+        yield from (f"{name}/{file}" for file in list_files(folder / name))
 
 
-def _size_and_time(file: Path) -> tuple[int, ...]:
-    try:
-        status = file.stat()
-    except OSError:
-        return ()  # such as a dangling link, reported when a split lists the image
-    return status.st_size, status.st_mtime_ns
+def _with_lists(top: Path) -> list[Path]:
+    """Return the folders with ImageSets/Main on the first level, from `top` down, that has any."""
+    patterns = ("ImageSets/Main", "*/ImageSets/Main", "*/*/ImageSets/Main")
+    levels = (sorted(main for main in top.glob(pattern) if main.is_dir()) for pattern in patterns)
+    return [main.parents[1] for main in next(filter(None, levels), [])]

@@ -1,12 +1,16 @@
 """Parsing VOC's XML annotations; every fault is reported by name."""
 
+import functools
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from jaxdet.checks import InputError
 from jaxdet.data.class_names import normalise
 from jaxdet.data.datasets.features import POSES, VocObject
+from jaxdet.data.datasets.folder_format import ImageAnnotation
 from jaxdet.data.datasets.xml_file import Unusable, read_root
 
 MAX_OBJECTS = 10_000  # per image; VOC has at most 62
@@ -52,6 +56,31 @@ def read_xml(source: Path | bytes) -> Element:
     if objects and all(faults):  # it would be trained on as an image without objects
         raise Unusable(f"annotation has no readable object: {faults[0]}")
     return root
+
+
+def read_annotation(file: Path) -> ImageAnnotation:
+    """Parse the annotation of an image; Unusable as in read_xml."""
+    root = read_xml(file)
+    return ImageAnnotation(functools.partial(read_objects, root), size=annotated_size(root))
+
+
+def find_class_names(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
+    """Return the sorted class names in annotations, given by their paths relative to the folder.
+
+    Raises:
+      InputError: no annotation names an object; the error has the first fault.
+    """
+    names: set[str] = set()
+    faults = []
+    for file in files:
+        try:
+            names.update(object_names(read_xml(folder / file)))
+        except Unusable as fault:  # reported when a split lists the image
+            faults.append(f"{file}: {fault}")
+    if not names:
+        cause = f"; {len(faults)} of {len(files)} cannot be used, the first is {faults[0]}" if faults else ""
+        raise InputError(f"devkit: no annotation in {folder} names an object{cause}; VOC's XML has <object><name>.")
+    return tuple(sorted(names))
 
 
 def object_names(root: Element) -> list[str]:

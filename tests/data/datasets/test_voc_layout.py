@@ -3,12 +3,13 @@ import os
 import pytest
 
 from jaxdet.checks import InputError
+from jaxdet.data.datasets.folder_format import fingerprint
 from jaxdet.data.datasets.voc_layout import (
+    VocLayout,
+    files_of,
     find_class_names,
     find_devkit,
     find_splits,
-    fingerprint,
-    is_annotated,
     read_split,
 )
 
@@ -47,6 +48,14 @@ def test_a_folder_without_annotations_is_found_where_none_are_needed(devkit):
     assert find_devkit(str(devkit.folder), annotated=False) == devkit.folder
     with pytest.raises(InputError, match="has no folder Annotations"):
         find_devkit(str(devkit.folder))
+
+
+def is_annotated(folder, split):
+    return any(image.is_annotated() for image in VocLayout(folder).images(split))
+
+
+def hash_of(folder, *settings):
+    return fingerprint(folder, files_of(folder), *settings)
 
 
 def test_a_split_is_annotated_if_one_image_has_an_annotation_of_any_format(devkit):
@@ -122,9 +131,9 @@ def test_annotations_in_subfolders_and_of_other_letter_case_name_classes(devkit)
     (devkit.folder / "Annotations/day1").mkdir()
     devkit.annotation("day1/a", ("dog", 1, 1, 9, 9)).rename(devkit.folder / "Annotations/day1/a.XML")
     assert find_class_names(devkit.folder) == ("dog",)
-    before = fingerprint(devkit.folder)
+    before = hash_of(devkit.folder)
     devkit.annotation("day1/b", ("cat", 1, 1, 9, 9))
-    assert fingerprint(devkit.folder) != before
+    assert hash_of(devkit.folder) != before
 
 
 def test_a_split_file_that_is_a_pipe_is_refused(devkit):
@@ -135,16 +144,16 @@ def test_a_split_file_that_is_a_pipe_is_refused(devkit):
 
 def test_the_fingerprint_changes_with_every_file(devkit):
     annotation = devkit.annotation("a", ("dog", 1, 1, 9, 9))
-    keys = [fingerprint(devkit.folder, "x"), fingerprint(devkit.folder, "y")]
-    assert fingerprint(devkit.folder, "x") == keys[0]
+    keys = [hash_of(devkit.folder, "x"), hash_of(devkit.folder, "y")]
+    assert hash_of(devkit.folder, "x") == keys[0]
     annotation.write_text(annotation.read_text().replace("dog", "cat"))  # of the same length
     os.utime(annotation, ns=(0, annotation.stat().st_mtime_ns + 1))
-    keys.append(fingerprint(devkit.folder, "x"))
+    keys.append(hash_of(devkit.folder, "x"))
     devkit.image("a")
-    keys.append(fingerprint(devkit.folder, "x"))
+    keys.append(hash_of(devkit.folder, "x"))
     link = devkit.folder / "JPEGImages/b.jpg"
     link.symlink_to(devkit.folder / "later.jpg")
-    keys.append(fingerprint(devkit.folder, "x"))
+    keys.append(hash_of(devkit.folder, "x"))
     (devkit.folder / "later.jpg").touch()  # what the link leads to appears
-    keys.append(fingerprint(devkit.folder, "x"))
+    keys.append(hash_of(devkit.folder, "x"))
     assert len(set(keys)) == 6

@@ -1,14 +1,14 @@
-"""TFDS builder for a folder in VOC layout with any classes; faulty files are skipped and reported."""
+"""TFDS builder for a folder of annotated images in any format; faulty files are skipped and reported."""
 
 import dataclasses
 import hashlib
 import json
 import logging
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree.ElementTree import Element
 
 import cv2
 import numpy as np
@@ -18,10 +18,11 @@ from jaxdet.checks import InputError
 from jaxdet.data import image_file
 from jaxdet.data.class_names import parse_names
 from jaxdet.data.datasets import features
-from jaxdet.data.datasets import voc_layout as layout
+from jaxdet.data.datasets.folder_format import EVERYTHING, UNANNOTATED, FolderFormat, ImageAnnotation, fingerprint
+from jaxdet.data.datasets.folder_splits import SEED, ChosenImages, choose_images
+from jaxdet.data.datasets.formats import open_folder
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
 from jaxdet.data.datasets.prepared_copy import report_earlier
-from jaxdet.data.datasets.voc_xml import annotated_size, read_objects, read_xml
 from jaxdet.data.datasets.xml_file import Unusable
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.progress import progress
@@ -34,93 +35,87 @@ SKIPPED = "skipped.json"
 
 
 @dataclasses.dataclass
-class VocFolderConfig(tfds.core.BuilderConfig):
+class DevkitConfig(tfds.core.BuilderConfig):
     """The settings of prepare_devkit; class_names is complete."""
 
-    folder: Path = Path()
-    splits: tuple[str, ...] = ()
+    source: FolderFormat | None = None
+    splits: dict[str, ChosenImages] = dataclasses.field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     max_pixels: int = image_file.MAX_PIXELS
     annotated: bool = True
 
 
-class VocFolder(tfds.core.GeneratorBasedBuilder):
+class Devkit(tfds.core.GeneratorBasedBuilder):
     """Builds records with the features of TFDS `voc`; `skipped.json` beside the records lists every fault.
 
     skipped.json: split -> {"images": {fault: names}, "objects": {fault: names}}; an image's name appears once per
-    faulty object.
+    faulty object. splits.json, where splits are sampled: the names of the images of each.
     """
 
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
 
     @property
-    def _settings(self) -> VocFolderConfig:
-        assert isinstance(self.builder_config, VocFolderConfig)
+    def _settings(self) -> DevkitConfig:
+        assert isinstance(self.builder_config, DevkitConfig)
         return self.builder_config
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=features.features(self._settings.class_names),
             disable_shuffling=True,
-            metadata=empty_indices(self._settings.splits),
+            metadata=empty_indices(tuple(self._settings.splits)),
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[tuple[int, dict]]]:
-        folder = self._settings.folder
-        self._images, self._annotations = layout.image_index(folder), layout.annotation_index(folder)
         self._skipped: dict[str, dict[str, dict[str, list[str]]]] = {}
-        return {split: self._generate_examples(split) for split in self._settings.splits}
+        return {split: self._generate_examples(split, chosen) for split, chosen in self._settings.splits.items()}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
-        listed = layout.read_split(self._settings.folder, split)
-        index = new_index(self, split)
+    def _generate_examples(self, split: str, chosen: ChosenImages) -> Iterator[tuple[int, dict]]:
+        source, index = self._settings.source, new_index(self, split)
+        assert source is not None
         images: dict[str, list[str]] = defaultdict(list)  # fault -> image names
         objects: dict[str, list[str]] = defaultdict(list)
+        remarks: dict[str, list[str]] = defaultdict(list)
         seen: set[str] = set()
-        renamed: list[str] = []
-        for listed_name in progress(listed, name=f"preparing {split}", total=len(listed)):
+        for image in progress(chosen.images, name=f"preparing {split}", total=len(chosen.images)):
             try:
-                name, file = self._images.find(listed_name)
+                name, file = image.find()
                 if name in seen:
                     raise Unusable("listed twice")
                 seen.add(name)
-                encoded, (height, width), annotated, faults = self._read_image(name, file)
+                annotation = image.annotation() if self._settings.annotated else UNANNOTATED
+                encoded, (height, width) = _stored_image(file, annotation, self._settings.max_pixels)
             except Unusable as error:
-                images[str(error)].append(listed_name)
+                images[str(error)].append(image.listed)
                 continue
-            if name != listed_name:
-                renamed.append(f"{listed_name} is {file.relative_to(self._settings.folder)}")
+            annotated, faults = annotation.read_objects(height, width, self._settings.class_names)
             for fault in faults:
                 objects[fault].append(name)
+            for remark in annotation.remarks:
+                remarks[remark].append(name)
+            if name != image.listed:
+                remarks["are listed by another name"].append(
+                    f"{image.listed} is {os.path.relpath(file, source.folder)}"
+                )
             index_image(index, name, height, width, annotated)
             yield len(index["names"]) - 1, features.example(f"{name}{file.suffix}", encoded, height, width, annotated)
         self._skipped[split] = {"images": images, "objects": objects}
-        if renamed:
-            log.info("%s: %d images are listed by another name: %s", split, len(renamed), _first(renamed))
-        summary = _summary(f"{self._settings.folder}, {split}", len(index["names"]), images, objects)
+        for remark, names in remarks.items():
+            log.info("%s: %d images %s: %s", split, len(names), remark, _first(names))
+        summary = _summary(f"{source.folder}, {split}", len(index["names"]), images, objects)
         missing = next((names[0] for reason, names in images.items() if reason.startswith("image missing")), "")
-        if missing and (close := self._images.nearest(missing)):
+        if missing and (close := source.nearest(missing)):
             summary += f"\n  did you mean {close!r} by {_first([missing])!r}?"
         log.log(logging.WARNING if images or objects else logging.INFO, summary)
         if not index["names"]:
             raise InputError(f"devkit: no image can be used. {summary}")
-        with atomic_write(Path(self.data_dir) / SKIPPED) as out:
-            out.write(json.dumps(self._skipped, indent=1).encode())
+        self._write(SKIPPED, self._skipped)
+        if chosen.sampled is not None:
+            self._write("splits.json", {"seed": SEED, "sampled_from": chosen.source, "splits": chosen.sampled})
 
-    def _read_image(self, name: str, file: Path) -> tuple[bytes, tuple[int, int], list[features.VocObject], list[str]]:
-        """Return bytes to store, (height, width), usable objects, and a fault per unusable object.
-
-        Raises:
-          Unusable: the image cannot be used.
-        """
-        settings = self._settings
-        if not settings.annotated:
-            encoded, (height, width) = _stored_image(file, None, settings.max_pixels)
-            return encoded, (height, width), [], []
-        root = read_xml(self._annotations.find_same(name))
-        encoded, (height, width) = _stored_image(file, root, settings.max_pixels)
-        objects, faults = read_objects(root, height, width, settings.class_names)
-        return encoded, (height, width), objects, faults
+    def _write(self, file: str, content: object) -> None:
+        with atomic_write(Path(self.data_dir) / file) as out:
+            out.write(json.dumps(content, indent=1).encode())
 
 
 def prepare_devkit(
@@ -132,45 +127,41 @@ def prepare_devkit(
     max_pixels: int = image_file.MAX_PIXELS,
     annotated: bool = True,
 ) -> tfds.core.DatasetBuilder:
-    """Prepare a folder in VOC layout once, and again whenever one of its files changes.
+    """Prepare a folder of annotated images once, and again whenever one of its files changes.
 
     Args:
-      devkit: the folder with Annotations/, JPEGImages/ and ImageSets/Main/, or one that holds exactly one such folder.
-      splits: names of files in ImageSets/Main, without .txt.
+      devkit: the folder, in any format that formats.open_folder recognises.
+      splits: names of its splits; see folder_splits.choose_images.
       data_dir: folder of prepared copies.
-      class_names: see class_names.parse_names; label 1 first. Empty takes every name in the annotations, sorted.
+      class_names: see class_names.parse_names; label 1 first. Empty takes all classes of the folder.
       max_pixels: larger images are skipped before they are decoded.
       annotated: False reads the images only, for splits without annotations; class_names must be given then.
 
     Raises:
-      InputError: a folder or split file is missing, a class name cannot be used, a split has no usable image, or
+      InputError: see open_folder and choose_images; a class name cannot be used, a split has no usable image, or
         data_dir cannot be written.
     """
-    folder = layout.find_devkit(devkit, annotated=annotated)
+    source = open_folder(devkit, annotated=annotated)
     splits, class_names = tuple(dict.fromkeys(splits)), parse_names(class_names)
     for split in splits:
-        layout.read_split(folder, split)
         if split == "all" or not re.fullmatch(r"[\w-]+", split):
-            raise InputError(
-                f"devkit: TFDS cannot name a split {split!r}; rename the file with letters, digits, _ or -."
-            )
-    settings = (splits, class_names, max_pixels) if annotated else (splits, class_names, max_pixels, "not annotated")
-    place = hashlib.sha256(repr((str(folder), settings)).encode()).hexdigest()[:8]
-    prefix = f"{folder.name}-{place}-"  # of all copies of this folder with these settings
-    key = prefix + layout.fingerprint(folder, settings)
-    directory = Path(data_dir).absolute() / "voc_folder" / key / str(VocFolder.VERSION)
+            raise InputError(f"devkit: TFDS cannot name a split {split!r}; rename it with letters, digits, _ or -.")
+    settings = (source.name, splits, class_names, max_pixels, annotated)
+    place = hashlib.sha256(repr((str(source.folder), settings)).encode()).hexdigest()[:8]
+    prefix = f"{source.folder.name}-{place}-"  # of all copies of this folder with these settings
+    key = prefix + fingerprint(source.folder, source.files(), settings)
+    directory = Path(data_dir).absolute() / "devkit" / key / str(Devkit.VERSION)
     existing = prepared(directory)
     if existing is not None:
+        log.info("%s, %s: reading the prepared copy %s", source.name, source.folder, directory)
         return existing
-    config = VocFolderConfig(
-        name=key,
-        folder=folder,
-        splits=splits,
-        class_names=class_names or layout.find_class_names(folder),
-        max_pixels=max_pixels,
-        annotated=annotated,
+    chosen = {split: choose_images(source, split) for split in splits}
+    class_names = class_names or source.class_names()
+    _log_source(source, chosen, class_names)
+    config = DevkitConfig(
+        name=key, source=source, splits=chosen, class_names=class_names, max_pixels=max_pixels, annotated=annotated
     )
-    builder = prepare(VocFolder, config, directory)
+    builder = prepare(Devkit, config, directory)
     faults = json.loads((directory / SKIPPED).read_text())
     if any(kind for of_split in faults.values() for kind in of_split.values()):
         log.warning("every skipped image and object is named in %s", directory / SKIPPED)
@@ -178,11 +169,27 @@ def prepare_devkit(
     return builder
 
 
-def _stored_image(file: Path, root: Element | None, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
+def _log_source(source: FolderFormat, chosen: dict[str, ChosenImages], class_names: tuple[str, ...]) -> None:
+    """Log the format, the number of images and classes, and where splits are sampled."""
+    counts = ", ".join(f"{len(split.images)} {name}" for name, split in chosen.items())
+    classes = f"{len(class_names)} {'class' if len(class_names) == 1 else 'classes'} ({_first([*class_names])})"
+    log.info("Reading %s: %s images, %s", source.name, counts, classes)
+    for name, split in chosen.items():
+        if split.sampled is not None:
+            parts = ", ".join(f"{len(names)} {part}" for part, names in split.sampled.items())
+            whole = "is not split" if split.source == EVERYTHING else f"has no validation split beside {split.source!r}"
+            log.info(
+                "%s %s: %s is sampled by a hash of the images' names (%s); splits.json beside the prepared copy has "
+                "the names",
+                *(source.folder, whole, name, parts),
+            )
+
+
+def _stored_image(file: Path, annotation: ImageAnnotation, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
     """Return the bytes to store, which every decoder shows as the annotator saw the image, and its (height, width).
 
     An EXIF-rotated image is stored upright or unrotated, whichever fits the annotation's size. If both fit (a square,
-    or half a turn), or there is no annotation (root is None), it is stored upright: so annotation tools and browsers
+    or half a turn), or the annotation is of the upright image, it is stored upright: so annotation tools and browsers
     show it.
     """
     try:
@@ -191,9 +198,9 @@ def _stored_image(file: Path, root: Element | None, max_pixels: int) -> tuple[by
     except InputError as error:
         raise Unusable(str(error).removeprefix(f"image {file.name}: ").removesuffix(".")) from error
     upright, (height, width) = image.upright(), image.pixels.shape[:2]
-    annotated = upright.shape[:2] if root is None else annotated_size(root)
+    annotated = upright.shape[:2] if annotation.upright else annotation.size
     if annotated is None and upright.shape[:2] != (height, width):
-        raise Unusable("rotated by EXIF, and its annotation has no <size> that tells whether its boxes are rotated too")
+        raise Unusable("rotated by EXIF, and its annotation has no size that tells whether its boxes are rotated too")
     if annotated in (None, upright.shape[:2]):
         pixels, as_is = upright, image.plain and image.orientation == 1
     elif annotated == (height, width):
