@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.system = "faster_rcnn_fpn"
     config.seed = 0
 
-    # A folder in VOC layout. The splits are files of ImageSets/Main.
+    # A folder of your images, in VOC layout, VOC XML, COCO JSON or YOLO; see docs/own-data.md.
     config.dataset = ConfigDict()
     config.dataset.kind = "devkit"
     config.dataset.devkit = ""  # the folder

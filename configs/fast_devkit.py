@@ -1,4 +1,4 @@
-"""Fast R-CNN on your own photos (a folder in VOC layout), on Selective Search's proposals.
+"""Fast R-CNN on your own photos (see docs/own-data.md), on Selective Search's proposals.
 
 As faster_devkit.py (RoIAlign and AdamW, unlike the paper), but with proposals from Selective Search. They are searched
 once, before training, and saved in DATA_DIR/proposals. The search takes 2 to 3 seconds of a core per photo at
@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.system = "fast_rcnn"
     config.seed = 0
 
-    # A folder in VOC layout. The splits are files of ImageSets/Main.
+    # A folder of your images, in VOC layout, VOC XML, COCO JSON or YOLO; see docs/own-data.md.
     config.dataset = ConfigDict()
     config.dataset.kind = "devkit"
     config.dataset.devkit = ""  # the folder

@@ -1,4 +1,4 @@
-"""Faster R-CNN on your own photos: a folder in VOC layout (Annotations/, JPEGImages/, ImageSets/Main/<split>.txt).
+"""Faster R-CNN on your own photos: a folder in VOC layout, with VOC XML, COCO JSON or YOLO labels.
 
 Trains a quarter of VGG16's channels from random weights, which a CPU can do; `init_from` starts from another run.
 Unlike the paper it uses RoIAlign and AdamW.
@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.system = "faster_rcnn"
     config.seed = 0
 
-    # A folder in VOC layout. The splits are files of ImageSets/Main.
+    # A folder of your images, in VOC layout, VOC XML, COCO JSON or YOLO; see docs/own-data.md.
     config.dataset = ConfigDict()
     config.dataset.kind = "devkit"
     config.dataset.devkit = ""  # the folder

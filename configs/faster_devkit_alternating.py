@@ -1,4 +1,4 @@
-"""Faster R-CNN on your own photos (a folder in VOC layout) by 4-step training.
+"""Faster R-CNN on your own photos (see docs/own-data.md) by 4-step training.
 
 As faster_devkit.py, but in four stages: 10,000 steps in all, the region proposal network and Fast R-CNN in turn. Each
 stage has its folder in WORKDIR/stages; a stopped training resumes in its stage. Set their lengths with stages.rpn.steps

@@ -1,4 +1,4 @@
-"""R-CNN on your own photos (a folder in VOC layout): Selective Search, a narrow AlexNet from random weights, SVMs.
+"""R-CNN on your own photos (see docs/own-data.md): Selective Search, a narrow AlexNet from random weights, SVMs.
 
 Photos are resized to a longest side of 500 pixels. Their proposals are those of fast_devkit.py, from the same file. The
 features on disk take 2 MB per photo of 2,000 boxes and 9 kB per box near an object. The scores are SVM margins.

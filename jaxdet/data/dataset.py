@@ -84,7 +84,7 @@ class PreparedDataset:
         for source, place in self._records:
             example = source[place]
             digest.update(hashlib.sha256(example["image"]).digest())
-            for name in ("bbox", "label", "is_difficult"):
+            for name in ("box" if "box" in example["objects"] else "bbox", "label", "is_difficult"):
                 values = np.ascontiguousarray(example["objects"][name])
                 digest.update(f"{name} {values.shape}".encode() + values.tobytes())
         return digest.hexdigest()[:16]
@@ -92,9 +92,13 @@ class PreparedDataset:
     def _objects(self, i: int, objects: dict[str, np.ndarray]) -> dict[str, Any]:
         """Return the fields of an Annotation."""
         height, width = self.image_sizes[i].tolist()
+        if "box" in objects:
+            boxes = np.array(objects["box"], np.float32).reshape(-1, 4)
+        else:
+            boxes = continuous_boxes(np.reshape(objects["bbox"], (-1, 4)), height, width)
         return {
             "name": self.names[i],
-            "boxes": continuous_boxes(np.reshape(objects["bbox"], (-1, 4)), height, width),
+            "boxes": boxes,
             "labels": np.array(objects["label"], np.int32) + np.int32(1),
             "difficult": np.array(objects["is_difficult"], bool),
         }

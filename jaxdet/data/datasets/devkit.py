@@ -49,7 +49,7 @@ class Devkit(tfds.core.GeneratorBasedBuilder):
     """Builds records with the features of TFDS `voc`; `skipped.json` beside the records lists every fault.
 
     skipped.json: split -> {"images": {fault: names}, "objects": {fault: names}}; an image's name appears once per
-    faulty object. splits.json, where splits are sampled: the names of the images of each.
+    faulty object. sampled_splits.json, where splits are sampled: the names of the images of each.
     """
 
     VERSION = tfds.core.Version("1.2.0")
@@ -59,9 +59,14 @@ class Devkit(tfds.core.GeneratorBasedBuilder):
         assert isinstance(self.builder_config, DevkitConfig)
         return self.builder_config
 
+    @property
+    def _source(self) -> FolderFormat:
+        assert self._settings.source is not None
+        return self._settings.source
+
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            features=features.features(self._settings.class_names),
+            features=features.features(self._settings.class_names, one_based=self._source.one_based),
             disable_shuffling=True,
             metadata=empty_indices(tuple(self._settings.splits)),
         )
@@ -71,8 +76,7 @@ class Devkit(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split, chosen) for split, chosen in self._settings.splits.items()}
 
     def _generate_examples(self, split: str, chosen: ChosenImages) -> Iterator[tuple[int, dict]]:
-        source, index = self._settings.source, new_index(self, split)
-        assert source is not None
+        source, index = self._source, new_index(self, split)
         images: dict[str, list[str]] = defaultdict(list)  # fault -> image names
         objects: dict[str, list[str]] = defaultdict(list)
         remarks: dict[str, list[str]] = defaultdict(list)
@@ -98,7 +102,10 @@ class Devkit(tfds.core.GeneratorBasedBuilder):
                     f"{image.listed} is {os.path.relpath(file, source.folder)}"
                 )
             index_image(index, name, height, width, annotated)
-            yield len(index["names"]) - 1, features.example(f"{name}{file.suffix}", encoded, height, width, annotated)
+            example = features.example(
+                f"{name}{file.suffix}", encoded, height, width, annotated, one_based=source.one_based
+            )
+            yield len(index["names"]) - 1, example
         self._skipped[split] = {"images": images, "objects": objects}
         for remark, names in remarks.items():
             log.info("%s: %d images %s: %s", split, len(names), remark, _first(names))
@@ -111,7 +118,7 @@ class Devkit(tfds.core.GeneratorBasedBuilder):
             raise InputError(f"devkit: no image can be used. {summary}")
         self._write(SKIPPED, self._skipped)
         if chosen.sampled is not None:
-            self._write("splits.json", {"seed": SEED, "sampled_from": chosen.source, "splits": chosen.sampled})
+            self._write("sampled_splits.json", {"seed": SEED, "sampled_from": chosen.source, "splits": chosen.sampled})
 
     def _write(self, file: str, content: object) -> None:
         with atomic_write(Path(self.data_dir) / file) as out:
@@ -179,8 +186,8 @@ def _log_source(source: FolderFormat, chosen: dict[str, ChosenImages], class_nam
             parts = ", ".join(f"{len(names)} {part}" for part, names in split.sampled.items())
             whole = "is not split" if split.source == EVERYTHING else f"has no validation split beside {split.source!r}"
             log.info(
-                "%s %s: %s is sampled by a hash of the images' names (%s); splits.json beside the prepared copy has "
-                "the names",
+                "%s %s: %s is sampled by a hash of the images' names (%s); sampled_splits.json beside the prepared "
+                "copy has the names",
                 *(source.folder, whole, name, parts),
             )
 

@@ -1,8 +1,9 @@
 """The features of TFDS `voc`, shared by all data sets, and the conversion of their boxes.
 
-All data sets, the generated shapes too, are stored as TFDS `voc` stores them: 1-based box coordinates as float32
-fractions of the image's size. Reading therefore rounds boxes to hundredths of a pixel: exact for VOC's whole numbers,
-a loss of at most 0.005 pixels for other data.
+VOC's boxes and those of the generated shapes are stored as TFDS `voc` stores them: 1-based coordinates as float32
+fractions of the image's size. Reading therefore rounds them to hundredths of a pixel: exact for VOC's whole numbers, a
+loss of at most 0.005 pixels for the shapes. Other formats (COCO, YOLO) have no 1-based numbers; their boxes are stored
+as they are read: float32 pixels.
 """
 
 import dataclasses
@@ -25,8 +26,13 @@ class VocObject:
     pose: str = "unspecified"
 
 
-def features(class_names: tuple[str, ...]) -> tfds.features.FeaturesDict:
-    """Return the features of TFDS `voc` for these classes."""
+def features(class_names: tuple[str, ...], *, one_based: bool = True) -> tfds.features.FeaturesDict:
+    """Return the features of TFDS `voc` for these classes; with `box` in place of `bbox` where not `one_based`."""
+    box = (
+        {"bbox": tfds.features.BBoxFeature()}
+        if one_based
+        else {"box": tfds.features.Tensor(shape=(4,), dtype=np.float32)}
+    )
     label = tfds.features.ClassLabel(names=class_names)
     return tfds.features.FeaturesDict(
         {
@@ -35,7 +41,7 @@ def features(class_names: tuple[str, ...]) -> tfds.features.FeaturesDict:
             "objects": tfds.features.Sequence(
                 {
                     "label": label,
-                    "bbox": tfds.features.BBoxFeature(),
+                    **box,
                     "pose": tfds.features.ClassLabel(names=POSES),
                     "is_truncated": np.bool_,
                     "is_difficult": np.bool_,
@@ -70,15 +76,21 @@ def stored_bbox(box: tuple[float, float, float, float], height: int, width: int)
     return tfds.features.BBox(ymin=(y1 + 1) / height, xmin=(x1 + 1) / width, ymax=y2 / height, xmax=x2 / width)
 
 
-def example(file_name: str, encoded: bytes, height: int, width: int, objects: list[VocObject]) -> dict[str, Any]:
-    """Return the TFDS example of an encoded image of height x width pixels."""
+def example(
+    file_name: str, encoded: bytes, height: int, width: int, objects: list[VocObject], *, one_based: bool = True
+) -> dict[str, Any]:
+    """Return the TFDS example of an encoded image of height x width pixels, for `features` of the same `one_based`."""
+
+    def stored(box: tuple[float, float, float, float]) -> dict[str, Any]:
+        return {"bbox": stored_bbox(box, height, width)} if one_based else {"box": np.array(box, np.float32)}
+
     return {
         "image": encoded,
         "image/filename": file_name,
         "objects": [
             {
                 "label": each.name,
-                "bbox": stored_bbox(each.box, height, width),
+                **stored(each.box),
                 "pose": each.pose,
                 "is_truncated": each.truncated,
                 "is_difficult": each.difficult,

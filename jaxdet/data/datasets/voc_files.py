@@ -47,11 +47,6 @@ class VocFiles(FolderFormat):
                 f"{strays[0].listed}); move each into a split, or name a folder without splits."
             )
 
-    @property
-    def pairs(self) -> int:
-        """The number of images with an annotation."""
-        return sum(image.is_annotated() for images in self._splits.values() for image in images)
-
     def splits(self) -> tuple[str, ...]:
         """Return the folders that are called like splits."""
         return tuple(sorted(self._splits))
@@ -88,6 +83,15 @@ class _XmlImage(ListedImage):
         if len(files) > 1:
             raise Unusable(f"{what} may be any of {', '.join(files[:3])}: give each image a name of its own")
         return self._folder / files[0]
+
+
+def has_pairs(files: Iterable[str]) -> bool:
+    """Return whether any image has an XML file of the same name."""
+    names: dict[bool, set[str]] = {True: set(), False: set()}
+    for file in files:
+        if file.lower().endswith((".xml", *SUFFIXES)):
+            names[file.lower().endswith(".xml")].add(match_key(image_id(file)))
+    return not names[True].isdisjoint(names[False])
 
 
 def _pairs(files: Iterable[str]) -> list[tuple[str, list[str], list[str]]]:

@@ -67,7 +67,7 @@ def test_boxes_are_those_of_voc_layout(tmp_path):
     builder = prepare_devkit(devkit=str(folder), splits=("val",), data_dir=str(tmp_path / "data"))
     (box,) = open_split(builder, "val").annotations(0).boxes
     np.testing.assert_array_equal(box, [10, 5, 30, 40])
-    assert "sampled_from" in (builder.data_path / "splits.json").read_text()
+    assert "sampled_from" in (builder.data_path / "sampled_splits.json").read_text()
     assert snapshot(folder) == before
 
 

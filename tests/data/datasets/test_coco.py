@@ -1,0 +1,235 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from jaxdet.checks import InputError
+from jaxdet.data.dataset import open_split
+from jaxdet.data.datasets import coco_file
+from jaxdet.data.datasets.devkit import prepare_devkit
+from jaxdet.data.datasets.folder_splits import choose_images
+from jaxdet.data.datasets.formats import open_folder
+from jaxdet.data.datasets.xml_file import Unusable
+from tests.folders import coco_json, snapshot, voc_xml, write
+
+A = {"id": 1, "file_name": "a.jpg", "width": 80, "height": 60}
+B = {"id": 2, "file_name": "b.jpg", "width": 80, "height": 60}
+BOX = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [10.5, 5.25, 20, 30.125]}
+GOOD = coco_json([A, B], [BOX])
+
+
+def found(folder, split="default"):
+    """The images of a split: name -> its file, or why it cannot be used."""
+    entries = {}
+    for image in choose_images(open_folder(str(folder)), split).images:
+        try:
+            name, file = image.find()
+            image.annotation()
+            entries[name] = str(file.relative_to(folder))
+        except Unusable as fault:
+            entries[image.listed] = str(fault)
+    return entries
+
+
+def objects(folder):
+    """The objects of the first image, and the faults of them all."""
+    reader = open_folder(str(folder))
+    (image, *_) = reader.images("default")
+    return image.annotation().read_objects(60, 80, reader.class_names())
+
+
+@pytest.mark.parametrize(
+    ("json_file", "image"),
+    [
+        ("annotations.json", "{}"),
+        ("result.json", "images/{}"),
+        ("annotations/all.json", "images/{}"),
+        ("annotations/instances_default.json", "images/{}"),
+        ("archive/labels.json", "archive/data/{}"),
+    ],
+)
+def test_one_file_for_a_folder_of_images(tmp_path, json_file, image):
+    write(tmp_path, {json_file: GOOD, image.format("a.jpg"): "", image.format("b.jpg"): ""})
+    assert found(tmp_path) == {"a": image.format("a.jpg"), "b": image.format("b.jpg")}
+    folder = open_folder(str(tmp_path))
+    assert (folder.name, folder.splits(), folder.class_names()) == ("COCO JSON", ("default",), ("cat", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("json_file", "image"),
+    [
+        ("annotations/instances_{}2017.json", "{}2017/a.jpg"),
+        ("annotations/instances_{}2017.json", "images/{}2017/a.jpg"),
+        ("annotations/{}.json", "{}/a.jpg"),
+        ("{}/_annotations.coco.json", "{}/a.jpg"),  # Roboflow
+    ],
+)
+def test_each_split_has_its_file_and_images(tmp_path, json_file, image):
+    for split in ("train", "valid", "test"):
+        write(tmp_path, {json_file.format(split): coco_json([A], [BOX]), image.format(split): ""})
+    for part, split in (("train", "train"), ("val", "valid"), ("test", "test")):
+        assert found(tmp_path, part) == {"a": image.format(split)}
+
+
+def test_captions_and_keypoints_are_no_rivals_of_instances(tmp_path):
+    names = ("captions_train2017", "instances_train2017", "person_keypoints_train2017", "instances_val2017")
+    write(tmp_path, {f"annotations/{name}.json": GOOD for name in names})
+    assert open_folder(str(tmp_path)).splits() == ("train2017", "val2017")
+
+
+def test_boxes_are_exact_and_crowds_are_difficult(tmp_path):
+    boxes = [[0.1, 0.2, 79.9, 59.8], [10 / 3, 1e-3, 0.004, 0.004], [-0.4, 0, 80.9, 60]]
+    annotations = [{**BOX, "bbox": box, "iscrowd": i % 2, "segmentation": {}} for i, box in enumerate(boxes)]
+    folder = write(tmp_path / "set", {"a.jpg": "", "b.jpg": "", "l.json": coco_json([A, B], annotations)})
+    before = snapshot(folder)
+    builder = prepare_devkit(devkit=str(folder), splits=("default",), data_dir=str(tmp_path / "data"))
+    dataset = open_split(builder, "default")
+    want = np.array([[0.1, 0.2, 80, 60], [10 / 3, 1e-3, 10 / 3 + 0.004, 0.005], [0, 0, 80, 60]]).astype(np.float32)
+    annotation = dataset.annotations(0)
+    np.testing.assert_array_equal(annotation.boxes, want)
+    assert annotation.difficult.tolist() == [False, True, False] and annotation.labels.tolist() == [2, 2, 2]
+    assert dataset.object_counts.tolist() == [2, 0] and dataset[1].boxes.shape == (0, 4)
+    assert json.loads((builder.data_path / "skipped.json").read_text())["default"] == {"images": {}, "objects": {}}
+    assert snapshot(folder) == before
+
+
+def test_classes_are_in_the_order_of_ids_without_groups(tmp_path, caplog):
+    categories = [
+        {"id": 90, "name": "toothbrush", "supercategory": "indoor"},
+        {"id": 0, "name": "pets", "supercategory": "none"},
+        {"id": 2, "name": " dog ", "supercategory": "pets"},
+        {"id": 13, "name": "cat", "supercategory": "pets"},
+        {"id": 1, "name": "person", "supercategory": "person"},
+    ]
+    caplog.set_level("INFO")
+    write(tmp_path, {"a.jpg": "", "l.json": coco_json([A], [{**BOX, "category_id": 2}], categories)})
+    assert open_folder(str(tmp_path)).class_names() == ("person", "dog", "cat", "toothbrush")
+    assert "left out as classes, because they only group others: pets" in caplog.text
+    (only,), faults = objects(tmp_path)
+    assert (only.name, faults) == ("dog", [])
+
+
+REFUSED = {
+    "truncated": (GOOD[:-30], "must be COCO's JSON, got another file .*; export it again"),
+    "binary": (b'{"images": ' + b"\xff\xfe\x00", "must be COCO's JSON"),
+    "latin-1": (GOOD.replace('"dog"', '"caf\u00e9"').encode("latin-1"), "must be COCO's JSON"),
+    "nested": ('{"images": ' + "[" * 100_000, "must be COCO's JSON"),
+    "images an object": ('{"images": {}, "categories": []}', "its 'images' is no list"),
+    "no categories": ('{"images": [], "annotations": []}', "its 'categories' is no list"),
+    "annotations a number": ('{"images": [], "categories": [], "annotations": 3}', "its 'annotations' is no list"),
+    "no images": (coco_json([], []), "lists no image"),
+    "category without name": (coco_json([A], [], [{"id": 1}]), "a category has no id or name"),
+    "category of two names": (coco_json([A], [], [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]), "is both 'a' and"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_wrong_file_is_refused_with_its_reason(tmp_path, case):
+    content, reason = REFUSED[case]
+    write(tmp_path, {"a.jpg": "", "labels.json": content})
+    with pytest.raises(InputError, match=reason) as error:
+        found(tmp_path)
+        open_folder(str(tmp_path)).class_names()
+    assert "labels.json" in str(error.value)
+
+
+SKIPPED = {
+    "id twice": ([A, {**B, "id": 1}], [BOX], "a.jpg", "image whose id others have too"),
+    "id twice, as text": ([A, {**B, "id": "1"}], [BOX], "b.jpg", "image whose id others have too"),
+    "no id": ([A, {"file_name": "b.jpg"}], [BOX], "b.jpg", "image without id"),
+    "no file_name": ([A, {"id": 2}], [BOX], "images[1]", "image without file_name"),
+    "file_name a number": ([A, {"id": 2, "file_name": 5}], [BOX], "images[1]", "image without file_name"),
+    "no object": ([A, 5], [BOX], "images[1]", "image without file_name"),
+    "image missing": ([A, {**B, "file_name": "c.jpg"}], [BOX], "c.jpg", "image missing"),
+    "image outside": ([A, {**B, "file_name": "../../etc/c.jpg"}], [BOX], "../../etc/c.jpg", "image missing"),
+    "unknown image": ([A], [{**BOX, "image_id": 99}], "image_id 99", "image has annotations but is not in images"),
+    "no image_id": ([A], [BOX, {"bbox": []}, 7], "2 annotations", "annotations without image_id"),
+    "no readable box": ([A, B], [{**BOX, "bbox": None}], "a.jpg", "annotation has no readable object: object without"),
+    "only unknown": ([A, B], [{**BOX, "category_id": 5}], "a.jpg", "no readable object: object of category_id 5"),
+}
+
+
+@pytest.mark.parametrize("case", SKIPPED)
+def test_an_image_that_cannot_be_used_is_skipped_with_its_reason(tmp_path, case):
+    images, annotations, name, reason = SKIPPED[case]
+    write(tmp_path, {"a.jpg": "", "b.jpg": "", "labels.json": coco_json(images, annotations)})
+    assert reason in found(tmp_path)[name]
+
+
+FAULTS = {
+    "unknown category": ({"category_id": 4}, "object of category_id 4, which categories does not list"),
+    "category a list": ({"category_id": [7]}, "object of category_id of type list"),
+    "three numbers": ({"bbox": [1, 2, 3]}, "bbox that is not four numbers"),
+    "an object": ({"bbox": {"x": 1}}, "bbox that is not four numbers"),
+    "texts": ({"bbox": ["1", "2", "3", "4"]}, "bbox with an unreadable number"),
+    "NaN": ({"bbox": [1, float("nan"), 3, 4]}, "bbox with an unreadable number"),
+    "infinite": ({"bbox": [1, 2, float("inf"), 4]}, "bbox with an unreadable number"),
+    "huge": ({"bbox": [1, 2, 10**400, 4]}, "bbox with an unreadable number"),
+    "true": ({"bbox": [1, 2, True, 4]}, "bbox with an unreadable number"),
+    "negative": ({"bbox": [1, 2, -3, 4]}, "zero-area or inverted box"),
+    "no area": ({"bbox": [1, 2, 3, 0]}, "zero-area or inverted box"),
+    "outside": ({"bbox": [81, 2, 3, 4]}, "box outside the image"),
+    "clipped": ({"bbox": [70, 2, 30, 4]}, "box clipped to the image"),
+    "iscrowd": ({"iscrowd": "maybe"}, "object whose iscrowd or ignore is neither 0 nor 1, taken as 0"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_faulty_object_is_reported_and_the_others_used(tmp_path, case):
+    change, reason = FAULTS[case]
+    write(tmp_path, {"a.jpg": "", "labels.json": coco_json([A], [{**BOX, **change}, BOX])})
+    usable, faults = objects(tmp_path)
+    assert len(faults) == 1 and reason in faults[0]
+    assert len(usable) == (2 if case in ("clipped", "iscrowd") else 1)
+
+
+def test_other_encodings_of_unicode_and_line_ends_are_read(tmp_path):
+    for i, content in enumerate((b"\xef\xbb\xbf" + GOOD.encode(), GOOD.encode("utf-16"), GOOD.replace(",", ",\r\n"))):
+        folder = write(tmp_path / str(i), {"a.jpg": "", "b.jpg": "", "l.json": content})
+        assert len(found(folder)) == 2
+
+
+def test_file_names_may_have_folders_that_are_elsewhere(tmp_path):
+    names = {
+        "/content/set/a.jpg": "images/a.jpg",
+        "..\\images\\b.jpg": "images/b.jpg",
+        "./IMAGES/C.JPG": "images/c.jpg",
+    }
+    images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+    write(tmp_path, {"annotations/l.json": coco_json(images, []), **dict.fromkeys(names.values(), "")})
+    assert sorted(found(tmp_path).values()) == sorted(names.values())
+    write(tmp_path, {"other/a.jpg": ""})
+    assert "image may be any of images/a.jpg, other/a.jpg" in str(found(tmp_path))
+
+
+def test_a_file_that_is_too_large_or_no_file_is_refused(tmp_path, monkeypatch):
+    write(tmp_path, {"a.jpg": "", "l.json": GOOD})
+    monkeypatch.setattr(coco_file, "MAX_BYTES", 50)
+    with pytest.raises(InputError, match=r"l\.json must be .* more than 50"):
+        found(tmp_path)
+    (tmp_path / "l.json").unlink()
+    os.mkfifo(tmp_path / "l.json")
+    with pytest.raises(InputError, match="no data set in a known format"):
+        found(tmp_path)
+
+
+def test_a_file_without_annotations_has_images_to_detect_on(tmp_path):
+    write(tmp_path, {"a.jpg": "", "image_info_test2017.json": coco_json([A], None)})
+    (image,) = open_folder(str(tmp_path)).images("test2017")
+    assert not image.is_annotated()
+
+
+def test_several_files_are_refused_until_one_is_named(tmp_path):
+    write(tmp_path, {"a.jpg": "", "b.jpg": "", "x.json": GOOD, "y.json": GOOD, "package.json": '{"name": "x"}'})
+    with pytest.raises(InputError, match=r"may be any of x.json, y.json; .*--config.dataset.devkit=.*/x.json"):
+        open_folder(str(tmp_path))
+    assert open_folder(str(tmp_path / "y.json")).folder == tmp_path
+    write(
+        tmp_path / "c",
+        {"images/a.jpg": "", "Annotations/x.json": GOOD, "Annotations/a.xml": voc_xml(("cat", 1, 1, 9, 9))},
+    )
+    with pytest.raises(InputError, match=r"in 2 formats: VOC's XML and COCO JSON .Annotations/x.json.; name the one"):
+        open_folder(str(tmp_path / "c"))
+    assert open_folder(str(tmp_path / "c/Annotations")).name == "VOC XML"
+    assert open_folder(str(tmp_path / "c/Annotations/x.json")).name == "COCO JSON"
