@@ -19,7 +19,7 @@ from jaxdet.data import image_file
 from jaxdet.data.class_names import parse_names
 from jaxdet.data.datasets import features
 from jaxdet.data.datasets.folder_format import EVERYTHING, UNANNOTATED, FolderFormat, ImageAnnotation, fingerprint
-from jaxdet.data.datasets.folder_splits import SEED, ChosenImages, choose_images
+from jaxdet.data.datasets.folder_splits import SEED, ChosenImages, choose_images, image_id
 from jaxdet.data.datasets.formats import open_folder
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
 from jaxdet.data.datasets.prepared_copy import report_earlier
@@ -97,7 +97,7 @@ class Devkit(tfds.core.GeneratorBasedBuilder):
                 objects[fault].append(name)
             for remark in annotation.remarks:
                 remarks[remark].append(name)
-            if name != image.listed:
+            if name != image_id(image.listed):
                 remarks["are listed by another name"].append(
                     f"{image.listed} is {os.path.relpath(file, source.folder)}"
                 )
