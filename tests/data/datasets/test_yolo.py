@@ -153,7 +153,7 @@ REFUSED = {
     "broken": ("names: [cat\n", "must name the classes"),
     "control characters": (b"names: [a\x00]\n", "must name the classes"),
     "latin-1": ("names: [caf\u00e9]\n".encode("latin-1"), "must name the classes"),
-    "nested": ("names: " + "[" * 5000 + "\n", "must name the classes"),
+    "nested": ("names: " + "[" * 600 + "\n", "must name the classes"),
     "a date": ("names: [2020-99-99]\n", "must name the classes"),
     "no names": ("train: images/train\n", "its names are no list of class names"),
     "a text": ("names: cat, dog\n", "its names are no list of class names"),
