@@ -20,9 +20,9 @@ from jaxdet.models.faster_rcnn import faster_rcnn
 from jaxdet.models.rcnn import rcnn
 from jaxdet.models.rpn import Rpn, region_proposal_network, rpn_detector
 from jaxdet.nets.crop_net import CropNet, crop_net
-from jaxdet.nets.fpn_net import LEVELS, fpn_net
+from jaxdet.nets.fpn_net import LEVELS, STRIDES, fpn_net
 from jaxdet.nets.region_net import STRIDE, RegionNet, region_net
-from jaxdet.ops.anchors import base_anchors
+from jaxdet.ops.anchors import base_anchors, grid_anchors
 from jaxdet.training.state import flatten
 from jaxdet.types import Params
 
@@ -98,6 +98,25 @@ def check_params(params: Params, detector: Detector, what: str) -> None:
         raise InputError(
             f"{what} does not fit the config ({'; '.join(wrong[:3])}); use the config it was trained with."
         )
+
+
+def anchors_of(experiment: Experiment, height: int, width: int) -> np.ndarray | None:
+    """Return all anchors of images of a bucket, f32[N,4]; None for a system without anchors.
+
+    On the last level of a pyramid they may differ by some pixels, see models.anchor_grid.
+    """
+    strides: tuple[int, ...]
+    if isinstance(experiment, FasterRcnnFpn):
+        strides, bases = (*STRIDES, 2 * STRIDES[-1]), pyramid_anchors(experiment.anchors)
+    elif isinstance(experiment, FasterRcnn | FasterRcnnAlternating):
+        strides, bases = (STRIDE,), base_anchors(**keywords(experiment.anchors), stride=STRIDE)[None]
+    else:
+        return None
+    levels = [
+        grid_anchors(base, (-(-height // stride), -(-width // stride)), stride=stride)
+        for base, stride in zip(bases, strides, strict=True)
+    ]
+    return np.concatenate(levels)
 
 
 def pyramid_anchors(anchors: PyramidAnchors) -> np.ndarray:

@@ -23,7 +23,7 @@ Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 def draw(
     image: np.ndarray,
     boxes: np.ndarray,
-    scores: np.ndarray,
+    scores: np.ndarray | None,
     labels: np.ndarray,
     class_names: Sequence[str],
     *,
@@ -38,7 +38,7 @@ def draw(
     Args:
       image: u8[H,W,3] RGB.
       boxes: f[n,4] in pixels of the image.
-      scores: f[n].
+      scores: f[n]; None: the boxes have only names.
       labels: i[n] 1..K; label k is class_names[k-1].
       class_names: K names without background.
       gt_boxes: f[m,4] ground truth to compare with.
@@ -67,7 +67,7 @@ def draw(
     assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow is built with FreeType
 
     # Draw the boxes, the best last, on top.
-    order = np.argsort(np.asarray(scores), kind="stable")
+    order = np.arange(len(labels)) if scores is None else np.argsort(np.asarray(scores), kind="stable")
     boxes = np.asarray(boxes, np.float64) * factor
     for i in order:
         pen.rectangle(_corners(boxes[i], width, height), outline=class_colour(int(labels[i])), width=line)
@@ -77,7 +77,8 @@ def draw(
     # Place the labels in order of score, draw the best last.
     names = [_ascii(class_names[int(k) - 1], int(k)) for k in labels]
     room = width - 0.4 * font_size
-    texts = [_fitted(font, name, f" {score:.2f}", room) for name, score in zip(names, scores, strict=True)]
+    endings = [""] * len(names) if scores is None else [f" {score:.2f}" for score in scores]
+    texts = [_fitted(font, name, ending, room) for name, ending in zip(names, endings, strict=True)]
     sizes = [_text_size(font, font_size, texts[i]) for i in order[::-1]]
     places = _place_labels(boxes[order[::-1]], sizes, width, height)
     for i, (left, top, right, bottom) in zip(order, places[::-1], strict=True):
@@ -116,6 +117,13 @@ def encode_png(image: np.ndarray) -> bytes:
     """Return an image u8[H,W,3] RGB as the content of a PNG file."""
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """Return an image u8[H,W,3] RGB as the content of a JPEG file."""
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, "JPEG", quality=90)
     return encoded.getvalue()
 
 

@@ -40,9 +40,10 @@ LAYERS = {
             "linear",
             "models",
             "nets.resnet50",
+            "ops.boxes_np",
             "proposals",
         ),
-        *("systems", "training", "types", "weights.pretrained"),
+        *("systems", "training", "types", "visualize", "weights.pretrained"),
     },
     "load": {
         *(

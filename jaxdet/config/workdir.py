@@ -8,7 +8,15 @@ from jaxdet.checks import InputError
 from jaxdet.config.experiment_json import CONTENT, NAME
 from jaxdet.io.home import expand_home
 
-WRITTEN = ("checkpoints", "lock", "metrics.jsonl", "stages", "tensorboard")  # besides experiment.json and evaluation/
+WRITTEN = (
+    "checkpoints",
+    "curves.png",
+    "lock",
+    "metrics.jsonl",
+    "pictures",
+    "stages",
+    "tensorboard",
+)  # besides experiment.json and evaluation/
 LOCK = re.compile(r"(host .*, pid \d+\n)?")  # empty: killed before the name was written
 
 

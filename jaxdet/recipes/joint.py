@@ -6,6 +6,7 @@ from jaxdet.config.experiment_json import is_trained
 from jaxdet.config.schema import FasterRcnn, FasterRcnnFpn, FastRcnn
 from jaxdet.inputs import Split
 from jaxdet.recipes.initial_params import InitialWeights, with_measured_statistics
+from jaxdet.recipes.pictures import Pictures
 from jaxdet.recipes.stage import make_stage, run_stage, trainable_paths
 from jaxdet.systems import build_detector
 from jaxdet.types import Params
@@ -16,6 +17,7 @@ class JointTraining:
 
     def __init__(self, experiment: FasterRcnn | FasterRcnnFpn | FastRcnn, workdir: Path, split: Split):
         self._workdir, self._split = workdir, split
+        self._pictures = Pictures(experiment, split.dataset.class_names, workdir / "pictures")
         self._positive_iou = experiment.head.roi_targets.positive_iou
         detector = build_detector(experiment, split.dataset.class_names)
         trainable = trainable_paths(detector, experiment.training.frozen)
@@ -34,4 +36,11 @@ class JointTraining:
             params = self._weights.copy_into(params)
             return params if split.proposals is None else with_measured_statistics(params, split, self._positive_iou)
 
-        return run_stage(self._stage, split, validation, folder=self._workdir, initialise=initialise)
+        return run_stage(
+            self._stage,
+            split,
+            validation,
+            folder=self._workdir,
+            initialise=initialise,
+            pictures=self._pictures,
+        )

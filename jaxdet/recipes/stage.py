@@ -23,6 +23,7 @@ from jaxdet.io.progress import counting, waiting
 from jaxdet.models.detector import Detector
 from jaxdet.models.fast_rcnn import TARGET_STATISTICS
 from jaxdet.nets.resnet50 import FROZEN_NORM
+from jaxdet.recipes.pictures import Pictures
 from jaxdet.systems import param_shapes
 from jaxdet.training import loop, state
 from jaxdet.training.optimizer import make_optimizer
@@ -98,7 +99,13 @@ def make_stage(
 
 
 def run_stage(
-    stage: Stage, split: Split, validation: Split | None, *, folder: Path, initialise: Callable[[Params], Params]
+    stage: Stage,
+    split: Split,
+    validation: Split | None,
+    *,
+    folder: Path,
+    initialise: Callable[[Params], Params],
+    pictures: Pictures | None = None,
 ) -> Params:
     """Train a stage and return the last parameters; a numbered stage that was finished before is only read.
 
@@ -106,6 +113,7 @@ def run_stage(
       validation: the split that is scored every stage.eval_every steps; None for never.
       folder: of the stage's checkpoints and metrics.
       initialise: random parameters -> those to start from; not called in a folder with a checkpoint.
+      pictures: draws the first batches and the validations; None for no pictures.
     """
     if stage.number and (finished := finished_params(folder, steps=stage.steps)):
         log.info("%s: finished before, at step %d", stage.name, stage.steps)
@@ -120,12 +128,15 @@ def run_stage(
             params = initialise(params)
         fresh = state.create(params, stage.optimizer, jax.random.fold_in(key, 1), trainable=stage.trainable)
         fresh = jax.block_until_ready(replicate(fresh, mesh))
-        evaluate = None if validation is None else _validation(stage.detector, validation, mesh, name=stage.name)
+        evaluate = (
+            None if validation is None else _validation(stage.detector, validation, mesh, pictures, name=stage.name)
+        )
+    batches = split.train_batches(seed=stage.seed, batch_size=stage.batch_size)
     last = loop.run(
         stage,
         fresh,
         make_train_step(stage.detector.loss, stage.optimizer, mesh, accumulate=stage.accumulate),
-        split.train_batches(seed=stage.seed, batch_size=stage.batch_size),
+        pictures.of_first_batches(batches) if pictures else batches,
         split.train_shapes(seed=stage.seed, batch_size=stage.batch_size, steps=stage.steps),
         put=lambda batch: shard_batch(batch, mesh),
         workdir=folder,
@@ -146,7 +157,7 @@ def _run_once() -> dict[str, int | bool]:
 
 
 def _validation(
-    detector: Detector, split: Split, mesh: Mesh, *, name: str
+    detector: Detector, split: Split, mesh: Mesh, pictures: Pictures | None, *, name: str
 ) -> Callable[[Params, int], dict[str, float]]:
     """Return (params, step) -> val_loss (the training loss, sampled alike each time) and val_map (VOC10, IoU 0.5)."""
     dataset = split.dataset
@@ -171,6 +182,8 @@ def _validation(
             detections = detect_split(predict, split.eval_batches(), finish=finish)
         detections = clip_to_images(detections, dataset.image_sizes)
         per_class = average_precision(detections, truth, num_classes=len(dataset.class_names), metric="voc10")
+        if pictures:
+            pictures.of_validation(step, detections, dataset)
         loss, images = np.sum(jax.device_get(losses), axis=0)
         return {"val_loss": float(loss / images), "val_map": mean_ap(per_class)}
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.compilation import ImageSize, compile_steps, image_size
+from jaxdet.training.curves import Curves
 from jaxdet.training.metrics_writer import MetricsWriter
 from jaxdet.training.patience import Patience
 from jaxdet.training.preemption import Interrupted, stop_request
@@ -102,6 +103,7 @@ class _Loop:
         # Open the outputs.
         self._writer = MetricsWriter(workdir, stage=stage.name, start=start)
         stack.callback(self._writer.close)
+        self._curves = Curves(workdir) if jax.process_index() == 0 else None
         self._progress = Progress(stage.name, start=start, steps=stage.steps)
         stack.callback(self._progress.close)
         if start:
@@ -222,5 +224,7 @@ class _Loop:
         except Interrupted:
             return None, self._stop.received(step)
         self._writer.write(step, "val", metrics)
+        if self._curves:
+            self._curves.draw()
         self._progress.say(f"{self._stage.name} {step}/{self._stage.steps}  validation: {metrics_text(metrics)}")
         return (metrics["val_map"] if math.isfinite(metrics["val_map"]) else None), None
