@@ -61,13 +61,14 @@ def predict(
     check_choice(workdir, pretrained)
     if camera is not None and paths:
         raise InputError(f"--camera takes no files, got {paths[0]}; detect on them in a run of their own.")
+    sources = find_sources(paths) if camera is None else []
     folder = OutputFolder(Path(output), cure="name another folder with --output")
     options: dict[str, Any] = {"checkpoint": checkpoint, "threshold": threshold, "config": config}
     if camera is not None:
         folder.check(video_files(camera_place(camera)))
         annotate_camera(camera, open_detector(workdir, pretrained, **options), folder, threshold=threshold)
         return 0
-    job = _Job(find_sources(paths), folder, formats, crops=crops)
+    job = _Job(sources, folder, formats, crops=crops)
     detector = open_detector(workdir, pretrained, **options, batch_size=batch_size)
     return job.run(detector, threshold=threshold, max_pixels=pixel_limit(detector, max_pixels))
 

@@ -277,6 +277,13 @@ def test_the_threshold_is_checked_before_the_download(published, tmp_path):
         predict.predict(None, [str(save(tmp_path / "x.jpg"))], threshold=50, **options)
 
 
+def test_no_folder_is_created_where_photos_are_missing(published, tmp_path):
+    options = {"output": str(tmp_path / "new"), "threshold": None, "checkpoint": "best"}
+    with pytest.raises(InputError, match="there is no file or folder nowhere.jpg"):
+        predict.predict(None, ["nowhere.jpg"], pretrained=Published("coco", published[1]), **options)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_camera_takes_no_files(published, tmp_path):
     options = {"output": str(tmp_path), "threshold": None, "checkpoint": "best"}
     with pytest.raises(InputError, match="--camera takes no files, got x.jpg"):
