@@ -113,32 +113,29 @@ def kept_sorted(
 ) -> jax.Array:
     """Return the boxes that `nms_sorted` selects as a mask bool[N], without gathers and scatters, for a TPU.
 
-    Every tile is compared with every earlier one, however few boxes are wanted: the amount of work is known when the
-    program is compiled.
+    All tiles are decided, however few boxes are wanted: the amount of work is known when the program is compiled.
     """
     threshold = _largest_float_not_above(iou_threshold)
     length = boxes.shape[0]
     tile = min(tile, length)
     num_tiles = -(-length // tile)
     padding = num_tiles * tile - length
-    corners = jnp.pad(boxes, ((0, padding), (0, 0))).T  # [4,N]
-    # A tile's last pair is with itself; by then what the earlier tiles suppress is dropped.
-    pairs = [(earlier, later) for later in range(num_tiles) for earlier in range(later + 1)]
+    corners = jnp.pad(boxes, ((0, padding), (0, 0))).T  # [4,N]: a TPU is fast along a long last axis
 
-    def decide(keep: jax.Array, pair: jax.Array) -> tuple[jax.Array, None]:
-        start, own_start = pair[0] * tile, pair[1] * tile
-        block = lax.dynamic_slice_in_dim(corners, start, tile, axis=1)
-        own = lax.dynamic_slice_in_dim(corners, own_start, tile, axis=1)
-        earlier = lax.dynamic_slice_in_dim(keep, start, tile)
-        alive = lax.dynamic_slice_in_dim(keep, own_start, tile)
-        suppresses = pairwise_iou(block.T, own.T) > threshold
-        by_earlier = alive & ~jnp.any(suppresses & earlier[:, None], axis=0)
-        within = pair[0] == pair[1]
-        selected = jnp.where(within, _greedy(suppresses, alive & within), by_earlier)
-        return lax.dynamic_update_slice_in_dim(keep, selected, own_start, axis=0), None
+    def decide_tile(step: jax.Array, keep: jax.Array) -> jax.Array:
+        own = lax.dynamic_slice_in_dim(corners, step * tile, tile, axis=1).T
 
-    keep, _ = lax.scan(decide, jnp.pad(valid, (0, padding)), jnp.asarray(pairs, jnp.int32))
-    keep = keep[:length]
+        def suppress_by_earlier(block: jax.Array, alive: jax.Array) -> jax.Array:
+            earlier = lax.dynamic_slice_in_dim(corners, block * tile, tile, axis=1).T
+            selected = lax.dynamic_slice_in_dim(keep, block * tile, tile)
+            return alive & ~jnp.any((pairwise_iou(earlier, own) > threshold) & selected[:, None], axis=0)
+
+        alive = lax.dynamic_slice_in_dim(keep, step * tile, tile)
+        alive = lax.fori_loop(0, step, suppress_by_earlier, alive)
+        selected = _greedy(pairwise_iou(own, own) > threshold, alive)
+        return lax.dynamic_update_slice_in_dim(keep, selected, step * tile, axis=0)
+
+    keep = lax.fori_loop(0, num_tiles, decide_tile, jnp.pad(valid, (0, padding)))[:length]
     return keep & (jnp.cumsum(keep.astype(jnp.int32)) <= max_outputs)
 
 
