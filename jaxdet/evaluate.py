@@ -37,7 +37,9 @@ SERVER_FOLDER = "results/VOC2012/Main/"
 TAR = "tar -czf results.tgz results"
 
 
-def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, checkpoint: str) -> dict[str, Any]:
+def evaluate(
+    config: ConfigDict | None, workdir: str | None, *, split: str, checkpoint: str, images: int | None = None
+) -> dict[str, Any]:
     """Score a trained detector; print a table and write metrics.json, result files and pictures.
 
     They go to workdir/evaluation/<split>/: metrics.json, PASCAL's comp4 files, COCO's JSON, pictures/. A split without
@@ -50,6 +52,7 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
         config>.
       split: 'train', 'validation' or 'test': which of config.splits.
       checkpoint: 'best' (by validation mAP; the last where none was validated), 'last' or a saved step.
+      images: only so many images of the split are used, for a dry run; None for all.
 
     Returns:
       The content of metrics.json: evaluation.metrics.summarize's metrics, the split and the checkpoint scored, what
@@ -69,6 +72,8 @@ def evaluate(config: ConfigDict | None, workdir: str | None, *, split: str, chec
     experiment, class_names, changed = trained_experiment(folder, overriding)
     named = tuple(name for name in class_names if name != UNUSED)
     data = open_evaluation_part(experiment, split, named)
+    if images:
+        data = data.first(images, folder / "data")
     dataset = data.dataset
     if dataset.class_names != named:
         raise InputError(

@@ -25,6 +25,7 @@ from jaxdet.data.datasets.devkit import prepare_devkit
 from jaxdet.data.datasets.folder_splits import choose_images
 from jaxdet.data.datasets.formats import open_folder
 from jaxdet.data.datasets.shapes import prepare_shapes
+from jaxdet.data.first_images import FirstImages
 from jaxdet.data.pipeline import InputOptions
 from jaxdet.data.training_split import check_training_split
 from jaxdet.data.windows import common_bucket, empty_window_batch, window_batches, window_table
@@ -61,6 +62,10 @@ class Split:
     proposals: ProposalTable | None = None
     windows: RoiSampling | None = None
     augmentation: Augmentation = OFF
+
+    def first(self, images: int, data_dir: Path) -> "Split":
+        """Return the split with its first images only; proposals of them are saved in a folder of their own."""
+        return dataclasses.replace(self, dataset=FirstImages(self.dataset, images), data_dir=data_dir)
 
     def with_proposals(self) -> "Split":
         """Return the split with the boxes of Selective Search or of mat_files, where the detector needs them.

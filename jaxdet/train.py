@@ -39,12 +39,15 @@ RECIPES: dict[type[schema.Experiment], Any] = {
 }
 
 
-def train(config: ConfigDict, workdir: str | None, *, overridden: Collection[str] = ()) -> None:
+def train(
+    config: ConfigDict, workdir: str | None, *, overridden: Collection[str] = (), images: int | None = None
+) -> None:
     """Train as the config says; resume from the workdir's newest checkpoint where there is one.
 
     Args:
       workdir: None for runs/<name of the config>.
       overridden: fields that were set on the command line, which pretrained weights may not change ("net.width").
+      images: only so many images of each split are used, for a dry run; None for all.
 
     Raises:
       InputError: a mistake in the config or the data; a workdir in use, of another config, not writable, or
@@ -62,11 +65,15 @@ def train(config: ConfigDict, workdir: str | None, *, overridden: Collection[str
     with locked(workdir or experiment.default_workdir) as folder:
         experiment = resolve_config(experiment, folder, overridden=overridden)
         split = open_training_part(experiment)
+        if images:
+            split = split.first(images, folder / "data")
         if isinstance(experiment, schema.OneStage):
             batches = split.batches_per_epoch(experiment.training.batch_size) if experiment.training.epochs else 0
             experiment = resolve_epochs(experiment, batches_per_epoch=batches)
         training = recipe(experiment, folder, split)
         validation = open_part(experiment, "validation") if experiment.training.eval_every else None
+        if images and validation:
+            validation = validation.first(images, folder / "data")
         if jax.process_index() == 0:
             changes = experiment_json.claim(
                 folder,

@@ -63,12 +63,21 @@ def train() -> None:
     )
     workdir = _define_path("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
     distributed = _define_distributed()
+    dry = flags.DEFINE_bool(
+        "dry_run", False, "Try two steps, validation and evaluation on a few images, and end."
+    )
 
     def main(config: ConfigDict, _: list[str]) -> None:
+        if dry.value and distributed.value:
+            raise InputError("--dry_run is for one process, got --distributed; try it without.")
         with waiting("starting"):
+            from jaxdet.cli.dry_run import dry_run
             from jaxdet.train import train
 
             init_distributed(distributed.value)
+        if dry.value:
+            dry_run(config, overridden=overridden_fields(sys.argv))
+            return
         train(config, workdir.value, overridden=overridden_fields(sys.argv))
 
     run(main, default_config="faster_shapes", changes_stored=True)

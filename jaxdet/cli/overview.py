@@ -14,6 +14,8 @@ EXAMPLES = """\
       your own photos, from COCO's weights, on a GPU
   {program} --config=faster_shapes --config.training.steps=500 --workdir=runs/short
       any field can be set; {program} --config=NAME --help lists the fields
+  {program} --config=NAME --dry_run
+      tries two steps, validation, saving and evaluation, and says how long training takes
   {program} --workdir=runs/short
       resumes a run that was stopped
 

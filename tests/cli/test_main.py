@@ -107,5 +107,5 @@ def test_the_home_folder_is_understood_in_every_path(monkeypatch, tmp_path):
     )
     assert others == {
         *("checkpoint", "classes", "distributed", "max_pixels", "pretrained", "split", "threshold"),
-        *("batch_size", "camera", "crops", "format", "host", "port"),
+        *("batch_size", "camera", "crops", "dry_run", "format", "host", "port"),
     }
