@@ -112,7 +112,7 @@ def check_benchmark(script: pathlib.Path, arguments: list[str]) -> None:
 
 def check_job(job: str, arguments: list[str]) -> None:
     """Check the flags of train, evaluate, predict or convert, and that the config with its overrides is valid."""
-    flags = dict(argument[2:].split("=", 1) for argument in arguments if argument.startswith("--"))
+    flags = dict(argument[2:].partition("=")[::2] for argument in arguments if argument.startswith("--"))
     overrides = [argument for argument in arguments if argument.startswith("--config.")]
     assert {name for name in flags if not name.startswith("config.")} <= defined_flags(job)
     check_config(flags.get("config") or trained_config(job, flags.get("workdir", "")), overrides)
