@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     config.dataset.kind = "devkit"
     config.dataset.devkit = ""  # the folder
     config.dataset.data_dir = "data"  # where the prepared copy is saved
-    config.dataset.class_names = ()  # empty: every class in the annotations, in alphabetical order
+    config.dataset.class_names = ()  # empty: every class of the folder
     config.dataset.max_pixels = 50_000_000  # larger images are skipped before they are decoded
     config.splits = ConfigDict({"train": "train", "validation": "val", "test": "test"})
 

@@ -27,9 +27,7 @@ class Devkit:
     kind: Annotated[str, "'devkit': a folder of your own"]
     devkit: Annotated[PathText, "the folder of images and annotations; see docs/own-data.md", MAY_CHANGE]
     data_dir: Annotated[PathText, "folder of prepared data", MAY_CHANGE]
-    class_names: Annotated[
-        tuple[str, ...], "classes, label 1 first; empty: every class of the annotations, sorted", MAY_CHANGE
-    ]
+    class_names: Annotated[tuple[str, ...], "classes, label 1 first; empty: every class of the folder", MAY_CHANGE]
     max_pixels: Annotated[Positive, "larger images are skipped before they are decoded", MAY_CHANGE]
 
 

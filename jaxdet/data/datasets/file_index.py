@@ -6,6 +6,7 @@ import unicodedata
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
+from jaxdet.checks import InputError
 from jaxdet.data.datasets.xml_file import Unusable
 
 OWN = frozenset(("preparing.lock", ".jaxdet-files"))  # mark folders of prepared copies and of results
@@ -15,10 +16,13 @@ def list_files(folder: Path) -> list[str]:
     """Return the paths of all files below a folder, relative to it and sorted; links to folders are followed once.
 
     Prepared copies and results of jaxdet below the folder are left out.
+
+    Raises:
+      InputError: a folder cannot be opened.
     """
     files: list[str] = []
     visited: set[tuple[int, int]] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         status = os.stat(parent)
         if (status.st_dev, status.st_ino) in visited or (visited and not OWN.isdisjoint(names)):
             folders.clear()
@@ -29,6 +33,20 @@ def list_files(folder: Path) -> list[str]:
         # A folder named like an image is listed too: it is reported where a split names it.
         files += [os.path.relpath(os.path.join(parent, name), folder) for name in folders if "." in name]
     return sorted(files)
+
+
+def list_names(folder: Path) -> list[str]:
+    """Return the names of the files in a folder itself, sorted; [] if there is no such folder. Errors as above."""
+    _, _, names = next(os.walk(folder, onerror=_refuse), ("", [], []))
+    return sorted(names)
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise InputError(
+            f"devkit: {error.filename} must be a folder that you can open, got {error.strerror}; "
+            "change its permissions."
+        ) from error
 
 
 class FileIndex:

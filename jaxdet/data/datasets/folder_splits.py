@@ -57,7 +57,7 @@ def choose_images(folder: FolderFormat, split: str) -> ChosenImages:
     if pool is None or usual not in (*missing, "train"):
         raise InputError(
             f"devkit: {folder.folder} has no split {split!r}; {nearest(split, names)} (a folder without validation: "
-            "--config.splits.validation= --config.training.eval_every=0; without test: --config.splits.test=)."
+            "--config.splits.validation= --config.training.eval_every=0; without test: evaluate.py --split=validation)."
         )
     images = folder.images(pool)
     sampled = sample_splits(images, missing)

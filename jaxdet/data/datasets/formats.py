@@ -55,6 +55,8 @@ def _recognise(top: Path, *, annotated: bool) -> FolderFormat:
     inner, inner_files = _innermost(top, files)
     json_files = find_json_files(inner, inner_files)
     class_files = find_class_files(inner, inner_files)
+    if has_voc or json_files:  # a classes.txt or data.yaml beside them need not be YOLO's
+        class_files = class_files if has_labels(inner, inner_files) else []
     fitting = {
         "VOC's XML": has_voc,
         f"COCO JSON ({', '.join(json_files[:3])})": bool(json_files),

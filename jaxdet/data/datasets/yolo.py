@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from jaxdet.checks import InputError
-from jaxdet.data.datasets.file_index import list_files, match_key
+from jaxdet.data.datasets.file_index import list_files, list_names, match_key
 from jaxdet.data.datasets.folder_format import EVERYTHING, FolderFormat, ImageAnnotation, ListedImage
 from jaxdet.data.datasets.folder_splits import image_id, usual_name
 from jaxdet.data.datasets.voc_layout import MAX_LIST_BYTES
@@ -196,7 +196,7 @@ class _LabelFiles:
     def _names(self, folder: Path) -> dict[str, list[str]]:
         if folder not in self._listed:
             names: dict[str, list[str]] = defaultdict(list)
-            for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+            for name in list_names(folder):
                 if name.lower().endswith(".txt"):
                     names[match_key(name[:-4])].append(name)
             self._listed[folder] = dict(names)

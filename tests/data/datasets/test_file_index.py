@@ -1,8 +1,11 @@
+import errno
+import os
 import unicodedata
 
 import pytest
 
-from jaxdet.data.datasets.file_index import FileIndex, list_files
+from jaxdet.checks import InputError
+from jaxdet.data.datasets.file_index import FileIndex, list_files, list_names
 from jaxdet.data.datasets.xml_file import Unusable
 
 
@@ -87,3 +90,20 @@ def test_links_to_folders_are_followed_once(tmp_path):
 def test_an_annotation_that_may_be_one_of_several_is_not_called_missing(index):
     with pytest.raises(Unusable, match="image may be any of CAT, Cat: name its folder"):
         index("Cat.jpg", "CAT.jpg").find_same("cat")
+
+
+def test_a_folder_that_cannot_be_opened_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match="closed must be a folder that you can open, got Permission denied"):
+        list_files(tmp_path)
+    with pytest.raises(InputError, match="got Permission denied; change its permissions"):
+        list_names(tmp_path / "closed")
+    assert list_files(tmp_path / "gone") == list_names(tmp_path / "gone") == []

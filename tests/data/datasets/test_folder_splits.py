@@ -131,7 +131,7 @@ def test_a_missing_validation_split_is_sampled_from_the_training_split():
 def test_a_folder_with_a_validation_split_is_left_as_it_is():
     folder = Folder(10, train=1, valid=1)
     assert len(choose_images(folder, "train").images) == 10
-    with pytest.raises(InputError, match=r"/photos has no split 'test'; .*train.*--config.splits.test="):
+    with pytest.raises(InputError, match=r"/photos has no split 'test'; .*train.*evaluate.py --split=validation"):
         choose_images(folder, "test")
 
 

@@ -140,20 +140,3 @@ def test_a_split_file_that_is_a_pipe_is_refused(devkit):
     os.mkfifo(devkit.folder / "ImageSets/Main/train.txt")
     with pytest.raises(InputError, match="train.txt cannot be read .is a named pipe, not a file"):
         read_split(devkit.folder, "train")
-
-
-def test_the_fingerprint_changes_with_every_file(devkit):
-    annotation = devkit.annotation("a", ("dog", 1, 1, 9, 9))
-    keys = [hash_of(devkit.folder, "x"), hash_of(devkit.folder, "y")]
-    assert hash_of(devkit.folder, "x") == keys[0]
-    annotation.write_text(annotation.read_text().replace("dog", "cat"))  # of the same length
-    os.utime(annotation, ns=(0, annotation.stat().st_mtime_ns + 1))
-    keys.append(hash_of(devkit.folder, "x"))
-    devkit.image("a")
-    keys.append(hash_of(devkit.folder, "x"))
-    link = devkit.folder / "JPEGImages/b.jpg"
-    link.symlink_to(devkit.folder / "later.jpg")
-    keys.append(hash_of(devkit.folder, "x"))
-    (devkit.folder / "later.jpg").touch()  # what the link leads to appears
-    keys.append(hash_of(devkit.folder, "x"))
-    assert len(set(keys)) == 6
