@@ -19,8 +19,9 @@ from benchmarks.convolutions import layers
 from benchmarks.end_to_end import experiment, make_batch
 from benchmarks.timing import cpu_seconds
 from jaxdet.config.fields import keywords
+from jaxdet.models.anchor_grid import make_anchor_grid
 from jaxdet.models.roi_pooling import make_roi_pooling
-from jaxdet.models.rpn import region_proposal_network
+from jaxdet.models.rpn import RpnOutput, region_proposal_network
 from jaxdet.nets.region_net import STRIDE, region_net
 from jaxdet.ops.anchors import base_anchors
 from jaxdet.ops.detect import detect
@@ -42,10 +43,10 @@ def parts():
 
     trunk = jax.jit(lambda params, batch: net.features(params, net.preprocess(batch.image), batch.image_size))
     features, size = trunk(params, batch)
-    region_proposals = jax.jit(rpn.output)
-    output = region_proposals(params, features, size)
-    propose = jax.jit(rpn.propose_test)
-    proposals = propose(output, batch)
+    rpn_head, grid = jax.jit(net.rpn), make_anchor_grid(net, anchors)
+    output = rpn_head(params, features)
+    propose = jax.jit(lambda output, size: rpn.propose_test(RpnOutput(*output, grid(features, size)), batch))
+    proposals = propose(output, size)
     pool = jax.jit(make_roi_pooling(net, config.head.roi_pooling))
     pooled = pool(features, size, proposals.boxes)
     head = jax.jit(lambda params, pooled: net.head(params, pooled, None))
@@ -65,10 +66,10 @@ def parts():
         "matrix product": (functools.partial(jax.jit(jnp.matmul), a, b), 2e-9 * np.prod(PRODUCT, dtype=float)),
         "trunk": (functools.partial(trunk, params, batch), 2e-9 * convolutions),
         "RPN": (
-            functools.partial(region_proposals, params, features, size),
+            functools.partial(rpn_head, params, features),
             2e-9 * height * width * channels * (9 * channels + outputs),
         ),
-        "proposals": (functools.partial(propose, output, batch), 0.0),
+        "proposals": (functools.partial(propose, output, size), 0.0),
         "RoIAlign": (functools.partial(pool, features, size, proposals.boxes), 0.0),
         "head": (functools.partial(head, params, pooled), 2e-9 * hidden),
         "detections": (functools.partial(jax.jit(detections), scores, deltas, proposals), 0.0),
