@@ -63,9 +63,7 @@ def train() -> None:
     )
     workdir = _define_path("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
     distributed = _define_distributed()
-    dry = flags.DEFINE_bool(
-        "dry_run", False, "Try two steps, validation and evaluation on a few images, and end."
-    )
+    dry = flags.DEFINE_bool("dry_run", False, "Try two steps, validation and evaluation on a few images, and end.")
 
     def main(config: ConfigDict, _: list[str]) -> None:
         if dry.value and distributed.value:

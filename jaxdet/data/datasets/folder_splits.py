@@ -97,9 +97,13 @@ def usual_name(split: str) -> str:
 
 
 def image_id(path: str) -> str:
-    """Return a path without suffix and without folders such as images/ and annotations/."""
+    """Return a path without suffix and without folders such as images/ and annotations/.
+
+    It never leads out of a folder, because results are written by it: a leading / and any .. are left out.
+    """
     parts = PurePosixPath(path.replace("\\", "/")).parts
-    folders = [part for part in parts[:-1] if part.casefold() not in IMAGE_FOLDERS | ANNOTATION_FOLDERS]
+    unnamed = IMAGE_FOLDERS | ANNOTATION_FOLDERS | {"/", "//", ".."}
+    folders = [part for part in parts[:-1] if part.casefold() not in unnamed]
     stem, dot, suffix = parts[-1].rpartition(".") if parts else ("", "", "")
     is_suffix = stem and f".{suffix.lower()}" in (*SUFFIXES, ".xml", ".txt", ".json")
     return "/".join([*folders, stem if is_suffix else "".join(parts[-1:])])

@@ -1,6 +1,7 @@
 """The data.yaml of a YOLO data set: class names, and where the images of each split are."""
 
 import dataclasses
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -78,7 +79,8 @@ def locate(written: str, root: str, folder: Path) -> Path | None:
     candidates.append(folder / written)
     parts = PurePosixPath(written).parts
     candidates += [folder.joinpath(*parts[i:]) for i in range(1, len(parts)) if ".." not in parts[i:]]
-    return next((path for path in candidates if _exists(path)), None)
+    normal = (Path(os.path.normpath(path)) for path in candidates)  # without .., which image names must not have
+    return next((path for path in normal if _exists(path)), None)
 
 
 def _exists(path: Path) -> bool:

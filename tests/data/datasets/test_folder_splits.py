@@ -73,6 +73,9 @@ def test_splits_have_usual_names(split, usual):
         ("photo.v2", "photo.v2"),
         ("photo.v2.JPG", "photo.v2"),
         (".jpg", ".jpg"),
+        ("../../etc/a.jpg", "etc/a"),
+        ("/content/images/a.jpg", "content/a"),
+        ("..\\a.jpg", "a"),
     ],
 )
 def test_an_image_and_its_annotation_have_one_id(path, name):

@@ -151,3 +151,16 @@ def test_class_names_beside_other_annotations_are_no_second_format(tmp_path):
     write(tmp_path, {"a.txt": LABEL})
     with pytest.raises(InputError, match="VOC's XML and YOLO .classes.txt."):
         open_folder(str(tmp_path))
+
+
+def test_images_elsewhere_are_named_from_their_split_and_seen_when_they_change(tmp_path):
+    write(tmp_path, {"set/data.yaml": "train: ../far/images/train\nval: ../far/images/val\nnames: [cat, dog]\n"})
+    write(
+        tmp_path, {"far/images/train/day1/a.jpg": "", "far/labels/train/day1/a.txt": LABEL, "far/images/val/b.jpg": ""}
+    )
+    folder = open_folder(str(tmp_path / "set"))
+    assert [image.find() for image in folder.images("train")] == [("day1/a", tmp_path / "far/images/train/day1/a.jpg")]
+    assert folder.images("train")[0].is_annotated()
+    assert {str(tmp_path / f"far/{file}") for file in ("labels/train/day1/a.txt", "images/val/b.jpg")} <= {
+        *folder.files()
+    }
