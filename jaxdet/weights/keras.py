@@ -34,10 +34,7 @@ def keras_vgg16(path: str | os.PathLike) -> Params:
       InputError: h5py is not installed; no such file, or a larger one; not HDF5; one error for all names that are
         missing, unknown or of another shape.
     """
-    try:
-        import h5py  # noqa: F401
-    except ImportError as error:
-        raise InputError('Keras weights need h5py, got none installed; pip install "jaxdet[keras]".') from error
+    check_installed()
     path = Path(path)
     try:
         check_regular(path, max_bytes=MAX_BYTES)
@@ -58,6 +55,14 @@ def keras_vgg16(path: str | os.PathLike) -> Params:
     except Exception as error:  # h5py and zipfile raise nearly any for a damaged file
         got = str(error)[:200] or type(error).__name__
         raise InputError(f"{path} must be a whole HDF5 or .keras file, got: {got}; download it again.") from None
+
+
+def check_installed() -> None:
+    """Raise InputError where h5py, an extra, is missing."""
+    try:
+        import h5py  # noqa: F401
+    except ImportError as error:
+        raise InputError('Keras weights need h5py, got none installed; pip install "jaxdet[keras]".') from error
 
 
 @contextlib.contextmanager

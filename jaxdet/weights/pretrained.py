@@ -12,7 +12,7 @@ from jaxdet.checks import InputError, one_of
 from jaxdet.io.download import Unavailable, download, matches
 from jaxdet.types import Params
 from jaxdet.weights.file import read_weights
-from jaxdet.weights.keras import keras_vgg16
+from jaxdet.weights.keras import check_installed, keras_vgg16
 from jaxdet.weights.net_size import net_size
 from jaxdet.weights.resnet import resnet50_classifier, torchvision_faster_rcnn_fpn
 from jaxdet.weights.state_dict import state_dict
@@ -133,10 +133,15 @@ def pretrained_size(name: str, *, file: str | os.PathLike = "", backbone: str) -
     """Return the net.width of these weights and, where they have fc6 and fc7, net.head_features; see `net_size`.
 
     The user's own file is read for it; the size of a published one is known. Args and errors as in `load_pretrained`.
+
+    Raises:
+      InputError: the package that reads these weights is missing, which is better known before a download.
     """
     pretrained = _named(name)
     if not is_published(file):
         return net_size(pretrained.read(Path(file)), backbone)
+    if pretrained.read is keras_vgg16:
+        check_installed()
     return {"width": 1.0} | ({"head_features": pretrained.head_features} if pretrained.head_features else {})
 
 

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.nets.region_net import region_net
 from jaxdet.weights import pretrained
-from jaxdet.weights.pretrained import PRETRAINED, load_pretrained, origin
+from jaxdet.weights.pretrained import PRETRAINED, load_pretrained, origin, pretrained_size
 from tests.golden.make_weights import image
 from tests.io.test_download import serving
 
@@ -89,6 +90,23 @@ def test_the_error_names_a_file_of_another_network():
     for name, file in (("caffe", "weights_tensors.pth"), ("torchvision", "weights_keras_notop.h5")):
         with pytest.raises(InputError, match=file):
             load_pretrained(name, file=GOLDEN / file)
+
+
+def test_the_size_of_published_weights_is_known_without_a_download():
+    sizes = {name: pretrained_size(name, backbone=entry.backbone) for name, entry in PRETRAINED.items()}
+    assert sizes["keras_notop"] == sizes["resnet50"] == {"width": 1.0}
+    assert sizes["keras"] == sizes["torchvision"] == sizes["caffe"] == {"width": 1.0, "head_features": 4096}
+    assert sizes["coco"] == {"width": 1.0, "head_features": 1024}
+    assert pretrained_size("keras", file=GOLDEN / FILES["keras"], backbone="vgg16") == {
+        "width": 1 / 32,
+        "head_features": 8,
+    }
+
+
+def test_a_missing_h5py_is_named_before_the_download(monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)  # makes importing it fail
+    with pytest.raises(InputError, match=r'need h5py, got none installed; pip install "jaxdet\[keras\]"'):
+        pretrained_size("keras_notop", backbone="vgg16")
 
 
 @pytest.fixture
