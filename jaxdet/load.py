@@ -57,6 +57,7 @@ class LoadedDetector:
         self.default_threshold = SYSTEMS[experiment.system].default_threshold(experiment)
         detector, self._params = restore(source, experiment, class_names)
         self._predict = jax.jit(detector.predict)
+        self._compiled: set[str] = set()  # sizes of buckets
 
     @overload
     def __call__(self, images: np.ndarray, threshold: float | None = None) -> ImageDetections: ...
@@ -124,6 +125,10 @@ class LoadedDetector:
         filler = dataclasses.replace(images[0][1], image_valid=images[0][1].image_valid & False)
         rows = [batch for _, batch in images] + [filler] * (self.batch_size - len(images))
         batch = jax.tree.map(lambda *leaves: np.concatenate(leaves), *rows)
+        height, width = batch.image.shape[1:3]
+        if (size := f"{height}x{width}") not in self._compiled:
+            log.info("compiling for images of %s", size)  # takes a minute on a CPU
+            self._compiled.add(size)
         outputs = jax.device_get(self._predict(self._params, batch))
         return {
             i: self._image_detections(jax.tree.map(lambda x, row=row: x[row], outputs), threshold)

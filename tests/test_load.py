@@ -49,6 +49,13 @@ def test_an_image_has_boxes_scores_labels_and_names(detector):
     assert detections.class_names == tuple(detector.class_names[label - 1] for label in detections.labels)
 
 
+def test_compilation_is_said_once_per_size(detector, caplog):
+    detector._compiled.clear()
+    with caplog.at_level("INFO"):
+        detector([IMAGE, TALL, IMAGE])
+    assert caplog.messages == ["compiling for images of 64x96", "compiling for images of 96x64"]
+
+
 def test_images_of_a_list_are_detected_as_each_alone(detector):
     images = [IMAGE, TALL, IMAGE[:, ::-1], IMAGE[:50], TALL]
     listed = detector(images, threshold=0.05)
