@@ -1,8 +1,8 @@
 """Training: a config and a workdir -> a trained detector in the workdir.
 
-A workdir holds experiment.json (the config and the class names), checkpoints/, metrics.jsonl, tensorboard/ and, once
-evaluated, evaluation/<split>/. Where training has several stages, stages/<name>/ holds the checkpoints and
-metrics of each stage that trains a net, and checkpoints/ the resulting detector.
+A workdir holds experiment.json (the config and the class names), checkpoints/, metrics.jsonl, curves.png, tensorboard/,
+pictures/ and, once evaluated, evaluation/<split>/. Where training has several stages, stages/<name>/ holds the
+checkpoints and metrics of each stage that trains a net, and checkpoints/ the resulting detector.
 """
 
 import dataclasses
