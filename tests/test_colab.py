@@ -180,6 +180,18 @@ def test_photos_may_have_any_suffix_and_need_no_test_list(tmp_path, monkeypatch,
     assert len(pictures) == 1 + len(photo)
 
 
+@pytest.mark.parametrize(
+    ("platform", "config", "images"), [("cpu", "faster_voc", 2), ("tpu", "faster_voc_accelerator", 64)]
+)
+def test_voc_takes_eight_images_per_accelerator(tmp_path, platform, config, images):
+    commands = []
+    namespace = {"VOC": True, "platform": platform, "count": "8", "RUNS": tmp_path, "finish": lambda process: None}
+    exec(SOURCES["voc"], namespace | {"start": lambda *command: commands.append(command)})
+    train, evaluate = commands
+    assert train[:2] == ("train.py", f"--config=configs/{config}.py") and evaluate[0] == "evaluate.py"
+    assert f"--config.training.batch_size={images}" in train and f"--config.evaluation.batch_size={images}" in train
+
+
 def installed_on_colab():
     """Return {package: version} of the command in CONTRIBUTING.md that installs Colab's versions."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
