@@ -16,10 +16,14 @@ from ml_collections import ConfigDict
 
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json, schema
+from jaxdet.config.dataset_fields import Devkit
 from jaxdet.config.epochs import resolve_epochs
+from jaxdet.config.experiment_json import is_trained
 from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
 from jaxdet.config.workdir import check_workdir
+from jaxdet.doctor.finding import Finding
+from jaxdet.doctor.first_look import first_look
 from jaxdet.inputs import open_part, open_training_part
 from jaxdet.io.lock import locked
 from jaxdet.recipes.alternating import AlternatingTraining
@@ -84,6 +88,16 @@ def train(
             )
             if changes:
                 log.info("continuing at step %d with %s", experiment_json.newest_step(folder), ", ".join(changes))
+        if isinstance(experiment.dataset, Devkit) and jax.process_index() == 0 and not is_trained(folder):
+            _report(first_look(split.dataset, experiment), experiment.dataset.devkit)
         training.run(validation)
         run = shlex.quote(str(folder))
         log.info("done; next: python -m jaxdet evaluate --workdir=%s, or predict --workdir=%s photo.jpg", run, run)
+
+
+def _report(findings: list[Finding], folder: str) -> None:
+    for finding in findings:
+        flags = f" ({shlex.join(finding.flags)})" if finding.flags else ""
+        log.warning("doctor: %s%s", finding.text, flags)
+    if findings:
+        log.info("doctor: for all findings: python -m jaxdet doctor %s", shlex.quote(folder))

@@ -60,8 +60,12 @@ LAYERS = {
         ),
         *("types", "weights.coco", "weights.pretrained"),
     },
+    "doctor": {
+        *("checks", "config", "data", "evaluation.tables", "io", "nets.fpn_net", "nets.region_net", "ops.anchors"),
+        *("ops.boxes_np", "recipes", "systems", "training", "types"),
+    },
     "__init__": {"checks", "config", "load", "ops", "systems", "types"},  # `import jaxdet`: the public names
-    "train": {"checks", "config", "inputs", "io.lock", "recipes"},
+    "train": {"checks", "config", "doctor", "inputs", "io.lock", "recipes"},
     "evaluate": {
         *("checks", "config", "evaluation", "inputs", "io", "load", "systems", "training.sharding", "types"),
         *("visualize", "weights.coco"),
@@ -86,6 +90,7 @@ LAYERS = {
         "checks",
         "config",
         "convert",
+        "doctor",
         "evaluate",
         "export",
         "io.folder",
@@ -169,7 +174,7 @@ def test_every_permission_is_used():
     assert not unused
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "serve", "convert", "export"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "serve", "convert", "export", "doctor"])
 def test_a_script_only_calls_its_command(name):
     modules = [m for m in imported(ROOT / f"{name}.py") if m.partition(".")[0] not in sys.stdlib_module_names]
     assert all(within(module, {"jaxdet.cli"}) for module in modules), modules

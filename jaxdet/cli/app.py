@@ -36,6 +36,7 @@ def run(
     takes_files: bool = False,
     default_config: str | None = None,
     changes_stored: bool = False,
+    names_data: bool = False,
 ) -> None:
     """Parse the flags and call `main(config, files)`.
 
@@ -48,6 +49,7 @@ def run(
       default_config: the config if --config is missing, unless --workdir holds a run and changes_stored.
       changes_stored: without --config, --config.field=value changes the config stored in --workdir, or that of the
         detector that --pretrained names.
+      names_data: the one file is the folder of the data or, in place of --config, a config; `main` gets the folder.
     """
 
     def parse(arguments: list[str]) -> tuple[ConfigDict | None, list[str]]:
@@ -63,8 +65,10 @@ def run(
             if default_config and HELP & set(arguments):
                 _print_fields(_config(overrides, default_config, changes_stored))
             raise
-        if files and not takes_files:
+        if files and not (takes_files or names_data):
             raise InputError(f"{files[0]!r} is not a flag; flags are written --name=value.")
+        if names_data:
+            files = take_config(files)
         return _config(overrides, default_config, changes_stored), files
 
     def call(parsed: tuple[ConfigDict | None, list[str]]) -> None:
@@ -134,6 +138,32 @@ def setup_logging() -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     if not jax.config.values["jax_compilation_cache_dir"]:
         jax.config.update("jax_compilation_cache_dir", str(Path("~/.cache/jaxdet/xla").expanduser()))
+
+
+def take_config(files: list[str]) -> list[str]:
+    """Return the folder of the data, if one is named; a config in its place is set as --config.
+
+    Raises:
+      InputError: there are several, it is neither, or it is a config beside --config.
+    """
+    if not files:
+        return []
+    if len(files) > 1:
+        raise InputError(f"one folder or config must be named, got {', '.join(files)}; name them one by one.")
+    name = os.path.expanduser(files[0])
+    if Path(name).is_dir():
+        return [name]
+    is_config = name.partition(":")[0].endswith(".py") or "/" not in name
+    if Path(name).exists() and not is_config or Path(name).is_file() and not name.endswith(".py"):
+        raise InputError(f"{name!r} is a file; name the folder that it is in, or a config.")
+    if not is_config:
+        raise InputError(
+            f"there is no folder {name!r}; name the folder of the data, or a config such as faster_devkit."
+        )
+    if flags.FLAGS["config"].value is not None:
+        raise InputError(f"--config names a config, and so does {name!r}; name the folder of the data, or one config.")
+    flags.FLAGS["config"].value = name
+    return []
 
 
 def _config(overrides: list[str], default: str | None, changes_stored: bool) -> ConfigDict | None:

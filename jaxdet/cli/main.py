@@ -6,6 +6,7 @@
     jaxdet serve     show detections on a web page
     jaxdet convert   make a workdir of another project's detector
     jaxdet export    write a trained detector to one file
+    jaxdet doctor    examine your photos and this machine before training
 
 `jaxdet COMMAND --help` lists the flags of a command, `jaxdet --version` prints the version.
 """
@@ -22,7 +23,7 @@ from jaxdet.checks import InputError, nearest
 from jaxdet.cli.app import PUBLISHED, run
 from jaxdet.cli.config_file import SHIPPED, load_config
 from jaxdet.cli.distributed import init_distributed
-from jaxdet.cli.overrides import overridden_fields
+from jaxdet.cli.overrides import overridden_fields, split_overrides
 from jaxdet.cli.overview import overview
 from jaxdet.io.home import expand_home
 from jaxdet.io.progress import waiting
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from jaxdet.load import Published
 
 flags.disclaim_key_flags()  # --help lists the flags below under the running script
+
+DEFAULT_DEVKIT = "faster_devkit"
 
 # Commands import their work when they start it: that takes seconds, and mistakes in flags are reported before.
 
@@ -216,6 +219,38 @@ def serve() -> None:
     run(main, takes_files=True)
 
 
+def doctor() -> None:
+    """Examines photos, annotations and this machine before training: jaxdet doctor path/to/photos [--config=NAME]
+
+    A config may be named in place of the folder: jaxdet doctor faster_devkit --config.dataset.devkit=path/to/photos.
+    Only the report is written.
+    """
+    config_name = _define_path("config", None, "The training: a file or a shipped config; faster_devkit if not given.")
+    output = _define_path("output", None, "The .json file of the report; doctor.json if not given.")
+    no_timing = flags.DEFINE_boolean("no_timing", False, "Do not compile and time a training step.")
+    _, overrides = split_overrides(sys.argv[1:])
+
+    def main(config: ConfigDict, folders: list[str]) -> None:
+        from jaxdet.doctor.environment import check_imports
+
+        check_imports()
+        from jaxdet.doctor.examine import doctor
+
+        if folders:
+            if config.dataset.kind != "devkit":
+                raise InputError(
+                    f"{folders[0]} is a folder of photos, but dataset.kind of the config is {config.dataset.kind!r}; "
+                    "name a config for a folder, such as --config=faster_devkit."
+                )
+            config.dataset.devkit = folders[0]
+            overrides.append(f"--config.dataset.devkit={folders[0]}")
+        train = ["python", "-m", "jaxdet", "train", f"--config={config_name.value or DEFAULT_DEVKIT}", *overrides]
+        overridden = overridden_fields(sys.argv)
+        doctor(config, command=train, overridden=overridden, output=output.value, timing=not no_timing.value)
+
+    run(main, default_config=DEFAULT_DEVKIT, names_data=True)
+
+
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
@@ -223,6 +258,7 @@ COMMANDS = {
     "serve": serve,
     "convert": convert,
     "export": export,
+    "doctor": doctor,
 }
 
 

@@ -97,7 +97,7 @@ def read(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> De
                     "--config.dataset.max_pixels=...)."
                 )
             plain = image.format in ("JPEG", "MPO", "PNG") and image.mode in ("RGB", "L")
-            plain = plain and "transparency" not in image.info and not _is_deep_colour(image, encoded)
+            plain = plain and "transparency" not in image.info and not is_deep_colour(image, encoded)
             orientation = image.getexif().get(EXIF_ORIENTATION, 1)
             return DecodedImage(_rgb(image, encoded, name), orientation if orientation in range(1, 9) else 1, plain)
     except InputError:
@@ -144,7 +144,7 @@ def _unidentified(encoded: bytes) -> str:
     return f"no image in a known format: {', '.join(FORMATS)}; replace the file"
 
 
-def _is_deep_colour(image: Image.Image, encoded: bytes) -> bool:
+def is_deep_colour(image: Image.Image, encoded: bytes) -> bool:
     """Return whether a PNG or TIFF has 16 bits per channel and colour or alpha, which Pillow reduces to high bytes."""
     if image.mode.startswith(("I", "F")):
         return False
@@ -158,7 +158,7 @@ def _rgb(image: Image.Image, encoded: bytes, name: str) -> np.ndarray:
     """Convert an image of any mode to RGB u8[H,W,3]; transparent pixels are shown on white."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return np.repeat(to_8_bits(np.asarray(image), name=name)[..., None], 3, axis=2)
-    if _is_deep_colour(image, encoded):
+    if is_deep_colour(image, encoded):
         image.load()  # raises where the file is truncated
         deep = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
         if deep is not None and deep.dtype == np.uint16 and deep.ndim == 3 and deep.shape[2] in (3, 4):

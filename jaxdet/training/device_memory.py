@@ -26,11 +26,17 @@ def needed_bytes(program: Any) -> int | None:
 def available_bytes(state: TrainState) -> int | None:
     """Return the bytes that a program may need on each device, if the state is on it; None if unknown."""
     device = jax.local_devices()[0]
+    free = device_bytes(device)
+    return free + _bytes(state) if free is not None and device.platform == "cpu" else free
+
+
+def device_bytes(device: jax.Device) -> int | None:
+    """Return the memory of a device, for a CPU each device's share of what is free; None if unknown."""
     limit = (device.memory_stats() or {}).get("bytes_limit")
     if limit or device.platform != "cpu":
         return limit
     free = _free_host_bytes()
-    return None if free is None else free // jax.local_device_count() + _bytes(state)
+    return None if free is None else free // jax.local_device_count()
 
 
 def memory_warning(program: Any, state: TrainState, *, batch: Batch, accumulate: int) -> str | None:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from jaxdet.checks import InputError
 from jaxdet.cli import app
 
 WITHOUT_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -60,3 +61,23 @@ def test_a_folder_that_is_gone_is_one_line(monkeypatch, capsys, tmp_path):
 )
 def test_any_other_error_keeps_its_traceback(error):
     assert app._unusable_file(error) is None
+
+
+@pytest.mark.parametrize(
+    ("named", "error"),
+    [
+        (["missing/folder"], "there is no folder 'missing/folder'; name the folder of the data, or a config"),
+        (["photo.jpg"], "'photo.jpg' is a file; name the folder that it is in, or a config"),
+        (["a", "b"], "one folder or config must be named, got a, b"),
+    ],
+)
+def test_what_is_neither_the_folder_of_the_data_nor_a_config_is_named(tmp_path, monkeypatch, named, error):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(InputError, match=error):
+        app.take_config(named)
+
+
+def test_a_folder_of_data_is_taken_by_its_name(tmp_path):
+    assert app.take_config([str(tmp_path)]) == [str(tmp_path)]
+    assert app.take_config([]) == []

@@ -20,14 +20,17 @@ def command(scripts, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "error"),
     [
-        (["jaxdet"], "error: jaxdet: the command must be train, evaluate, predict, serve, convert or export, got ''\n"),
+        (
+            ["jaxdet"],
+            "error: jaxdet: the command must be train, evaluate, predict, serve, convert, export or doctor, got ''\n",
+        ),
         (
             ["jaxdet", "--workdir=x"],
-            "predict, serve, convert or export, got '--workdir=x'; valid names: ",
+            "predict, serve, convert, export or doctor, got '--workdir=x'; valid names: ",
         ),
         (
             ["jaxdet", "trian"],
-            "predict, serve, convert or export, got 'trian'; did you mean 'train'?\n",
+            "predict, serve, convert, export or doctor, got 'trian'; did you mean 'train'?\n",
         ),
     ],
 )
@@ -106,6 +109,6 @@ def test_the_home_folder_is_understood_in_every_path(monkeypatch, tmp_path):
         ("config", "workdir", "output", "pretrained_file", "file", "svms", "box_regressors", "to"), str(tmp_path / "x")
     )
     assert others == {
-        *("checkpoint", "classes", "distributed", "max_pixels", "pretrained", "split", "threshold"),
+        *("checkpoint", "classes", "distributed", "max_pixels", "no_timing", "pretrained", "split", "threshold"),
         *("batch_size", "camera", "crops", "dry_run", "format", "host", "port"),
     }

@@ -10,20 +10,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxdet.checks import InputError
 from jaxdet.data import image_file
 from jaxdet.data.class_names import parse_names
 from jaxdet.data.datasets import features
-from jaxdet.data.datasets.folder_format import EVERYTHING, UNANNOTATED, FolderFormat, ImageAnnotation, fingerprint
+from jaxdet.data.datasets.folder_format import EVERYTHING, FolderFormat, fingerprint
+from jaxdet.data.datasets.folder_images import SkippedImage, read_images
 from jaxdet.data.datasets.folder_splits import SEED, ChosenImages, choose_images, image_id
 from jaxdet.data.datasets.formats import open_folder
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
 from jaxdet.data.datasets.prepared_copy import report_earlier
-from jaxdet.data.datasets.xml_file import Unusable
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.progress import progress
 
@@ -80,30 +78,26 @@ class Devkit(tfds.core.GeneratorBasedBuilder):
         images: dict[str, list[str]] = defaultdict(list)  # fault -> image names
         objects: dict[str, list[str]] = defaultdict(list)
         remarks: dict[str, list[str]] = defaultdict(list)
-        seen: set[str] = set()
-        for image in progress(chosen.images, name=f"preparing {split}", total=len(chosen.images)):
-            try:
-                name, file = image.find()
-                if name in seen:
-                    raise Unusable("listed twice")
-                seen.add(name)
-                annotation = image.annotation() if self._settings.annotated else UNANNOTATED
-                encoded, (height, width) = _stored_image(file, annotation, self._settings.max_pixels)
-            except Unusable as error:
-                images[str(error)].append(image.listed)
+        settings, total = self._settings, len(chosen.images)
+        read = read_images(
+            chosen.images, settings.class_names, annotated=settings.annotated, max_pixels=settings.max_pixels
+        )
+        for image in progress(read, name=f"preparing {split}", total=total):
+            if isinstance(image, SkippedImage):
+                images[image.reason].append(image.listed)
                 continue
-            annotated, faults = annotation.read_objects(height, width, self._settings.class_names)
-            for fault in faults:
+            name, file, (height, width) = image.name, image.file, image.size
+            for fault in image.faults:
                 objects[fault].append(name)
-            for remark in annotation.remarks:
+            for remark in image.remarks:
                 remarks[remark].append(name)
             if name != image_id(image.listed):
                 remarks["are listed by another name"].append(
                     f"{image.listed} is {os.path.relpath(file, source.folder)}"
                 )
-            index_image(index, name, height, width, annotated)
+            index_image(index, name, height, width, image.objects)
             example = features.example(
-                f"{name}{file.suffix}", encoded, height, width, annotated, one_based=source.one_based
+                f"{name}{file.suffix}", image.encoded, height, width, image.objects, one_based=source.one_based
             )
             yield len(index["names"]) - 1, example
         self._skipped[split] = {"images": images, "objects": objects}
@@ -190,35 +184,6 @@ def _log_source(source: FolderFormat, chosen: dict[str, ChosenImages], class_nam
                 "copy has the names",
                 *(source.folder, whole, name, parts),
             )
-
-
-def _stored_image(file: Path, annotation: ImageAnnotation, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
-    """Return the bytes to store, which every decoder shows as the annotator saw the image, and its (height, width).
-
-    An EXIF-rotated image is stored upright or unrotated, whichever fits the annotation's size. If both fit (a square,
-    or half a turn), or the annotation is of the upright image, it is stored upright: so annotation tools and browsers
-    show it.
-    """
-    try:
-        encoded = image_file.read_content(file, name=file.name, max_pixels=max_pixels)
-        image = image_file.read(encoded, name=file.name, max_pixels=max_pixels)
-    except InputError as error:
-        raise Unusable(str(error).removeprefix(f"image {file.name}: ").removesuffix(".")) from error
-    upright, (height, width) = image.upright(), image.pixels.shape[:2]
-    annotated = upright.shape[:2] if annotation.upright else annotation.size
-    if annotated is None and upright.shape[:2] != (height, width):
-        raise Unusable("rotated by EXIF, and its annotation has no size that tells whether its boxes are rotated too")
-    if annotated in (None, upright.shape[:2]):
-        pixels, as_is = upright, image.plain and image.orientation == 1
-    elif annotated == (height, width):
-        pixels, as_is = image.pixels, image.plain
-    else:
-        raise Unusable(f"is {width} x {height}, but its annotation says {annotated[1]} x {annotated[0]}")
-    return encoded if as_is else _png(pixels), (pixels.shape[0], pixels.shape[1])
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def _summary(source: str, usable: int, images: dict[str, list[str]], objects: dict[str, list[str]]) -> str:

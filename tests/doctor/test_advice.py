@@ -1,0 +1,98 @@
+import ast
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxdet.cli.config_file import load_config
+from jaxdet.config.parse import parse
+from jaxdet.doctor.advice import advise
+from jaxdet.evaluation.tables import GroundTruthTable
+
+
+def experiment(name="faster_devkit", **training):
+    parsed = parse(load_config(name).to_dict())
+    return dataclasses.replace(parsed, training=dataclasses.replace(parsed.training, **training))
+
+
+def split(side, *, image=(480, 640), count=40, height_over_width=1.0, apart=True, seed=0):
+    """One object per image with a size around `side`; or pairs of touching ones."""
+    rng = np.random.default_rng(seed)
+    sides = side * 2 ** rng.uniform(-0.5, 0.5, count)
+    width, height = sides / height_over_width**0.5, sides * height_over_width**0.5
+    x, y = rng.uniform(0, image[1] - width), rng.uniform(0, image[0] - height)
+    boxes = np.stack([x, y, x + width, y + height], axis=1)
+    index = np.arange(count, dtype=np.int32)
+    if not apart:  # the second half overlaps the first by IoU 0.4
+        half = count // 2
+        boxes[half:] = boxes[:half] + (width[:half] * 0.43)[:, None] * [1, 0, 1, 0]
+        index[half:] = index[:half]
+    labels = np.ones(count, np.int32)
+    return GroundTruthTable(index, boxes, labels, np.zeros(count, bool)), np.tile(image, (count, 1))
+
+
+def flags(truth, sizes, experiment):
+    return [flag for finding in advise(truth, sizes, experiment) for flag in finding.flags]
+
+
+def values(flag):
+    return ast.literal_eval(flag.partition("=")[2])
+
+
+def test_photos_smaller_than_the_input_are_not_enlarged():
+    listed = flags(*split(100), experiment())
+    assert listed[:2] == ["--config.input.short_side=480", "--config.input.long_side=640"]
+
+
+def test_photos_with_small_objects_stay_enlarged():
+    assert not any("input" in flag for flag in flags(*split(26), experiment()))
+
+
+def test_photos_that_lose_their_small_objects_are_reduced_less():
+    listed = flags(*split(40, image=(2400, 3200)), experiment())
+    assert listed[:2] == ["--config.input.short_side=1200", "--config.input.long_side=1600"]
+    assert not any("input" in flag for flag in flags(*split(400, image=(2400, 3200)), experiment()))
+
+
+def test_objects_beyond_the_anchors_get_scales_that_reach_them():
+    truth, sizes = split(18, image=(600, 800))
+    (flag,) = [flag for flag in flags(truth, sizes, experiment()) if "scales" in flag]
+    assert min(values(flag)) < 2
+
+
+def test_fewer_scales_are_advised_where_objects_are_of_one_size():
+    truth, sizes = split(128, image=(600, 800))
+    (flag,) = [flag for flag in flags(truth, sizes, experiment()) if "scales" in flag]
+    assert len(values(flag)) <= 3
+
+
+def test_long_objects_get_other_ratios():
+    truth, sizes = split(100, image=(600, 800), height_over_width=0.15)
+    (flag,) = [flag for flag in flags(truth, sizes, experiment()) if "ratios" in flag]
+    assert max(values(flag)) < 0.5
+
+
+@pytest.mark.parametrize("training", [{"init_from": "runs/x"}, {"pretrained": "coco"}])
+def test_anchors_of_a_detector_that_training_starts_from_stay(training):
+    name = "faster_devkit" if "init_from" in training else "faster_resnet50_fpn_devkit"
+    assert not any("anchors" in flag for flag in flags(*split(12), experiment(name, **training)))
+
+
+def test_a_pyramid_from_imagenet_gets_sizes_for_small_objects():
+    truth, sizes = split(14, image=(800, 1000))
+    (flag,) = [flag for flag in flags(truth, sizes, experiment("coco_resnet50_fpn")) if "sizes" in flag]
+    assert values(flag)[0] < 32
+
+
+def test_objects_that_touch_get_a_higher_nms_threshold():
+    assert "--config.head.detections.nms_iou=0.5" in flags(*split(100, apart=False), experiment())
+    assert not any("nms" in flag for flag in flags(*split(100), experiment()))
+
+
+@pytest.mark.parametrize("name", ["rcnn_devkit", "fast_devkit"])
+def test_systems_without_anchors_get_no_advice_about_them(name):
+    assert not any("anchors" in flag for flag in flags(*split(12), experiment(name)))
+
+
+def test_few_objects_give_no_advice():
+    assert advise(*split(100, count=10), experiment()) == []

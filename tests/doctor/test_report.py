@@ -1,0 +1,52 @@
+import io
+
+from jaxdet.doctor.environment import Environment
+from jaxdet.doctor.finding import Finding, by_severity
+from jaxdet.doctor.report import Report, show
+
+ENVIRONMENT = Environment({"python": "3.12"}, ["cpu: cpu"], 2, {"workdir runs/x": "9 GB"}, "none")
+
+
+def report(*findings, command=("jaxdet", "train", "--config=faster_devkit")):
+    return Report(list(command), ENVIRONMENT, list(findings))
+
+
+def printed(report):
+    stream = io.StringIO()
+    show(report, stream)
+    return stream.getvalue()
+
+
+def test_the_command_has_all_flags_quoted_for_a_shell():
+    advised = report(
+        Finding("note", "advice", "a", flags=("--config.anchors.scales=(1.0,2.0)",)),
+        Finding("note", "advice", "b", flags=("--config.training.eval_every=0", "--config.splits.validation=")),
+    )
+    assert advised.advised_command() == (
+        "jaxdet train --config=faster_devkit '--config.anchors.scales=(1.0,2.0)' --config.training.eval_every=0 "
+        "--config.splits.validation="
+    )
+
+
+def test_an_advised_flag_replaces_the_users():
+    given = report(
+        Finding("note", "advice", "a", flags=("--config.input.max_gt=72",)),
+        command=("jaxdet", "train", "--config.input.max_gt=64", "--config.seed=1"),
+    )
+    assert given.advised_command() == "jaxdet train --config.seed=1 --config.input.max_gt=72"
+
+
+def test_a_finding_is_one_line_with_its_first_names_and_its_flags_below():
+    text = printed(report(Finding("error", "images", "skipped", tuple(map(str, range(12))), ("--config.seed=1",))))
+    assert "error: skipped: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (12 in all)\n    --config.seed=1\n" in text
+
+
+def test_names_with_control_characters_do_not_reach_the_terminal():
+    text = printed(report(Finding("error", "images", "skipped", ("a\x1b[2Jb\n",))))
+    assert "\x1b" not in text
+    assert "a\\x1b[2Jb" in text
+
+
+def test_findings_are_sorted_by_severity_and_else_stay_in_order():
+    findings = [Finding(severity, "", text) for severity, text in (("note", "a"), ("error", "b"), ("note", "c"))]
+    assert [finding.text for finding in by_severity(findings)] == ["b", "a", "c"]
