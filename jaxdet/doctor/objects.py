@@ -122,8 +122,8 @@ def _lost(objects: ResizedObjects, max_gt: int) -> Finding | None:
     crowded = int((counts > max_gt).sum())
     most = -(-int(counts.max()) // 8) * 8
     text = (
-        f"{lost} of {len(objects.boxes)} objects are lost: {crowded} images have more than input.max_gt = {max_gt} "
-        f"objects, up to {counts.max()}, and the smallest are left out"
+        f"{lost} of {len(objects.boxes)} objects are lost: the smallest of crowded images ({crowded}), with up to "
+        f"{counts.max()} objects, more than input.max_gt = {max_gt}"
     )
     return Finding("error", TOPIC, text, flags=(f"--config.input.max_gt={most}",))
 

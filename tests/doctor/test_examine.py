@@ -15,7 +15,7 @@ def texts(report, *severities):
     return [f"{finding.text}: {', '.join(finding.names)}".removesuffix(": ") for finding in listed]
 
 
-def found(report, text):
+def finding_with(report, text):
     (finding,) = [finding for finding in report.findings if text in finding.text]
     return finding
 
@@ -95,7 +95,7 @@ def a_dangling_link(devkit, name):
 )
 def test_a_skipped_image_is_named_with_its_reason(devkit, examine, fault, reason):
     fault(devkit, "train0")
-    finding = found(examine(), reason)
+    finding = finding_with(examine(), reason)
     assert finding.text.startswith("skipped, 1 of ")
     assert (finding.severity, finding.names) == ("error", ("train0",))
 
@@ -110,13 +110,13 @@ def test_a_skipped_image_is_named_with_its_reason(devkit, examine, fault, reason
 )
 def test_an_unusable_object_is_named_with_its_reason(devkit, examine, objects, reason):
     devkit.annotation("train0", *objects)
-    finding = found(examine(), reason)
+    finding = finding_with(examine(), reason)
     assert (finding.severity, finding.names) == ("error", ("train0",))
 
 
 def test_a_corrected_box_is_a_note(devkit, examine):
     devkit.annotation("train0", CAT, DOG, ("cat", 5, 5, 90, 90))
-    assert found(examine(), "box clipped to the image").severity == "note"
+    assert finding_with(examine(), "box clipped to the image").severity == "note"
 
 
 def test_huge_images_are_skipped_by_the_configs_limit(examine):
@@ -147,7 +147,7 @@ def test_training_without_validation_is_advised_where_its_list_is_missing(devkit
 
 def test_a_list_that_is_no_text_is_named(devkit, examine):
     (devkit.folder / "ImageSets/Main/train.txt").write_bytes(b"\xff\xfe\x00")
-    assert "train.txt must be UTF-8 text" in found(examine(), "train.txt").text
+    assert "train.txt must be UTF-8 text" in finding_with(examine(), "train.txt").text
 
 
 def test_one_class_is_no_fault(devkit, examine):
@@ -159,13 +159,13 @@ def test_one_class_is_no_fault(devkit, examine):
 def test_no_objects_at_all_are_an_error(devkit, examine):
     for name in ("train0", "train1", "val0", "val1", "test0", "test1"):
         devkit.annotation(name)
-    assert found(examine(), "names an object").severity == "error"
+    assert finding_with(examine(), "names an object").severity == "error"
 
 
 def test_a_misspelt_class_of_the_config_is_seen(examine):
     report = examine("--config.dataset.class_names=cat,dgo")
-    assert found(report, "have no object in train").names == ("dgo",)
-    assert found(report, "of train: object of unknown class 'dog'").severity == "error"
+    assert finding_with(report, "have no object in train").names == ("dgo",)
+    assert finding_with(report, "of train: object of unknown class 'dog'").severity == "error"
 
 
 def test_loops_of_links_end(devkit, examine):
@@ -183,15 +183,15 @@ def test_odd_images_are_named_by_kind(devkit, examine):
     missing(devkit, "val0")
     devkit.image("val0", deep, suffix=".png")
     report = examine()
-    assert found(report, "grey, 1 of 2 images of train").names == ("train0",)
-    assert found(report, "CMYK, 1 of 2 images of train").names == ("train1",)
-    assert found(report, "rotated by EXIF").names == ("train1",)
-    assert found(report, "more than 8 bits, 1 of 2 images of validation").names == ("val0",)
+    assert finding_with(report, "grey, 1 of 2 images of train").names == ("train0",)
+    assert finding_with(report, "CMYK, 1 of 2 images of train").names == ("train1",)
+    assert finding_with(report, "rotated by EXIF").names == ("train1",)
+    assert finding_with(report, "more than 8 bits, 1 of 2 images of validation").names == ("val0",)
 
 
 def test_leakage_is_named_file_by_file(devkit, examine):
     (devkit.folder / "JPEGImages/test1.jpg").write_bytes((devkit.folder / "JPEGImages/train0.jpg").read_bytes())
-    finding = found(examine(), "pairs of equal files in train and test: 1")
+    finding = finding_with(examine(), "pairs of equal files in train and test: 1")
     assert (finding.severity, finding.names) == ("warning", ("train/train0 = test/test1",))
 
 

@@ -51,7 +51,7 @@ def test_objects_are_measured_after_resizing_and_difficult_ones_left_out():
 def test_objects_beyond_max_gt_are_counted_and_room_for_all_is_advised():
     crowd = objects(*[(10 * i, 0, 10 * i + 10, 100) for i in range(11)])
     (finding,) = [each for each in object_findings(crowd, experiment(max_gt=3)) if each.severity == "error"]
-    assert "8 of 11 objects are lost: 1 images have more than input.max_gt = 3 objects, up to 11" in finding.text
+    assert "8 of 11 objects are lost: the smallest of crowded images (1), with up to 11 objects" in finding.text
     assert finding.flags == ("--config.input.max_gt=16",)
     assert not [each for each in object_findings(crowd, experiment(max_gt=11)) if each.severity == "error"]
 

@@ -29,11 +29,11 @@ def test_the_command_has_all_flags_quoted_for_a_shell():
 
 
 def test_an_advised_flag_replaces_the_users():
-    given = report(
+    overridden = report(
         Finding("note", "advice", "a", flags=("--config.input.max_gt=72",)),
         command=("jaxdet", "train", "--config.input.max_gt=64", "--config.seed=1"),
     )
-    assert given.advised_command() == "jaxdet train --config.seed=1 --config.input.max_gt=72"
+    assert overridden.advised_command() == "jaxdet train --config.seed=1 --config.input.max_gt=72"
 
 
 def test_a_finding_is_one_line_with_its_first_names_and_its_flags_below():
