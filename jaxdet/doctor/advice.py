@@ -109,8 +109,8 @@ def advise_anchors(objects: ResizedObjects, experiment: WithAnchors) -> list[Fin
     if fewer or after >= before + BETTER:
         low, high = np.quantile(objects.sizes, TAILS)
         text = (
-            f"objects span {low:.0f} to {high:.0f} pixels after resizing: {_gain(before, after)}, with "
-            f"{count} scales in place of {len(current)}"
+            f"objects span {low:.0f} to {high:.0f} pixels after resizing: {_gain(before, after)}"
+            f"{f', with {count} scales in place of {len(current)}' if count != len(current) else ''}"
         )
         severity: Severity = "warning" if after >= before + BETTER else "note"
         findings.append(Finding(severity, TOPIC, text, flags=(_flag("scales", better.anchors.scales),)))

@@ -1,7 +1,6 @@
 """Seconds per step, hours, memory and disk of a training, from compiling and timing one step of the largest images."""
 
 import dataclasses
-import logging
 import math
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnAlternating, 
 from jaxdet.data.buckets import Bucket, batches_per_epoch
 from jaxdet.data.collate import empty_batch
 from jaxdet.doctor.finding import Finding
+from jaxdet.io.progress import waiting
 from jaxdet.recipes.alternating import HEAD
 from jaxdet.recipes.stage import make_stage, trainable_paths
 from jaxdet.systems import build_alternating, build_detector, param_shapes
@@ -28,8 +28,6 @@ from jaxdet.training.sharding import data_mesh, replicate, shard_batch
 from jaxdet.training.stage import Stage
 from jaxdet.training.step import make_train_step
 from jaxdet.types import Batch
-
-log = logging.getLogger(__name__)
 
 TOPIC = "cost"
 TIMED_STEPS = 3
@@ -127,13 +125,14 @@ def measure(stage: Stage, used: Sequence[Bucket], *, max_gt: int, max_proposals:
     available = available_bytes(state)
     batch = shard_batch(random_batch(bucket, stage.batch_size, max_gt=max_gt, max_proposals=max_proposals), mesh)
     step = make_train_step(stage.detector.loss, stage.optimizer, mesh, accumulate=stage.accumulate)
-    log.info("compiling a step of %d images of %d x %d pixels", stage.batch_size, *bucket)
     start = time.monotonic()
-    program = step.lower(state, batch, stage.schedule(0)).compile()  # type: ignore[attr-defined]  # a jitted function
+    with waiting(f"compiling a step of {stage.batch_size} images of {bucket[0]} x {bucket[1]} pixels"):
+        program = step.lower(state, batch, stage.schedule(0)).compile()  # type: ignore[attr-defined]  # jitted
     compile_seconds = time.monotonic() - start
     memory = needed_bytes(program)
     fits = memory is None or available is None or memory <= available
-    seconds = _time(program, state, batch, stage) if fits else math.nan
+    with waiting("timing the step"):
+        seconds = _time(program, state, batch, stage) if fits else math.nan
     share = sum(count * math.prod(size) for size, count in Counter(used).items()) / (len(used) * math.prod(bucket))
     return Cost(
         stage=stage.name,
