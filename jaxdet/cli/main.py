@@ -23,7 +23,7 @@ from jaxdet.checks import InputError, nearest
 from jaxdet.cli.app import PUBLISHED, run
 from jaxdet.cli.config_file import SHIPPED, load_config
 from jaxdet.cli.distributed import init_distributed
-from jaxdet.cli.overrides import overridden_fields, split_overrides
+from jaxdet.cli.overrides import overridden_fields
 from jaxdet.cli.overview import overview
 from jaxdet.io.home import expand_home
 from jaxdet.io.progress import waiting
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from jaxdet.load import Published
 
 flags.disclaim_key_flags()  # --help lists the flags below under the running script
-
-DEFAULT_DEVKIT = "faster_devkit"
 
 # Commands import their work when they start it: that takes seconds, and mistakes in flags are reported before.
 
@@ -220,46 +218,24 @@ def serve() -> None:
 
 
 def doctor() -> None:
-    """Examines photos, annotations and this machine before training: jaxdet doctor path/to/photos [--config=NAME]
+    """Examines photos and this machine before training: jaxdet doctor path/to/photos [--config=NAME]
 
-    A config may be named in place of the folder: jaxdet doctor faster_devkit --config.dataset.devkit=path/to/photos.
-    Only the report is written.
+    A config with its dataset.devkit may be named in place of the folder.
     """
     config_name = _define_path("config", None, "The training: a file or a shipped config; faster_devkit if not given.")
     output = _define_path("output", None, "The .json file of the report; doctor.json if not given.")
     no_timing = flags.DEFINE_boolean("no_timing", False, "Do not compile and time a training step.")
-    _, overrides = split_overrides(sys.argv[1:])
 
     def main(config: ConfigDict, folders: list[str]) -> None:
-        from jaxdet.doctor.environment import check_imports
+        from jaxdet.cli.examine import examine
 
-        check_imports()
-        from jaxdet.doctor.examine import doctor
+        name = config_name.value or "faster_devkit"
+        examine(config, folders, name=name, output=output.value, timing=not no_timing.value)
 
-        if folders:
-            if config.dataset.kind != "devkit":
-                raise InputError(
-                    f"{folders[0]} is a folder of photos, but dataset.kind of the config is {config.dataset.kind!r}; "
-                    "name a config for a folder, such as --config=faster_devkit."
-                )
-            config.dataset.devkit = folders[0]
-            overrides.append(f"--config.dataset.devkit={folders[0]}")
-        train = ["python", "-m", "jaxdet", "train", f"--config={config_name.value or DEFAULT_DEVKIT}", *overrides]
-        overridden = overridden_fields(sys.argv)
-        doctor(config, command=train, overridden=overridden, output=output.value, timing=not no_timing.value)
-
-    run(main, default_config=DEFAULT_DEVKIT, names_data=True)
+    run(main, default_config="faster_devkit", names_data=True)
 
 
-COMMANDS = {
-    "train": train,
-    "evaluate": evaluate,
-    "predict": predict,
-    "serve": serve,
-    "convert": convert,
-    "export": export,
-    "doctor": doctor,
-}
+COMMANDS = {command.__name__: command for command in (train, evaluate, predict, serve, convert, export, doctor)}
 
 
 def main() -> None:
