@@ -9,12 +9,21 @@ from jaxdet.cli.overrides import overridden_fields, split_overrides
 from jaxdet.doctor.environment import check_imports
 
 
-def examine(config: ConfigDict, folders: list[str], *, name: str, output: str | None, timing: bool) -> None:
+def examine(
+    config: ConfigDict,
+    folders: list[str],
+    words: list[str],
+    *,
+    workdir: str | None,
+    output: str | None,
+    timing: bool,
+) -> None:
     """Run the doctor on a config; see jaxdet.doctor.examine.
 
     Args:
       folders: none, or the folder of the data, which replaces that of the config.
-      name: of the config.
+      words: flags of the training command that name the config and the workdir.
+      workdir, output, timing: see doctor.
 
     Raises:
       InputError: the config is not for a folder; see doctor.
@@ -31,5 +40,6 @@ def examine(config: ConfigDict, folders: list[str], *, name: str, output: str | 
             )
         config.dataset.devkit = folder
         overrides.append(f"--config.dataset.devkit={folder}")
-    train = ["python", "-m", "jaxdet", "train", f"--config={name}", *overrides]
-    doctor(config, command=train, overridden=overridden_fields(sys.argv), output=output, timing=timing)
+    train = ["python", "-m", "jaxdet", "train", *words, *overrides]
+    overridden = overridden_fields(sys.argv)
+    doctor(config, workdir, command=train, overridden=overridden, output=output, timing=timing)

@@ -223,14 +223,17 @@ def doctor() -> None:
     A config with its dataset.devkit may be named in place of the folder.
     """
     config_name = _define_path("config", None, "The training: a file or a shipped config; faster_devkit if not given.")
+    workdir = _define_path("workdir", None, "Folder of the run, for its disk; runs/<name of the config> if not given.")
     output = _define_path("output", None, "The .json file of the report; doctor.json if not given.")
     no_timing = flags.DEFINE_boolean("no_timing", False, "Do not compile and time a training step.")
 
     def main(config: ConfigDict, folders: list[str]) -> None:
         from jaxdet.cli.examine import examine
 
-        name = config_name.value or "faster_devkit"
-        examine(config, folders, name=name, output=output.value, timing=not no_timing.value)
+        words = [f"--config={config_name.value or 'faster_devkit'}"]
+        words += [f"--workdir={workdir.value}"] if workdir.value else []
+        target = output.value
+        examine(config, folders, words, workdir=workdir.value, output=target, timing=not no_timing.value)
 
     run(main, default_config="faster_devkit", names_data=True)
 

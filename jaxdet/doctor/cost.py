@@ -63,11 +63,16 @@ class Cost:
 
 
 def estimate(
-    experiment: Experiment, class_names: tuple[str, ...], used: Sequence[Bucket], *, overridden: Collection[str]
+    experiment: Experiment,
+    class_names: tuple[str, ...],
+    used: Sequence[Bucket],
+    *,
+    workdir: str,
+    overridden: Collection[str],
 ) -> tuple[Cost | None, list[Finding]]:
     """Return the cost of a training on images of these buckets, and what follows from it; None if not estimated."""
     try:
-        experiment = resolve_config(experiment, Path(experiment.default_workdir), overridden=overridden)
+        experiment = resolve_config(experiment, Path(workdir), overridden=overridden)
         if isinstance(experiment, OneStage):
             per_epoch = batches_per_epoch(used, batch_size=experiment.training.batch_size)
             experiment = resolve_epochs(experiment, batches_per_epoch=per_epoch)

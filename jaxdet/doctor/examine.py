@@ -37,12 +37,19 @@ WITHOUT = {  # flags of a training without a part
 
 
 def doctor(
-    config: ConfigDict, *, command: Sequence[str], overridden: Collection[str], output: str | None, timing: bool
+    config: ConfigDict,
+    workdir: str | None,
+    *,
+    command: Sequence[str],
+    overridden: Collection[str],
+    output: str | None,
+    timing: bool,
 ) -> Report:
     """Examine a training, print a report and write it to a .json file.
 
     Args:
       config: of the training.
+      workdir: None for runs/<name of the config>.
       command: that trains with this config, as words; the report adds its flags.
       overridden: fields that were set on the command line; see resolve_config.
       output: the file; None for doctor.json in the current folder, unless that is inside the data's.
@@ -54,7 +61,7 @@ def doctor(
     experiment = parse(config.to_dict())
     source = open_folder(experiment.dataset.devkit) if isinstance(experiment.dataset, Devkit) else None
     target = open_output(output, None if source is None else source.folder)
-    folders = {"workdir": experiment.default_workdir, "data_dir": experiment.dataset.data_dir}
+    folders = {"workdir": workdir or experiment.default_workdir, "data_dir": experiment.dataset.data_dir}
     environment, findings = examine_environment(folders)
     report = Report(list(command), environment, findings)
     if source is not None:
@@ -66,7 +73,9 @@ def doctor(
         class_names = voc.CLASS_NAMES if isinstance(experiment.dataset, Voc) else shape_drawing.CLASS_NAMES
         used = list(buckets(short_side=experiment.input.short_side, long_side=experiment.input.long_side))
     if timing and used and class_names:
-        report.cost, of_cost = estimate(experiment, class_names, used, overridden=overridden)
+        report.cost, of_cost = estimate(
+            experiment, class_names, used, workdir=folders["workdir"], overridden=overridden
+        )
         findings += of_cost
     findings[:] = by_severity(findings)
     show(report)

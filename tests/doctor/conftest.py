@@ -36,7 +36,7 @@ def examine(devkit, tmp_path, monkeypatch):
     def run(*overrides, output=None):
         config = override(load_config("faster_devkit"), [f"--config.dataset.devkit={devkit.folder}", *overrides])
         before = snapshot(devkit.folder)
-        report = doctor(config, command=["jaxdet", "train"], overridden=(), output=output, timing=False)
+        report = doctor(config, None, command=["jaxdet", "train"], overridden=(), output=output, timing=False)
         assert snapshot(devkit.folder) == before
         assert sorted(os.listdir(workspace)) in ([".jaxdet-files", "doctor.json"], [])
         return report

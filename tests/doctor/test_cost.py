@@ -71,7 +71,7 @@ def test_nothing_is_claimed_where_memory_is_unknown():
 
 def test_rcnn_is_not_estimated_and_says_so():
     experiment = parse(load_config("rcnn_devkit").to_dict())
-    cost, (finding,) = estimate(experiment, ("cat",), [(512, 512)], overridden=())
+    cost, (finding,) = estimate(experiment, ("cat",), [(512, 512)], workdir="missing", overridden=())
     assert cost is None
     assert "the time of R-CNN is not estimated" in finding.text
 
@@ -80,7 +80,7 @@ def test_a_mistake_in_the_initial_weights_is_a_finding():
     experiment = parse(load_config("faster_devkit").to_dict())
     training = dataclasses.replace(experiment.training, init_from="missing/run")
     cost, (finding,) = estimate(
-        dataclasses.replace(experiment, training=training), ("cat",), [(512, 512)], overridden=()
+        dataclasses.replace(experiment, training=training), ("cat",), [(512, 512)], workdir="missing", overridden=()
     )
     assert (cost, finding.severity) == (None, "error")
     assert "missing/run" in finding.text
