@@ -1,4 +1,4 @@
-"""Examines photos, annotations and this machine before training: python doctor.py path/to/photos [--config=...]"""
+"""Examines photos and this machine before training: python doctor.py --config=faster_devkit path/to/photos"""
 
 from jaxdet.cli import main
 
