@@ -1,5 +1,6 @@
 """Evaluation: a trained detector scored on a split."""
 
+import dataclasses
 import logging
 import shlex
 from collections.abc import Sequence
@@ -14,20 +15,24 @@ from jaxdet.checks import InputError
 from jaxdet.config.dataset_fields import Voc
 from jaxdet.config.parse import parse
 from jaxdet.config.schema import Experiment
+from jaxdet.evaluation.analysis import analyse
 from jaxdet.evaluation.coco_json import DETECTIONS, GROUND_TRUTH, write_coco
 from jaxdet.evaluation.comp4 import comp4_files, write_comp4
 from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.metrics import METRICS, holds_metrics, print_table, summarize, write_metrics
 from jaxdet.evaluation.recall import proposal_recall
-from jaxdet.evaluation.tables import DetectionTable, best_of_each_class, clip_to_images, only_named
-from jaxdet.inputs import open_evaluation_part
+from jaxdet.evaluation.report.page import REPORT, REPORT_NUMBERS, write_report
+from jaxdet.evaluation.stopwatch import Stopwatch
+from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable, best_of_each_class, clip_to_images, only_named
+from jaxdet.inputs import Split, open_evaluation_part
 from jaxdet.io.file_name import safe_file_name
 from jaxdet.io.output_folder import OutputFolder, unique_name
 from jaxdet.io.progress import counting, waiting
 from jaxdet.load import choose_checkpoint, restore, trained_experiment
+from jaxdet.models.detector import Detector
 from jaxdet.systems import SYSTEMS
 from jaxdet.training.sharding import check_batch_size, data_mesh, make_predict, replicate, shard_batch
-from jaxdet.types import Dataset
+from jaxdet.types import Batch, Dataset, Detections, Params
 from jaxdet.weights.coco import UNUSED
 
 log = logging.getLogger(__name__)
@@ -42,9 +47,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a trained detector; print a table and write metrics.json, result files and pictures.
 
-    They go to workdir/evaluation/<split>/: metrics.json, PASCAL's comp4 files, COCO's JSON, pictures/. A split without
-    annotations, such as VOC's 2012/test, is not scored: its comp4 files go to results/VOC2012/Main/ there, the
-    folders of an archive for PASCAL's server, and COCO's JSON has no ground truth.
+    They go to workdir/evaluation/<split>/: metrics.json, report.html with its numbers in report.json, PASCAL's comp4
+    files, COCO's JSON, pictures/. A split without annotations, such as VOC's 2012/test, is not scored: its comp4 files
+    go to results/VOC2012/Main/ there, the folders of an archive for PASCAL's server, COCO's JSON has no ground truth,
+    and there is no report.
 
     Args:
       config: overrides the workdir's own, for other data or thresholds; None for the workdir's.
@@ -63,73 +69,174 @@ def evaluate(
       InputError: no such workdir, checkpoint or split; other classes than those trained on; a file that jaxdet did not
         write has the name of a result.
     """
+    folder = _folder(config, workdir)
     overriding = None if config is None else parse(config.to_dict())
-    if not workdir:
-        if overriding is None:
-            raise InputError("--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes.")
-        workdir = overriding.default_workdir
-    folder = Path(workdir).resolve()
     experiment, class_names, changed = trained_experiment(folder, overriding)
     named = tuple(name for name in class_names if name != UNUSED)
     data = open_evaluation_part(experiment, split, named)
     if images:
         data = data.first(images, folder / "data")
-    dataset = data.dataset
-    if dataset.class_names != named:
+    if data.dataset.class_names != named:
         raise InputError(
-            f"classes: {folder} was trained on {named}, the data has {dataset.class_names}; give data of the "
+            f"classes: {folder} was trained on {named}, the data has {data.dataset.class_names}; give data of the "
             "same classes, or name them in that order (of a devkit: dataset.class_names)."
         )
-    results = folder.with_suffix("") if folder.is_file() else folder
-    output = OutputFolder(results / "evaluation" / split, cure="free it, or work on a copy")
-    result_files = comp4_files(_comp4_name(experiment, split), named)
-    outdated: list[str] = []  # results of an earlier evaluation with annotations
-    if not data.annotated:
-        result_files, outdated = [SERVER_FOLDER + file for file in result_files], [*result_files, GROUND_TRUTH]
-    pictures = _picture_files(dataset.names[: experiment.evaluation.pictures])
-    names = [METRICS, DETECTIONS, GROUND_TRUTH, *result_files, *outdated, *pictures, ALL_PICTURES]
-    if holds_metrics(output.folder):  # of a version that wrote no list of its results
-        output.adopt(names, write_list=jax.process_index() == 0)
-    output.check(names)
-    mesh = data_mesh()
-    check_batch_size(experiment.evaluation.batch_size, mesh)
+    output, files = _open_output(folder, experiment, split, data)
+    check_batch_size(experiment.evaluation.batch_size, data_mesh())
     source = choose_checkpoint(folder, checkpoint)
     with waiting("reading the detector"):
-        detector, params = restore(source, experiment, class_names)
-    params, predict = replicate(params, mesh), make_predict(detector.predict, mesh)
+        restored = restore(source, experiment, class_names)
+    watch = Stopwatch()
+    data, detections = _detect(restored, experiment, class_names, data, watch)
 
-    truth, data = ground_truth_table(dataset), data.with_proposals()
-    with counting("detecting", total=len(dataset)) as finish:
-        detections = detect_split(
-            lambda batch: predict(params, shard_batch(batch, mesh)), data.eval_batches(), finish=finish
-        )
-    detections = only_named(detections, class_names, UNUSED)
-    detections = clip_to_images(detections, dataset.image_sizes)
-    detections = best_of_each_class(detections, images=len(dataset), mean=experiment.evaluation.detections_per_class)
-    if data.annotated:
-        match_at_threshold = experiment.evaluation.match_at_threshold
-        summary = summarize(detections, truth, named, match_at_threshold=match_at_threshold)
-    else:
-        summary = {"images": len(dataset), "detections": len(detections.image)}
-    split_name = getattr(experiment.splits, split)
-    summary |= {"not_as_trained": changed, "split": split_name, "checkpoint": source.name}
-    if data.annotated and data.proposals is not None:
-        summary["proposals"] = proposal_recall(data.proposals, map(dataset.annotations, range(len(dataset))))
+    truth = ground_truth_table(data.dataset)
+    with watch.part("scoring"):
+        summary = _summary(experiment, data, detections, truth)
+    summary |= {"not_as_trained": changed, "split": getattr(experiment.splits, split), "checkpoint": source.name}
     if jax.process_index() == 0:
-        for file in outdated:
-            output.remove(file)
-        if data.annotated:
-            print_table(summary)
-        write_metrics(output, summary)
-        write_comp4(output, result_files, detections, dataset.names)
-        objects = truth if data.annotated else None
-        write_coco(output, detections, objects, dataset.names, dataset.image_sizes, named)
-        _draw_pictures(output, pictures, dataset, detections, experiment)
-        log.info("metrics, result files and pictures: %s", output.folder)
-        if not data.annotated:
-            place = shlex.quote(str(output.folder))
-            log.info("no mAP: %s has no annotations; archive for PASCAL's server: cd %s && %s", split_name, place, TAR)
+        _write_results(output, files, summary, experiment, data, detections, truth, watch)
     return summary
+
+
+def _folder(config: ConfigDict | None, workdir: str | None) -> Path:
+    """Return the workdir or exported file to evaluate."""
+    if workdir:
+        return Path(workdir).resolve()
+    if config is None:
+        raise InputError("--workdir is missing; give the folder that train.py wrote, such as runs/faster_shapes.")
+    return Path(parse(config.to_dict()).default_workdir).resolve()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """Names of results: PASCAL's, one per class; pictures; and those of an earlier evaluation that are removed."""
+
+    comp4: list[str]
+    pictures: list[str]
+    outdated: list[str]
+
+
+def _open_output(folder: Path, experiment: Experiment, split: str, data: Split) -> tuple[OutputFolder, _Files]:
+    """Open the folder of the results and check that their names are free."""
+    results = folder.with_suffix("") if folder.is_file() else folder
+    output = OutputFolder(results / "evaluation" / split, cure="free it, or work on a copy")
+    dataset = data.dataset
+    comp4, outdated = comp4_files(_comp4_name(experiment, split), dataset.class_names), []
+    if not data.annotated:
+        comp4, outdated = [SERVER_FOLDER + file for file in comp4], [*comp4, GROUND_TRUTH, REPORT, REPORT_NUMBERS]
+    pictures = _picture_files(dataset.names[: experiment.evaluation.pictures])
+    names = [METRICS, DETECTIONS, GROUND_TRUTH, *comp4, *outdated, *pictures, ALL_PICTURES]
+    if holds_metrics(output.folder):  # of a version that wrote no list of its results, and no report
+        adopted = [name for name in names if name not in (REPORT, REPORT_NUMBERS)]
+        output.adopt(adopted, write_list=jax.process_index() == 0)
+    output.check([*names, REPORT, REPORT_NUMBERS])
+    return output, _Files(comp4, pictures, outdated)
+
+
+def _detect(
+    restored: tuple[Detector, Params],
+    experiment: Experiment,
+    class_names: Sequence[str],
+    data: Split,
+    watch: Stopwatch,
+) -> tuple[Split, DetectionTable]:
+    """Detect on every image; return the split with the proposals used, and the detections to score."""
+    mesh = data_mesh()
+    detector, params = restored
+    params, compiled = replicate(params, mesh), make_predict(detector.predict, mesh)
+    data = data.with_proposals()
+    sizes: set[tuple[int, ...]] = set()
+
+    def predict(batch: Batch) -> Detections:
+        if (size := batch.image.shape) in sizes:
+            return compiled(params, shard_batch(batch, mesh))
+        sizes.add(size)
+        with watch.part("compilation, once per image size"):
+            return compiled(params, shard_batch(batch, mesh))
+
+    with watch.part("detection"), counting("detecting", total=len(data.dataset)) as finish:
+        batches = watch.each("waiting for images", data.eval_batches())
+        detections = detect_split(predict, batches, finish=finish)
+    detections = clip_to_images(only_named(detections, class_names, UNUSED), data.dataset.image_sizes)
+    mean = experiment.evaluation.detections_per_class
+    return data, best_of_each_class(detections, images=len(data.dataset), mean=mean)
+
+
+def _summary(
+    experiment: Experiment, data: Split, detections: DetectionTable, truth: GroundTruthTable
+) -> dict[str, Any]:
+    """Return the metrics, or without annotations the numbers of images and detections."""
+    dataset = data.dataset
+    if not data.annotated:
+        return {"images": len(dataset), "detections": len(detections.image)}
+    at_threshold = experiment.evaluation.match_at_threshold
+    summary = summarize(detections, truth, dataset.class_names, match_at_threshold=at_threshold)
+    if data.proposals is not None:
+        summary["proposals"] = proposal_recall(data.proposals, map(dataset.annotations, range(len(dataset))))
+    return summary
+
+
+def _write_results(
+    output: OutputFolder,
+    files: _Files,
+    summary: dict[str, Any],
+    experiment: Experiment,
+    data: Split,
+    detections: DetectionTable,
+    truth: GroundTruthTable,
+    watch: Stopwatch,
+) -> None:
+    """Print the table and write all files."""
+    dataset = data.dataset
+    for file in files.outdated:
+        output.remove(file)
+    if data.annotated:
+        print_table(summary)
+    with watch.part("result files"):
+        write_metrics(output, summary)
+        write_comp4(output, files.comp4, detections, dataset.names)
+        objects = truth if data.annotated else None
+        write_coco(output, detections, objects, dataset.names, dataset.image_sizes, dataset.class_names)
+    with watch.part("pictures"):
+        _draw_pictures(output, files.pictures, dataset, detections, experiment)
+    log.info("metrics, result files and pictures: %s", output.folder)
+    if data.annotated:
+        _write_report(output, summary, experiment, dataset, detections, truth, watch)
+        log.info("report: %s", output.folder / REPORT)
+    else:
+        place = shlex.quote(str(output.folder))
+        text = "no mAP: %s has no annotations; archive for PASCAL's server: cd %s && %s"
+        log.info(text, summary["split"], place, TAR)
+
+
+def _write_report(
+    output: OutputFolder,
+    summary: dict[str, Any],
+    experiment: Experiment,
+    dataset: Dataset,
+    detections: DetectionTable,
+    truth: GroundTruthTable,
+    watch: Stopwatch,
+) -> None:
+    """Write report.html and report.json; the worst images are read again."""
+    with watch.part("analysis of errors"):
+        analysis = analyse(
+            detections,
+            truth,
+            dataset.class_names,
+            default_threshold=SYSTEMS[experiment.system].default_threshold(experiment),
+            match_at_threshold=experiment.evaluation.match_at_threshold,
+        )
+    write_report(
+        output,
+        analysis,
+        summary,
+        truth,
+        title=f"{output.folder.parents[1].name}: {summary['split']}",
+        image_names=dataset.names,
+        read_image=lambda i: dataset[i].image,
+        seconds=watch.seconds,
+    )
 
 
 def _comp4_name(experiment: Experiment, split: str) -> str:

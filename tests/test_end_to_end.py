@@ -87,8 +87,14 @@ def test_evaluation_prints_a_table_and_writes_metrics_result_files_and_pictures(
     assert len(rows) == metrics["classes"][classes[0]]["detections"]
     assert {path.name for path in folder.glob("comp4*")} == {f"comp4_det_test_{name}.txt" for name in classes}
     assert len(list((folder / "pictures").iterdir())) == 5  # the four of the split, and all four on one sheet
+    assert f"report: {folder / 'report.html'}" in printed
+    assert all(name in (folder / "report.html").read_text() for name in classes)
+    numbers = json.loads((folder / "report.json").read_text())
+    assert tuple(numbers["best_f1"]["classes"]) == tuple(classes)
+    assert {"waiting for images", "detection", "pictures"} < numbers["seconds"].keys()
 
-    (folder / ".jaxdet-files").unlink()  # as an earlier version left the folder
+    for name in (".jaxdet-files", "report.html", "report.json"):  # as an earlier version left the folder
+        (folder / name).unlink()
     scripts.run("evaluate.py", f"--workdir={workdir}")
 
     scripts.run("evaluate.py", f"--workdir={workdir}", "--split=validation", "--checkpoint=last")
@@ -118,7 +124,7 @@ def test_a_split_without_annotations_gets_result_files_for_the_server_and_no_map
     assert metrics.keys() == {"images", "detections", "not_as_trained", "split", "checkpoint"}
     assert (metrics["images"], metrics["detections"], metrics["split"]) == (2, len(rows), "test")
     assert len(json.loads((folder / "coco_detections.json").read_text())) == len(rows)
-    assert not (folder / "coco_ground_truth.json").exists()
+    assert not (folder / "coco_ground_truth.json").exists() and not (folder / "report.html").exists()
     assert len(list((folder / "pictures").iterdir())) == 3
 
 

@@ -67,8 +67,8 @@ LAYERS = {
     "__init__": {"checks", "config", "load", "ops", "systems", "types"},  # `import jaxdet`: the public names
     "train": {"checks", "config", "doctor", "inputs", "io.lock", "recipes"},
     "evaluate": {
-        *("checks", "config", "evaluation", "inputs", "io", "load", "systems", "training.sharding", "types"),
-        *("visualize", "weights.coco"),
+        *("checks", "config", "evaluation", "inputs", "io", "load", "models.detector", "systems"),
+        *("training.sharding", "types", "visualize", "weights.coco"),
     },
     "prediction": {"checks", "config", "data", "evaluation", "io", "load", "types", "visualize", "weights.coco"},
     "predict": {"checks", "data.image_file", "io.output_folder", "load", "prediction"},

@@ -2,10 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from jaxdet.ops.boxes_np import box_clip
+
+Columns = TypeVar("Columns", bound=Any)  # a dataclass with one array per column
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +73,14 @@ def best_of_each_class(table: DetectionTable, *, images: int, mean: int) -> Dete
         of_class = table.labels == label
         if of_class.sum() > mean * images:
             selected &= ~of_class | (table.scores >= np.sort(table.scores[of_class])[-mean * images])
-    return DetectionTable(*(getattr(table, field.name)[selected] for field in dataclasses.fields(table)))
+    return select_rows(table, selected)
+
+
+def select_rows(table: Columns, rows: np.ndarray) -> Columns:
+    """Return the rows (bool[n] or i[m]) of a dataclass of columns."""
+    return dataclasses.replace(
+        table, **{field.name: getattr(table, field.name)[rows] for field in dataclasses.fields(table)}
+    )
 
 
 def check_labels(table: DetectionTable | GroundTruthTable, num_classes: int) -> None:
