@@ -78,7 +78,7 @@ def test_evaluation_prints_a_table_and_writes_metrics_result_files_and_pictures(
     classes = json.loads((workdir / "experiment.json").read_text())["class_names"]
     folder = workdir / "evaluation" / "test"
     assert printed.startswith(f"checkpoint: {workdir / 'checkpoints'}/")
-    assert printed.splitlines()[1].startswith("Average precision")
+    assert "\nAverage precision" in printed  # after lines of progress on a slow machine
     assert all(name in printed for name in (*classes, "mean", "voc10@0.5", "COCO", str(folder)))
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics["classes"]) == set(classes)
