@@ -63,6 +63,8 @@ def test_without_libtpu_the_cure_is_named():
 
 
 COMPILE = """
+import importlib
+
 from benchmarks import tpu
 config = importlib.import_module("configs." + NAME).get_config()
 config.training.pretrained = ""
