@@ -27,7 +27,9 @@ def test_a_file_that_cannot_be_fetched_has_a_reason(path, served, limits, reason
         fetch(f"{address}{path}", **limits)
 
 
-@pytest.mark.parametrize("address", [nobodys_address(), "http://", "http://[", "http://a b/"])
+@pytest.mark.parametrize(
+    "address", [pytest.param(nobodys_address(), id="nobody answers"), "http://", "http://[", "http://a b/"]
+)
 def test_wrong_addresses_have_a_reason(address):
     with pytest.raises(Unavailable):
         fetch(address)
