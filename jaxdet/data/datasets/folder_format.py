@@ -99,6 +99,6 @@ def fingerprint(folder: Path, files: Iterable[str], *settings: object) -> str:
 def _size_and_time(file: Path) -> tuple[int, ...]:
     try:
         status = file.stat()
-    except OSError:
-        return ()  # such as a dangling link, reported when a split lists the image
+    except (OSError, ValueError):  # such as a dangling link or a NUL, reported when a split lists the image
+        return ()
     return status.st_size, status.st_mtime_ns

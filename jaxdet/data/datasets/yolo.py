@@ -74,14 +74,15 @@ class Yolo(FolderFormat):
         return tuple(dict.fromkeys(self._data.names.values()))
 
     def files(self) -> Iterable[str]:
-        """Return the folder's images and texts, and those of splits elsewhere."""
+        """Return the folder's images and texts, and those elsewhere that its splits lead to."""
         suffixes = (".txt", ".yaml", ".yml", ".names", *IMAGES)
         files = [file for file in self._files if file.lower().endswith(suffixes)]
         for written in sorted(sum(self._data.splits.values(), ())):
             source = locate(written, self._data.root, self._classes.parent)
-            if source is not None and self.folder not in source.parents:
-                homes = [source] if source.is_file() else [source, *_labels_folders(source)]
-                files += [str(home / file) for home in homes for file in ([""] if home.is_file() else list_files(home))]
+            if source is not None and source.is_file():
+                files += map(str, self._listed_elsewhere(source))
+            elif source is not None and self.folder not in source.parents:
+                files += [str(home / file) for home in (source, *_labels_folders(source)) for file in list_files(home)]
         return files
 
     def annotation(self, image: Path) -> ImageAnnotation:
@@ -90,10 +91,16 @@ class Yolo(FolderFormat):
 
     def is_annotated(self, image: Path) -> bool:
         """Return whether an image has a label file."""
+        return bool(self._labels.candidates(image))
+
+    def _listed_elsewhere(self, source: Path) -> list[Path]:
+        """Return a list of images, the images that it names, and their labels: those that are not in the folder."""
         try:
-            return self._labels.find(image) is not None
-        except Unusable:
-            return True
+            images = [image for image in _image_files(source, self._root()) if self.folder not in image.parents]
+        except InputError:  # reported when a split is read from it
+            images = []
+        own = [] if self.folder in source.parents else [source]
+        return [*own, *images, *(label for image in images for label in self._labels.candidates(image))]
 
     def _split_folders(self) -> dict[str, list[Path]]:
         folders: dict[str, list[Path]] = defaultdict(list)
@@ -168,15 +175,19 @@ class _LabelFiles:
 
     def find(self, image: Path) -> Path | None:
         """Return an image's label file, in any letter case; None if it has none; Unusable where several fit."""
+        files = self.candidates(image)
+        same = [file for file in files if file.name == f"{image.stem}.txt"]
+        if len(files) > 1 and not same:
+            names = ", ".join(file.name for file in files[:3])
+            raise Unusable(f"annotation may be any of {names}: use the image's letter case")
+        return next(iter(same or files), None)
+
+    def candidates(self, image: Path) -> list[Path]:
+        """Return the label files of an image's name, in any letter case, in the first folder that has any."""
         for folder in (*_labels_folders(image.parent), image.parent):
-            names = self._names(folder).get(match_key(image.stem), [])
-            if f"{image.stem}.txt" in names:
-                return folder / f"{image.stem}.txt"
-            if len(names) > 1:
-                raise Unusable(f"annotation may be any of {', '.join(names[:3])}: use the image's letter case")
-            if names:
-                return folder / names[0]
-        return None
+            if names := self._names(folder).get(match_key(image.stem)):
+                return [folder / name for name in names]
+        return []
 
     def unmatched(self, images: Iterable[Path]) -> list[Path]:
         """Return the label files without an image, in the folders where the labels of these images are looked for."""

@@ -6,6 +6,7 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.data.dataset import open_split
 from jaxdet.data.datasets.devkit import prepare_devkit
+from jaxdet.data.datasets.folder_format import fingerprint
 from jaxdet.data.datasets.folder_splits import choose_images
 from jaxdet.data.datasets.formats import open_folder
 from jaxdet.data.datasets.xml_file import Unusable
@@ -164,3 +165,13 @@ def test_images_elsewhere_are_named_from_their_split_and_seen_when_they_change(t
     assert {str(tmp_path / f"far/{file}") for file in ("labels/train/day1/a.txt", "images/val/b.jpg")} <= {
         *folder.files()
     }
+
+
+def test_images_elsewhere_that_a_list_names_are_seen_when_they_change(tmp_path):
+    write(tmp_path, {"set/data.yaml": "train: a.txt\nval: b.txt\nnames: [cat, dog]\n", "set/b.txt": b"\xff no text"})
+    write(tmp_path, {"far/images/a.jpg": "", "far/labels/A.txt": LABEL})
+    write(tmp_path, {"set/a.txt": f"{tmp_path}/far/images/a.jpg\n\0\n"})
+    folder = open_folder(str(tmp_path / "set"))
+    before = fingerprint(folder.folder, folder.files())
+    write(tmp_path, {"far/labels/A.txt": LABEL * 2})
+    assert fingerprint(folder.folder, folder.files()) != before
