@@ -24,7 +24,7 @@ EFFECTS = {  # what training does with images of a kind
     TRANSPARENT: "shown on white",
     ROTATED: "turned as their annotations are",
 }
-CORRECTED = ("box clipped", "object with <")  # starts of faults after which the object is still used
+CORRECTED = ("box clipped to the image", "taken as 0")  # ends of faults after which the object is still used
 FEW = 0.01  # share of the images or objects whose loss does not stop a training
 LARGE = 20  # times the pixels of the input: decoding costs more than training gains
 
@@ -137,7 +137,7 @@ def image_findings(survey: Survey, *, short_side: int, long_side: int) -> list[F
         text = f"skipped, {len(names)} of {total} images of {survey.part}: {reason}"
         findings.append(Finding(_severity(len(names), total), TOPIC, text, tuple(names)))
     for reason, names in survey.faults.items():
-        corrected = reason.startswith(CORRECTED)
+        corrected = reason.endswith(CORRECTED)
         severity: Severity = "note" if corrected else _severity(len(names), objects + len(names))
         text = (
             f"{'corrected' if corrected else 'left out'}, {len(names)} of {objects} objects of {survey.part}: {reason}"

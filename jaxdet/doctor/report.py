@@ -1,6 +1,7 @@
 """The doctor's report on screen: tables, findings by severity, and a training command with all advised flags."""
 
 import dataclasses
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -49,7 +50,7 @@ class Report:
 
     def advised_command(self) -> str:
         """Return the training command with the flags of all findings, quoted for a shell."""
-        advised = dict(_by_field(flag for finding in self.findings for flag in finding.flags))
+        advised = {_field(flag): flag for finding in self.findings for flag in finding.flags}
         words = [word for word in self.command if _field(word) not in advised]
         return shlex.join([*words, *advised.values()])
 
@@ -117,14 +118,14 @@ def _cost_rows(cost: Cost, splits: Mapping[str, Mapping[str, Any]]) -> list[tupl
     epochs = f", {cost.steps * cost.batch_size / images:.1f} epochs" if images else ""
     memory = "unknown" if cost.memory is None else gigabytes(cost.memory)
     available = "unknown" if cost.available is None else gigabytes(cost.available)
+    step, hours = f"{cost.seconds:.3g} s", f"{cost.hours:.2g} hours"
+    if math.isnan(cost.seconds):
+        step = hours = "not timed, as a step needs more memory than there is"
     copies = sum(row["megabytes"] for row in splits.values()) * 1e6
     return [
         ("stage", f"{cost.stage}: {cost.steps} steps of {cost.batch_size} images{epochs}"),
-        ("a step of the largest images", f"{cost.seconds:.3g} s at {height}x{width}"),
-        (
-            "all steps, without validation",
-            f"{cost.hours:.2g} hours; compiling an image size {cost.compile_seconds:.0f} s",
-        ),
+        ("a step of the largest images", f"{step} at {height}x{width}"),
+        ("all steps, without validation", f"{hours}; compiling an image size {cost.compile_seconds:.0f} s"),
         ("memory of a step", f"{memory} per device, of {available}"),
         ("disk", f"checkpoints {gigabytes(cost.checkpoints)}, prepared copy {gigabytes(copies)}"),
     ]
@@ -166,10 +167,6 @@ def _line(console: rich.console.Console, text: str, style: str = "") -> None:
 def _printable(text: str) -> str:
     """Return a text without control characters, which names of files may have."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
-def _by_field(flags: Any) -> list[tuple[str, str]]:
-    return [(_field(flag), flag) for flag in flags]
 
 
 def _field(flag: str) -> str:

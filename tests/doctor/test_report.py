@@ -1,5 +1,7 @@
 import io
+import math
 
+from jaxdet.doctor.cost import Cost
 from jaxdet.doctor.environment import Environment
 from jaxdet.doctor.finding import Finding, by_severity
 from jaxdet.doctor.report import Report, show
@@ -50,3 +52,11 @@ def test_names_with_control_characters_do_not_reach_the_terminal():
 def test_findings_are_sorted_by_severity_and_else_stay_in_order():
     findings = [Finding(severity, "", text) for severity, text in (("note", "a"), ("error", "b"), ("note", "c"))]
     assert [finding.text for finding in by_severity(findings)] == ["b", "a", "c"]
+
+
+def test_a_step_that_was_not_timed_has_no_number_of_hours():
+    untimed = report()
+    untimed.cost = Cost("joint", (608, 800), 2, 100, 1.0, math.nan, math.nan, 4_000, 10, 1_000, 1)
+    text = printed(untimed)
+    assert text.count("not timed, as a step needs more memory than there is") == 2
+    assert "nan" not in text
