@@ -33,7 +33,7 @@ def claim(
     """Write experiment.json; in a workdir with checkpoints, only if nothing differs that could change the result.
 
     A training in one stage may continue with other values of CONTINUED_FIELDS: the file records in "changes" from which
-    step on. Returns these changes as text, as in "training.steps=3000 (before: 2000)".
+    step on. Return these changes as text, as in "config.training.steps=3000 (before: 2000)".
 
     Args:
       config: the experiment as a nested dict.
