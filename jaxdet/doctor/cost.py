@@ -84,6 +84,9 @@ def estimate(
         cost = measure(stage, used, max_gt=experiment.input.max_gt, max_proposals=slots)
     except InputError as error:
         return None, [Finding("error", TOPIC, str(error).removesuffix("."))]
+    except jax.errors.JaxRuntimeError as error:  # such as too little memory; the other findings are still reported
+        reason = str(error).partition("\n")[0].removesuffix(".")
+        return None, [Finding("error", TOPIC, f"a training step fails on this machine: {reason}")]
     findings = []
     if isinstance(experiment, FasterRcnnAlternating):
         text = f"only stage 1 of 4-step training was timed; the others, with {experiment.stages.fast_rcnn.steps} steps "

@@ -86,6 +86,17 @@ def test_a_mistake_in_the_initial_weights_is_a_finding():
     assert "missing/run" in finding.text
 
 
+def test_a_step_that_fails_is_a_finding(monkeypatch):
+    def fail(*_, **__):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory.\nBacktrace")
+
+    monkeypatch.setattr(module, "measure", fail)
+    experiment = parse(load_config("faster_devkit").to_dict())
+    cost, (finding,) = estimate(experiment, ("cat",), [(512, 512)], workdir="missing", overridden=())
+    assert (cost, finding.severity) == (None, "error")
+    assert finding.text == "a training step fails on this machine: RESOURCE_EXHAUSTED: Out of memory"
+
+
 def test_a_random_batch_is_valid():
     batch = random_batch((32, 48), 2, max_gt=3, max_proposals=4)
     assert batch.gt_valid.sum(1).tolist() == [2, 2]
