@@ -1,10 +1,14 @@
 """Folders of images and annotations in several formats, of files written in a few lines."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from jaxdet.data.datasets.folder_format import ListedImage
+from jaxdet.data.datasets.xml_file import Unusable
 
 SIZE = (60, 80)  # height, width of every image
 
@@ -42,3 +46,16 @@ def coco_json(images: list, annotations: list | None, categories: list | None = 
     if annotations is not None:
         content["annotations"] = annotations
     return json.dumps(content)
+
+
+def outcomes(images: Iterable[ListedImage], folder: Path) -> dict[str, str]:
+    """Return an image's name -> its file below the folder, or why it cannot be used."""
+    entries = {}
+    for image in images:
+        try:
+            name, file = image.find()
+            image.annotation()
+            entries[name] = str(file.relative_to(folder))
+        except Unusable as fault:
+            entries[image.listed] = str(fault)
+    return entries

@@ -10,8 +10,7 @@ from jaxdet.data.datasets import coco_file
 from jaxdet.data.datasets.devkit import prepare_devkit
 from jaxdet.data.datasets.folder_splits import choose_images
 from jaxdet.data.datasets.formats import open_folder
-from jaxdet.data.datasets.xml_file import Unusable
-from tests.folders import coco_json, snapshot, voc_xml, write
+from tests.folders import coco_json, outcomes, snapshot, voc_xml, write
 
 A = {"id": 1, "file_name": "a.jpg", "width": 80, "height": 60}
 B = {"id": 2, "file_name": "b.jpg", "width": 80, "height": 60}
@@ -21,15 +20,7 @@ GOOD = coco_json([A, B], [BOX])
 
 def found(folder, split="default"):
     """The images of a split: name -> its file, or why it cannot be used."""
-    entries = {}
-    for image in choose_images(open_folder(str(folder)), split).images:
-        try:
-            name, file = image.find()
-            image.annotation()
-            entries[name] = str(file.relative_to(folder))
-        except Unusable as fault:
-            entries[image.listed] = str(fault)
-    return entries
+    return outcomes(choose_images(open_folder(str(folder)), split).images, folder)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from jaxdet.checks import InputError
 from jaxdet.data.dataset import open_split
 from jaxdet.data.datasets.devkit import prepare_devkit
 from jaxdet.data.datasets.formats import open_folder
-from jaxdet.data.datasets.xml_file import Unusable
-from tests.folders import snapshot, voc_xml, write
+from tests.folders import outcomes, snapshot, voc_xml, write
 
 CAT = voc_xml(("cat", 11, 6, 30, 40))
 DOG = voc_xml(("dog", 1, 1, 9, 9))
@@ -16,15 +15,7 @@ DOG = voc_xml(("dog", 1, 1, 9, 9))
 
 def listed(folder, split="default"):
     """The images of a split: name -> its file, or why it cannot be used."""
-    entries = {}
-    for image in open_folder(str(folder)).images(split):
-        try:
-            name, file = image.find()
-            image.annotation()
-            entries[name] = str(file.relative_to(folder))
-        except Unusable as fault:
-            entries[image.listed] = str(fault)
-    return entries
+    return outcomes(open_folder(str(folder)).images(split), folder)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from jaxdet.data.datasets.devkit import prepare_devkit
 from jaxdet.data.datasets.folder_format import fingerprint
 from jaxdet.data.datasets.folder_splits import choose_images
 from jaxdet.data.datasets.formats import open_folder
-from jaxdet.data.datasets.xml_file import Unusable
-from tests.folders import snapshot, voc_xml, write
+from tests.folders import outcomes, snapshot, voc_xml, write
 
 YAML = "train: images/train\nval: images/val\nnames: [cat, dog]\n"
 LABEL = "1 0.5 0.5 0.25 0.5\n"
@@ -18,15 +17,7 @@ LABEL = "1 0.5 0.5 0.25 0.5\n"
 
 def found(folder, split="train"):
     """The images of a split: name -> its file, or why it cannot be used."""
-    entries = {}
-    for image in choose_images(open_folder(str(folder)), split).images:
-        try:
-            name, file = image.find()
-            image.annotation()
-            entries[name] = str(file.relative_to(folder))
-        except Unusable as fault:
-            entries[image.listed] = str(fault)
-    return entries
+    return outcomes(choose_images(open_folder(str(folder)), split).images, folder)
 
 
 @pytest.mark.parametrize(
