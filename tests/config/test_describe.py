@@ -11,7 +11,7 @@ from jaxdet.config.parse import fields_of
 def test_every_field_is_listed_with_its_value_type_and_meaning():
     config = faster_shapes.get_config().to_dict()
     text = fields_text(config)
-    assert "--config.training.steps=2200\n      int, at least 1: optimiser steps\n" in text
+    assert "--config.training.steps=2200\n      int, at least 1: optimiser steps (may change on resume" in text
     assert "--config.head.inclusive_boxes=False\n" in text  # left to the schema
     assert "--config.rpn.max_log_scale=\n" in text  # none
     assert "--config.anchors.ratios='(0.5, 1.0, 2.0)'\n" in text  # as a shell needs it

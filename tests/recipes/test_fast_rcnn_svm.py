@@ -44,8 +44,7 @@ def test_svms_join_the_parameters_of_the_trained_net(finished):
     assert params["svm"]["kernel"].shape == (16, 3)
     assert np.abs(params["svm"]["kernel"][:, [0, 2]]).max(axis=0).all()
     assert "ghost has no SVM and will not be detected: 0 positives" in printed
-    for shown in ("fast_rcnn 2/2", "2_features 5/5", "3_svms 5/5"):
-        assert shown in printed
+    assert "fast_rcnn 2/2" in printed  # the other stages take less than the 5 seconds from which a log has a line
 
 
 def test_training_again_reads_the_finished_detector(scripts, finished):

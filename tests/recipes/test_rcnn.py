@@ -54,8 +54,7 @@ def test_svms_and_regressors_join_the_fine_tuned_parameters(finished):
     assert np.abs(params["svm"]["kernel"][:, [0, 2]]).max(axis=0).all()
     assert "ghost has no SVM and will not be detected: 0 positives" in printed  # only test has ghosts
     assert "ghost has no box regressor" in printed
-    for shown in ("1_fine_tuning 2/2", "2_features 5/5", "3_svms 5/5", "4_bbox_ridge 3/3"):
-        assert shown in printed
+    assert "1_fine_tuning 2/2" in printed  # the other stages take less than the 5 seconds from which a log has a line
 
 
 def test_a_run_killed_while_features_are_written_ends_the_same(scripts, finished, tmp_path):
