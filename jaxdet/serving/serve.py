@@ -159,6 +159,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             limit = f"{MAX_BYTES // 1_000_000} MB"
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the photo has more than {limit}; make it smaller")
         elif not self.server.slots.acquire(blocking=False):
+            self._discard(int(length))
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many photos are waiting; send it again later")
         else:
             try:
@@ -167,6 +168,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     self._detect(photo)
             finally:
                 self.server.slots.release()
+
+    def _discard(self, length: int) -> None:
+        """Read a photo part by part without storing it: a browser reads no answer before it has sent all."""
+        while length > 0 and (part := self.rfile.read(min(length, 1 << 16))):
+            length -= len(part)
 
     def _detect(self, photo: bytes) -> None:
         """Answer with the size of the upright photo and its detections above the lowest threshold."""
@@ -189,7 +195,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _is_from_here(self) -> bool:
         """Return whether the request is of this page; refuse it otherwise."""
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
-        if self.server.knows(host) and (origin is None or urllib.parse.urlsplit(origin).netloc == host):
+        if self.server.knows(host) and (origin is None or origin.partition("://")[2] == host):
             return True
         self._refuse(HTTPStatus.FORBIDDEN, f"this page is at {self.server.address}")
         return False

@@ -142,6 +142,7 @@ def test_no_file_can_be_read(server, path):
         {"Host": ""},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
     ],
 )
 def test_foreign_pages_are_refused(server, headers):
@@ -189,6 +190,13 @@ def test_one_photo_is_detected_on_at_a_time_and_few_wait(monkeypatch):
             thread.join()
     assert sorted(statuses) == [200, 200, 200, 503, 503]
     assert max(most) == 1
+
+
+def test_a_large_photo_is_read_before_it_is_refused(monkeypatch):
+    monkeypatch.setattr(serve, "MAX_REQUESTS", 0)
+    with serving() as server:
+        status, _, answer = ask(server, "POST", "/detect", bytes(10_000_000))
+    assert (status, answer) == (503, {"error": "too many photos are waiting; send it again later"})
 
 
 def test_an_address_in_use_is_an_error_before_the_detector_is_loaded(server):
