@@ -19,8 +19,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, foot: Sequence[
 
 
 def bar(share: float, colour: str) -> str:
-    """Return a bar of a share in 0..1 of the cell's width, in a colour of the style: "right", "wrong" or "plain"."""
-    return f'<span class="bar {colour}"><i style="width:{100 * share:.1f}%"></i></span>'
+    """Return a bar of a share in 0..1 of the cell's width, in a colour of the style: "right", "wrong" or "plain".
+
+    It is empty for NaN.
+    """
+    width = 0.0 if math.isnan(share) else 100 * share
+    return f'<span class="bar {colour}"><i style="width:{width:.1f}%"></i></span>'
 
 
 def number(value: float | None, digits: int = 3) -> str:

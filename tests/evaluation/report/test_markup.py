@@ -24,3 +24,4 @@ def test_a_missing_number_is_a_dash():
 
 def test_a_bar_is_as_long_as_its_share():
     assert 'class="bar wrong"' in bar(0.25, "wrong") and "width:25.0%" in bar(0.25, "wrong")
+    assert "width:0.0%" in bar(math.nan, "wrong")
