@@ -1,4 +1,4 @@
-"""What the arguments of predict mean: images and videos, by path, folder, glob or address, each with its own place."""
+"""Sources of prediction: images and videos by path, folder, glob or address, each with its place in the output."""
 
 import dataclasses
 import functools
@@ -127,8 +127,8 @@ def _matching(pattern: str) -> list[Source]:
     for path in matches if "**" not in pattern else []:
         if path.is_dir():
             place = path.relative_to(root).as_posix()
-            found = _in_folder(path)
-            sources += [dataclasses.replace(source, place=_inside(f"{place}/{source.place}")) for source in found]
+            for source in _in_folder(path):
+                sources.append(dataclasses.replace(source, place=_inside(f"{place}/{source.place}")))
     return sources
 
 

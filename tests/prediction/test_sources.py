@@ -1,4 +1,4 @@
-"""What the arguments of predict mean."""
+"""Sources of prediction, from the arguments of predict."""
 
 import errno
 import os
