@@ -91,11 +91,11 @@ def matched_anchors(anchors: np.ndarray, boxes: np.ndarray, *, positive_iou: flo
       anchors: f32[N,4].
       boxes: f32[G,4].
     """
-    if not len(boxes) or not len(anchors):
-        return anchors[:0]
-    iou = box_iou(anchors[:, None], boxes[None])
-    best = (iou == iou.max(axis=0)) & (iou > 0)
-    return anchors[(iou >= positive_iou).any(axis=1) | best.any(axis=1)]
+    matched = np.zeros(len(anchors), bool)
+    for box in boxes:  # one by one: all pairs of a pyramid's anchors and a crowded image's objects take gigabytes
+        iou = box_iou(anchors, box)
+        matched |= (iou >= positive_iou) | ((iou == iou.max(initial=0)) & (iou > 0))
+    return anchors[matched]
 
 
 def _is_inside(anchors: np.ndarray, height: int, width: int) -> np.ndarray:

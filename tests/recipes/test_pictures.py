@@ -71,6 +71,7 @@ def test_anchors_of_enough_iou_and_the_best_of_each_object_match():
     boxes = np.array([[0, 0, 10, 10], [55, 55, 75, 75]], np.float32)
     np.testing.assert_array_equal(matched_anchors(anchors, boxes, positive_iou=0.7), anchors[:3])
     assert len(matched_anchors(anchors, boxes[:0], positive_iou=0.7)) == 0
+    assert len(matched_anchors(anchors[:0], boxes, positive_iou=0.7)) == 0
 
 
 def test_anchors_of_each_kind_of_system():
