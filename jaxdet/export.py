@@ -1,4 +1,4 @@
-"""Export of a trained detector to one .safetensors file and a model card beside it."""
+"""Export of a trained detector to one file, .safetensors or .stablehlo, and a model card beside it."""
 
 import json
 import logging
@@ -12,10 +12,11 @@ from jaxdet.checks import InputError
 from jaxdet.config import experiment_json, exported
 from jaxdet.config.parse import parse
 from jaxdet.config.schema import Experiment
+from jaxdet.exporting import stablehlo
 from jaxdet.io.atomic import atomic_write
 from jaxdet.io.folder import unwritable
 from jaxdet.io.safetensors import SUFFIX, write_safetensors
-from jaxdet.load import choose_checkpoint
+from jaxdet.load import choose_checkpoint, restore
 from jaxdet.systems import build_detector, check_params
 from jaxdet.training.restore import read_metadata, restore_params
 from jaxdet.training.state import flatten
@@ -23,45 +24,54 @@ from jaxdet.training.state import flatten
 log = logging.getLogger(__name__)
 
 
-def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best") -> None:
-    """Write a detector's parameters, config, class names and measured mAP to one file, and a model card beside it.
+def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best", batch_size: int = 1) -> None:
+    """Write a detector to one file, and a model card beside it.
 
-    load_detector, predict, evaluate and training.init_from take the file in place of a workdir. It holds no optimiser:
-    training starts from it, but does not resume.
+    A .safetensors file holds the parameters, config, class names and measured mAP. load_detector, predict, evaluate and
+    training.init_from take it in place of a workdir. It holds no optimiser: training starts from it, but does not
+    resume. A .stablehlo file holds programs that detect without jaxdet, see exporting.stablehlo.
 
     Args:
-      workdir: a workdir, one of its checkpoints, or an exported file.
-      to: the new file; its name ends with .safetensors. The card has the same name with .md.
+      workdir: a workdir, one of its checkpoints, or an exported .safetensors file.
+      to: the new file; its name ends with .safetensors or .stablehlo. The card has the same name with .md.
       checkpoint: 'best', 'last' or a saved step.
+      batch_size: images per call of a .stablehlo program.
 
     Raises:
-      InputError: no such workdir or checkpoint; the file or the card exists, or cannot be written.
+      InputError: no such workdir or checkpoint; the file or the card exists, or cannot be written; the detector cannot
+        be exported to .stablehlo, see check_stablehlo.
     """
     if not workdir or not to:
         raise InputError("a workdir and --to must be given, as in: jaxdet export runs/x --to=detector.safetensors.")
     path = Path(to)
     card = path.with_suffix(".md")
-    if path.suffix != SUFFIX:
-        raise InputError(f"--to must end with {SUFFIX}, got {to}; rename it.")
+    if path.suffix not in (SUFFIX, stablehlo.SUFFIX):
+        raise InputError(f"--to must end with {SUFFIX} or {stablehlo.SUFFIX}, got {to}; rename it.")
     for new in (path, card):
         if new.exists():
             raise InputError(f"--to must name new files, got {new}, which exists; name another.")
     source_folder = experiment_json.run_folder(Path(workdir))
     config, class_names = experiment_json.read(source_folder)
     experiment = parse(config)
+    if path.suffix == stablehlo.SUFFIX:
+        stablehlo.check_stablehlo(experiment, batch_size)
     source = choose_checkpoint(Path(workdir), checkpoint)
-    params = restore_params(source)
-    check_params(params, build_detector(experiment, class_names), f"checkpoint {source}")
     metrics = _metrics(source_folder, source)
-    arrays = {name: np.asarray(leaf) for name, leaf in flatten(params).items()}
-    metadata = exported.describe(config, class_names, metrics, jaxdet.__version__)
     try:
-        write_safetensors(path, arrays, metadata)
+        if path.suffix == stablehlo.SUFFIX:
+            detector, params = restore(source, experiment, class_names)
+            options: dict[str, Any] = {"version": jaxdet.__version__, "batch_size": batch_size}
+            stablehlo.write_stablehlo(path, detector, params, experiment, class_names, **options)
+        else:
+            params = restore_params(source)
+            check_params(params, build_detector(experiment, class_names), f"checkpoint {source}")
+            arrays = {name: np.asarray(leaf) for name, leaf in flatten(params).items()}
+            write_safetensors(path, arrays, exported.describe(config, class_names, metrics, jaxdet.__version__))
         with atomic_write(card) as file:
-            file.write(_card(path.name, experiment, class_names, metrics).encode())
+            file.write(_card(path, experiment, class_names, metrics).encode())
     except OSError as error:
         raise unwritable(path, error, cure="name another file with --to") from error
-    log.info("%d parameters -> %s, described in %s", sum(leaf.size for leaf in arrays.values()), path, card)
+    log.info("%d parameters -> %s, described in %s", sum(leaf.size for leaf in flatten(params).values()), path, card)
 
 
 def _metrics(workdir: Path, source: Path) -> dict[str, Any]:
@@ -83,7 +93,7 @@ def _metrics(workdir: Path, source: Path) -> dict[str, Any]:
     return metrics
 
 
-def _card(file: str, experiment: Experiment, class_names: tuple[str, ...], metrics: dict[str, Any]) -> str:
+def _card(path: Path, experiment: Experiment, class_names: tuple[str, ...], metrics: dict[str, Any]) -> str:
     """Return the model card, in Markdown."""
     net, training, sides = experiment.net, experiment.training, experiment.input
     start = training.init_from or training.pretrained or "random weights"
@@ -94,13 +104,26 @@ def _card(file: str, experiment: Experiment, class_names: tuple[str, ...], metri
         if isinstance(value, int | float)
     ]
     measured = ["| split | metric | value |", "|---|---|---|", *rows] if rows else ["Nothing has been measured."]
+    if path.suffix == SUFFIX:
+        contents = "(safetensors; its metadata holds the config and the class names)"
+        use = [
+            "```python",
+            "import jaxdet",
+            "",
+            f'detector = jaxdet.load_detector("{path.name}")',
+            "detections = detector(image)  # u8[H,W,3] RGB -> boxes, scores, labels, class_names",
+            "```",
+        ]
+    else:
+        contents = "(programs in StableHLO for CPU, CUDA and TPU, with their parameters, in a numpy archive)"
+        use = ["jax and numpy run it without jaxdet: docs/weights.md of jaxdet has the lines."]
     return "\n".join(
         [
             f"# {experiment.name}",
             "",
             f"An object detector for photos, trained with jaxdet {jaxdet.__version__}.",
             "",
-            f"- **File**: `{file}` (safetensors; its metadata holds the config and the class names)",
+            f"- **File**: `{path.name}` {contents}",
             f"- **System**: {experiment.system}, {net.backbone}, width {net.width:g}",
             f"- **Classes** ({len(class_names)}): {', '.join(class_names)}",
             f"- **Input**: short side {sides.short_side}, long side at most {sides.long_side} pixels; "
@@ -113,12 +136,7 @@ def _card(file: str, experiment: Experiment, class_names: tuple[str, ...], metri
             "",
             "## Use",
             "",
-            "```python",
-            "import jaxdet",
-            "",
-            f'detector = jaxdet.load_detector("{file}")',
-            "detections = detector(image)  # u8[H,W,3] RGB -> boxes, scores, labels, class_names",
-            "```",
+            *use,
             "",
             "## Limits",
             "",

@@ -90,12 +90,17 @@ def test_wrong_flags_and_existing_files_are_refused(trained, file, tmp_path):
     for workdir, to, message in (
         (None, "x.safetensors", "a workdir and --to must be given"),
         (trained[0], None, "a workdir and --to must be given"),
-        (trained[0], tmp_path / "x.pth", "--to must end with .safetensors, got .*x.pth"),
+        (trained[0], tmp_path / "x.pth", "--to must end with .safetensors or .stablehlo, got .*x.pth"),
+        (tmp_path / "nowhere", tmp_path / "x.stablehlo", "there is no folder .*nowhere"),
         (trained[0], file, "--to must name new files, got .*detector.safetensors, which exists"),
         (tmp_path / "nowhere", tmp_path / "x.safetensors", "there is no folder .*nowhere"),
     ):
         with pytest.raises(InputError, match=message):
             export(workdir and str(workdir), to and str(to))
+    (tmp_path / "x.stablehlo").write_text("mine")
+    with pytest.raises(InputError, match="got .*x.stablehlo, which exists"):
+        export(str(trained[0]), str(tmp_path / "x.stablehlo"))
+    assert (tmp_path / "x.stablehlo").read_text() == "mine"
     (tmp_path / "x.md").write_text("mine")
     with pytest.raises(InputError, match="got .*x.md, which exists"):
         export(str(trained[0]), str(tmp_path / "x.safetensors"))

@@ -84,7 +84,13 @@ LAYERS = {
         "types",
         "weights",
     },
-    "export": {"__init__", "checks", "config", "io", "load", "systems", "training.restore", "training.state"},
+    "exporting": {
+        *("checks", "config.schema", "data.buckets", "data.collate", "io.atomic", "models.detector", "systems"),
+        *("training.state", "types"),
+    },
+    "export": {
+        *("__init__", "checks", "config", "exporting", "io", "load", "systems", "training.restore", "training.state"),
+    },
     "cli": {
         "__init__",
         "checks",

@@ -177,14 +177,16 @@ def convert() -> None:
 def export() -> None:
     """Writes a trained detector to one file and a model card: jaxdet export runs/x --to=detector.safetensors"""
     workdir = _define_path("workdir", None, "Workdir of a training; may be given without the name of the flag.")
-    to = _define_path("to", None, "The new .safetensors file; the model card has the same name with .md.")
+    to = _define_path("to", None, "New file, .safetensors or .stablehlo; the model card has the same name with .md.")
     checkpoint = _define_checkpoint()
+    batch_size = flags.DEFINE_integer("batch_size", 1, "Images per call of a .stablehlo file.", lower_bound=1)
 
     def main(_: None, files: list[str]) -> None:
         with waiting("starting"):
             from jaxdet.export import export
 
-        export(_one_workdir(files, workdir.value, "export"), to.value, checkpoint=checkpoint.value)
+        run_folder = _one_workdir(files, workdir.value, "export")
+        export(run_folder, to.value, checkpoint=checkpoint.value, batch_size=batch_size.value)
 
     run(main, takes_files=True)
 
