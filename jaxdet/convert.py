@@ -94,7 +94,9 @@ def convert(
         Checkpoints(folder, keep=1).save(fresh, {})
         log.info("%s with %d classes -> %s", detector.kind, classes, folder)
         run = shlex.quote(str(folder))
-        log.info("next: python -m jaxdet evaluate --workdir=%s, or predict --workdir=%s photo.jpg", run, run)
+        log.info(
+            "next: python -m jaxdet evaluate --workdir=%s; python -m jaxdet predict --workdir=%s photo.jpg", run, run
+        )
 
 
 _CONFIGS = {

@@ -89,15 +89,19 @@ def train(
             if changes:
                 log.info("continuing at step %d with %s", experiment_json.newest_step(folder), ", ".join(changes))
         if isinstance(experiment.dataset, Devkit) and jax.process_index() == 0 and not is_trained(folder):
-            _report(first_look(split.dataset, experiment), experiment.dataset.devkit)
+            _report(first_look(split.dataset, experiment))
         training.run(validation)
         run = shlex.quote(str(folder))
-        log.info("done; next: python -m jaxdet evaluate --workdir=%s, or predict --workdir=%s photo.jpg", run, run)
+        log.info(
+            "done; next: python -m jaxdet evaluate --workdir=%s; python -m jaxdet predict --workdir=%s photo.jpg",
+            run,
+            run,
+        )
 
 
-def _report(findings: list[Finding], folder: str) -> None:
+def _report(findings: list[Finding]) -> None:
     for finding in findings:
         flags = f" ({shlex.join(finding.flags)})" if finding.flags else ""
         log.warning("doctor: %s%s", finding.text, flags)
     if findings:
-        log.info("doctor: for all findings: python -m jaxdet doctor %s", shlex.quote(folder))
+        log.info("doctor: python -m jaxdet doctor, with the flags of this training, has all findings")

@@ -112,7 +112,10 @@ def test_a_converted_torchvision_detector_detects_as_torchvision_does(scripts, t
     net = config["net"]
     assert (net["preprocessing"], net["pool_rounding"], net["width"]) == ("torchvision", "floor", 1 / 32)
     assert not config["head"]["inclusive_boxes"]
-    assert f"next: python -m jaxdet evaluate --workdir={run}, or predict --workdir={run} photo.jpg" in printed
+    assert (
+        f"next: python -m jaxdet evaluate --workdir={run}; python -m jaxdet predict --workdir={run} photo.jpg"
+        in printed
+    )
 
     Image.fromarray(image(96, 128)).save(photo)
     scripts.run("predict.py", f"--workdir={run}", str(photo), f"--output={output}", "--threshold=0.05")

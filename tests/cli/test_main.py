@@ -103,6 +103,7 @@ def test_the_home_folder_is_understood_in_every_path(monkeypatch, tmp_path):
     stubs["DEFINE"] = lambda parser, name, *_, **__: paths.update({name: parser.parse("~/x")})
     monkeypatch.setattr(main, "flags", types.SimpleNamespace(ArgumentSerializer=main.flags.ArgumentSerializer, **stubs))
     monkeypatch.setattr(main, "run", lambda *_, **__: None)
+    monkeypatch.setattr("sys.argv", ["jaxdet train", "--help"])  # without flags, train only prints an overview
     for define_flags in main.COMMANDS.values():
         define_flags()
     assert paths == dict.fromkeys(
