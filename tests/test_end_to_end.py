@@ -28,7 +28,7 @@ def test_a_run_writes_metrics_and_checkpoints_and_prints_only_its_own_lines(trai
     err = re.sub(r".* \(\d+ s\)\n|.* \d+/\d+\n", "", err)  # of what takes more than five seconds
     assert re.fullmatch(
         r"(preparing .*, once\n)?joint: initialising\npictures of the first 2 batches: .*\n(curves.png .*\n)?"
-        rf"done; next: python -m jaxdet evaluate --workdir={workdir}, or p.*\n",
+        rf"done; next: python -m jaxdet evaluate --workdir={workdir}; python -m jaxdet p.*\n",
         err,
     ), err
     assert len(re.findall(r"^joint: (?:compiled|read from the cache) for images of 96x96 in ", out, re.MULTILINE)) == 1

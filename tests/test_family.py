@@ -72,7 +72,7 @@ def test_fast_rcnn_trains_and_normalises_box_targets_by_class(trained_fast, phot
     assert [line["step"] for line in read_metrics(workdir) if line["split"] == "train"] == [1, 2, 3]
     assert [line["step"] for line in read_metrics(workdir) if line["split"] == "val"] == [2, 3]
     assert re.search(r"^fast_rcnn 3/3  validation: val_loss \S+  val_map \S+$", printed, re.MULTILINE)
-    assert f"done; next: python -m jaxdet evaluate --workdir={workdir}, or predict" in printed
+    assert f"done; next: python -m jaxdet evaluate --workdir={workdir}; python -m jaxdet predict" in printed
     deltas = restore_params(workdir)["bbox_targets"]
     experiment = experiment_of(photos_config)
     table = open_part(experiment, "train").with_proposals().proposals
