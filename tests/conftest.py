@@ -1,5 +1,6 @@
 """Strict numerics for every test: no implicit dtype or rank promotion; pyproject turns warnings into errors."""
 
+import logging
 import os
 
 from tests import xla
@@ -22,6 +23,11 @@ FIRST = ("test_colab.py", "test_end_to_end.py", "test_alternating.py", "test_rcn
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in FIRST)  # stable: each file stays together
+
+
+def pytest_runtest_teardown():
+    """Reset the log level, which absl's app.run lowers: xdist cannot send captured log lines that are not UTF-8."""
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")
