@@ -6,7 +6,6 @@ import http.client
 import io
 import json
 import re
-import shutil
 import subprocess
 import threading
 import types
@@ -19,6 +18,7 @@ from jaxdet.checks import InputError
 from jaxdet.serving import serve
 from jaxdet.serving.serve import Server
 from jaxdet.types import ImageDetections
+from tests.browser import BROWSER, needs_browser
 
 
 class Detector:
@@ -242,7 +242,6 @@ def test_ctrl_c_ends_it_and_waits_for_no_detection(monkeypatch, caplog):
     assert re.search(r"detections at http://127\.0\.0\.1:\d+/; press Ctrl-C to end", caplog.text)
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 DROPS = """<script>(async () => {
   while (!detector) await new Promise((done) => setTimeout(done, 10));
   const photo = Uint8Array.from(atob("PHOTO"), (character) => character.charCodeAt(0));
@@ -258,14 +257,14 @@ DROPS = """<script>(async () => {
 })();</script></body>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@needs_browser
 def test_the_page_shows_boxes_and_errors_in_a_browser(server, tmp_path, monkeypatch):
     page = serve.PAGE.read_text(encoding="utf-8")
     page = page.replace("</body>", DROPS.replace("PHOTO", base64.b64encode(photo()).decode()))
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     monkeypatch.setattr(serve, "PAGE", tmp_path / "page.html")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command = [str(CHROMIUM), *flags, "--virtual-time-budget=20000", "--dump-dom", server.address]
+    command = [str(BROWSER), *flags, "--virtual-time-budget=20000", "--dump-dom", server.address]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     low, high = re.findall("<pre>(.*?)</pre>", done.stdout)
     error = "cannot be read (no image in a known format"

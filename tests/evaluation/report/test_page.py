@@ -3,16 +3,15 @@
 import html.parser
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
 
 from jaxdet.evaluation.report.page import REPORT, REPORT_NUMBERS, page, write_report
 from jaxdet.io.output_folder import OutputFolder
+from tests.browser import BROWSER, needs_browser
 from tests.evaluation.report.split import IMAGES, analysed_split, image_name, read_image
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LIMIT = 5_000_000  # bytes
 
 
@@ -85,7 +84,7 @@ def test_of_many_classes_the_most_frequent_are_shown():
     assert text.count("<svg") == 4  # the scores and the three classes with objects
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs chromium or google-chrome")
+@needs_browser
 def test_a_browser_shows_every_image_and_nothing_wider_than_a_phone(written, tmp_path):
     script = """<script>addEventListener("load", () => { const root = document.documentElement;
         const images = [...document.images].filter(image => image.complete && image.naturalWidth > 0);
