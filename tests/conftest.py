@@ -1,7 +1,9 @@
 """Strict numerics for every test: no implicit dtype or rank promotion; pyproject turns warnings into errors."""
 
+import json
 import logging
 import os
+import pathlib
 
 from tests import xla
 
@@ -15,14 +17,17 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 import pytest  # noqa: E402
 
+from jaxdet.io.lock import open_locked  # noqa: E402
 from tests.scripts import Scripts, run_as_users_do  # noqa: E402
 
-# Files of few but long tests: run last they would leave all other workers idle.
-FIRST = ("test_colab.py", "test_end_to_end.py", "test_alternating.py", "test_rcnn.py", "test_family.py")
+# Files of few but long tests: run last they would leave all other workers idle. The first makes `trained`, which the
+# second does not need and the third does.
+FIRST = ("test_end_to_end.py", "test_alternating.py", "test_colab.py", "test_rcnn.py", "test_family.py")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in FIRST)  # stable: each file stays together
+    order = {name: i for i, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))  # stable: each file stays together
 
 
 def pytest_runtest_teardown():
@@ -31,14 +36,28 @@ def pytest_runtest_teardown():
 
 
 @pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> pathlib.Path:
+    """Return a folder that all workers of pytest-xdist share."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+
+
+@pytest.fixture(scope="session")
 def scripts(tmp_path_factory) -> Scripts:
     return Scripts(tmp_path_factory.mktemp("scripts"))
 
 
 @pytest.fixture(scope="session")
-def trained(scripts, tmp_path_factory):
-    """Return (workdir, stdout, stderr) of the tiny Faster R-CNN, trained without interruption."""
-    workdir = tmp_path_factory.mktemp("trained")
-    process = run_as_users_do(scripts, workdir)
-    assert process.returncode == 0, process.stderr
-    return workdir, process.stdout, process.stderr
+def trained(scripts, shared):
+    """Return (workdir, stdout, stderr) of the tiny Faster R-CNN, trained without interruption.
+
+    It is trained once for all workers: a test that writes into the workdir copies it first.
+    """
+    common, workdir, printed = Scripts(shared), shared / "trained", shared / "printed.json"
+    with open_locked(shared / "lock", wait=True):
+        if not printed.exists():
+            process = run_as_users_do(common, workdir)
+            assert process.returncode == 0, process.stderr
+            printed.write_text(json.dumps([process.stdout, process.stderr]))
+    scripts.take_compiled(common)
+    return workdir, *json.loads(printed.read_text())

@@ -3,6 +3,7 @@
 The processes are forked from one that has imported jaxdet: importing takes longer than the work.
 """
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -127,6 +128,13 @@ class Scripts:
     def run(self, script: str, *arguments: str, code: int = 0) -> str:
         """Run a script to its end with this exit code; return its output."""
         return self.start(script, *arguments).end(code=code)
+
+    def take_compiled(self, other: "Scripts") -> None:
+        """Add the compiled programs of other scripts, none of which runs any longer, to the cache."""
+        (self.folder / "xla").mkdir(exist_ok=True)
+        for program in (other.folder / "xla").iterdir():
+            with contextlib.suppress(FileExistsError):
+                (self.folder / "xla" / program.name).hardlink_to(program)
 
     def train(self, workdir: pathlib.Path, *more: str) -> Script:
         """Start training the tiny Faster R-CNN on shapes."""

@@ -65,7 +65,8 @@ def shown(scripts, tmp_path, monkeypatch):
     return pictures
 
 
-def test_the_notebook_runs_from_top_to_bottom(scripts, shown, tmp_path, capsys):
+def test_the_notebook_runs_from_top_to_bottom(scripts, trained, shown, tmp_path, capsys):
+    """The programs compiled for `trained` are read from the cache."""
     both = f"--config.dataset.data_dir={scripts.folder / 'data'}", "--config.training.eval_every=0"
     own = "--config.anchors.scales=(1.5,2.5,4.5)", "--config.training.steps=4"
     tiny = {
