@@ -1,4 +1,4 @@
-"""Runs of the root scripts on tiny experiments, each in a process of its own.
+"""Runs of the root scripts on tiny experiments, and of code, each in a process of its own.
 
 The processes are forked from one that has imported jaxdet: importing takes longer than the work.
 """
@@ -117,10 +117,17 @@ class Scripts:
         self._processes.set_forkserver_preload(["jaxdet.train", "jaxdet.evaluate", "jaxdet.predict", "jaxdet.convert"])
 
     def start(self, script: str, *arguments: str) -> Script:
+        return self._fork((script, *arguments))
+
+    def start_code(self, code: str, *arguments: str, devices: int = 1) -> Script:
+        """Start Python code with these arguments, as `python -c` does, on a CPU of so many devices."""
+        return self._fork(("-c", *arguments), code, devices)
+
+    def _fork(self, argv: tuple[str, ...], code: str = "", devices: int = 1) -> Script:
         self._started += 1
         printed = self.folder / f"printed{self._started}"
         printed.touch()
-        job = (script, *arguments), str(printed), str(self.folder / "xla")
+        job = argv, code, devices, str(printed), str(self.folder / "xla")
         process = self._processes.Process(target=_run, args=job)
         process.start()
         return Script(process, printed)
@@ -201,19 +208,22 @@ def run_as_users_do(scripts: Scripts, workdir: pathlib.Path) -> subprocess.Compl
     )
 
 
-def _run(argv: tuple[str, ...], printed: str, compiled: str) -> None:
+def _run(argv: tuple[str, ...], code: str, devices: int, printed: str, compiled: str) -> None:
     with open(printed, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.chdir(ROOT)
-    os.environ["XLA_FLAGS"] = xla.QUICKLY
+    os.environ["XLA_FLAGS"] = f"{xla.QUICKLY} --xla_force_host_platform_device_count={devices}"
     import jax
 
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_compilation_cache_dir", compiled)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # most programs here take less than a second
     sys.argv = list(argv)
-    runpy.run_path(argv[0], run_name="__main__")
+    if code:
+        exec(code, {"__name__": "__main__"})
+    else:
+        runpy.run_path(argv[0], run_name="__main__")
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict]:

@@ -55,11 +55,10 @@ def test_loops_count_as_often_as_they_run_and_what_has_no_estimate_is_named():
     assert found.collectives == {"all-reduce f32[8]": 1}
 
 
-def test_without_libtpu_the_cure_is_named():
+def test_without_libtpu_the_cure_is_named(scripts):
     code = "import sys; sys.modules['libtpu'] = None; from benchmarks.tpu import tpu_mesh; tpu_mesh('v5e:2x2', 1)"
-    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert process.returncode == 1
-    assert "pip install --no-deps" in process.stderr and "Traceback" not in process.stderr
+    printed = scripts.start_code(code).end(code=1)
+    assert "pip install --no-deps" in printed and "Traceback" not in printed
 
 
 COMPILE = """

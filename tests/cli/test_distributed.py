@@ -1,17 +1,12 @@
 """--distributed joins processes; tests/training/test_sharding.py trains with two."""
 
-import os
-import pathlib
 import socket
-import subprocess
-import sys
 
 import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.cli.distributed import init_distributed, lost_process
 
-ROOT = pathlib.Path(__file__).parents[2]
 ALONE = """
 import sys
 from jaxdet.cli import app
@@ -44,34 +39,23 @@ def address():
         return f"localhost:{free.getsockname()[1]}"
 
 
-def start(script, processes):
-    return subprocess.Popen(
-        [sys.executable, "-c", script, processes],
-        cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_a_process_that_never_comes_is_one_line():
-    for process in [start(ALONE, f"{address()},2,{number},1") for number in (0, 1)]:  # each waits for the other number
-        _, printed = process.communicate(timeout=120)
-        assert process.returncode == 2, printed
+def test_a_process_that_never_comes_is_one_line(scripts):
+    runs = [scripts.start_code(ALONE, f"{address()},2,{number},1") for number in (0, 1)]
+    for run in runs:  # each waits for the other number
+        printed = run.end(code=2)
         assert printed.startswith("error: --distributed=localhost:") and printed.count("\n") == 1, printed
         assert "do not find each other (waited 1 s); start all of them" in printed
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_lost_process_is_one_line_for_the_other(lost):
+def test_a_lost_process_is_one_line_for_the_other(scripts, lost):
     where = address()
-    processes = [start(LOST.replace("LOST", str(lost)), f"{where},2,{number}") for number in (0, 1)]
-    printed = [process.communicate(timeout=120)[1] for process in processes]
-    assert processes[1 - lost].returncode == 2, printed
-    assert f"got process {1 - lost} of 2 without an answer of another (" in printed[1 - lost]
-    assert "start all of them again with the same commands: training resumes" in printed[1 - lost]
-    assert "Traceback" not in printed[1 - lost] and "***" not in printed[1 - lost]
+    runs = [scripts.start_code(LOST.replace("LOST", str(lost)), f"{where},2,{number}") for number in (0, 1)]
+    runs[lost].wait()
+    printed = runs[1 - lost].end(code=2)
+    assert f"got process {1 - lost} of 2 without an answer of another (" in printed
+    assert "start all of them again with the same commands: training resumes" in printed
+    assert "Traceback" not in printed and "***" not in printed
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,6 @@ import fcntl
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -27,17 +24,17 @@ def test_the_workdir_is_created_and_absolute(tmp_path, monkeypatch):
         assert workdir.is_dir()
 
 
-def test_a_second_process_is_refused_at_once_unless_the_first_was_killed(tmp_path):
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE)
+def test_a_second_process_is_refused_at_once_unless_the_first_was_killed(scripts, tmp_path):
+    holder = scripts.start_code(HOLDER, str(tmp_path))
     try:
-        assert holder.stdout.readline() == b"held\n"
-        began = time.monotonic()
-        with pytest.raises(InputError, match=f"host {socket.gethostname()}, pid {holder.pid}"), locked(tmp_path):
+        holder.wait_until(lambda: holder.printed.read_text() == "held\n")
+        held_by = f"host {socket.gethostname()}, pid {holder.process.pid}"
+        with pytest.raises(InputError, match=held_by), locked(tmp_path):
             pass
-        assert time.monotonic() - began < 1
+        assert holder.process.is_alive()  # it was not waited for
     finally:
-        os.kill(holder.pid, signal.SIGKILL)
-        holder.communicate()
+        holder.kill(signal.SIGKILL)
+        holder.wait()
     with locked(tmp_path):
         assert f"pid {os.getpid()}" in (tmp_path / "lock").read_text()
 

@@ -1,8 +1,5 @@
 import logging
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -14,8 +11,6 @@ from jaxdet.training.checkpoints import Checkpoints, save_params
 from jaxdet.training.restore import best_step, has_checkpoint, restore_params
 from tests.training import toy
 from tests.training.damage import drop_manifest, flip_bit, flip_bit_of_manifest, half_delete
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def steps(workdir):
@@ -159,9 +154,8 @@ sys.exit(7)
 """
 
 
-def test_a_disk_that_fills_up_while_saving_is_an_input_error(tmp_path):
-    process = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=ROOT, capture_output=True)
-    assert process.returncode == 7, process.stderr.decode()
+def test_a_disk_that_fills_up_while_saving_is_an_input_error(scripts, tmp_path):
+    scripts.start_code(FULL_DISK, str(tmp_path)).end(code=7)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

@@ -1,9 +1,5 @@
 import dataclasses
-import os
-import pathlib
 import socket
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -12,8 +8,6 @@ import pytest
 from jaxdet.checks import InputError
 from jaxdet.training import sharding
 from tests.training import toy
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_shard_batch_on_one_device_changes_no_values():
@@ -52,20 +46,13 @@ if jax.process_index() == 0:
 """
 
 
-def test_two_processes_train_like_one(tmp_path):
+def test_two_processes_train_like_one(scripts, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    command = [sys.executable, "-c", TWO_PROCESSES]
-    processes = [
-        subprocess.Popen(
-            [*command, f"{address},2,{i}", str(tmp_path / "two")], cwd=ROOT, env=os.environ, stderr=subprocess.PIPE
-        )
-        for i in range(2)
-    ]
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors.decode()
+    runs = [scripts.start_code(TWO_PROCESSES, f"{address},2,{i}", str(tmp_path / "two")) for i in range(2)]
+    for run in runs:
+        run.end()
     one = toy.train(tmp_path / "one", steps=4)
     two = np.load(tmp_path / "two" / "final.npz")
     for path, leaf in one.trainable.items():
@@ -94,9 +81,5 @@ assert not any(name in program for name in ("all-reduce", "all-gather", "all-to-
 """
 
 
-def test_devices_compute_their_own_rows_and_exchange_only_sums():
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    process = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert process.returncode == 0, process.stderr
+def test_devices_compute_their_own_rows_and_exchange_only_sums(scripts):
+    scripts.start_code(TWO_DEVICES, devices=2).end()

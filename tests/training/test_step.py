@@ -1,8 +1,3 @@
-import os
-import pathlib
-import subprocess
-import sys
-
 import jax
 import numpy as np
 import pytest
@@ -11,10 +6,7 @@ from jaxdet.checks import InputError
 from jaxdet.training import sharding
 from jaxdet.training.checkpoints import Checkpoints
 from jaxdet.training.step import make_train_step
-from tests import xla
 from tests.training import toy
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def train(steps, *, accumulate=1, trainable=lambda path: True):
@@ -112,9 +104,8 @@ np.savez(sys.argv[1] + "/parts.npz", **state.trainable)
 """
 
 
-def test_eight_devices_equal_one_and_their_checkpoint_restores_on_one(tmp_path):
-    environment = os.environ | {"XLA_FLAGS": f"{xla.QUICKLY} --xla_force_host_platform_device_count=8"}
-    subprocess.run([sys.executable, "-c", EIGHT_DEVICES, str(tmp_path)], cwd=ROOT, env=environment, check=True)
+def test_eight_devices_equal_one_and_their_checkpoint_restores_on_one(scripts, tmp_path):
+    scripts.start_code(EIGHT_DEVICES, str(tmp_path), devices=8).end()
     one, _ = train(4)
     restored, _ = Checkpoints(tmp_path, keep=1).restore(one)
     whole, parts = np.load(tmp_path / "whole.npz"), np.load(tmp_path / "parts.npz")

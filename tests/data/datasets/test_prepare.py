@@ -3,8 +3,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,21 +18,16 @@ from jaxdet.data.datasets.voc import CLASS_NAMES, prepare_voc
 SETTINGS = {"image_size": 96, "train": 4, "validation": 1, "test": 1, "seed": 0}
 
 
-def test_a_killed_preparation_leaves_no_copy(tmp_path):
+def test_a_killed_preparation_leaves_no_copy(scripts, tmp_path):
     code = (
         "from jaxdet.data.datasets.shapes import prepare_shapes\n"
         f"prepare_shapes(data_dir={str(tmp_path)!r}, image_size=96, train=100000, validation=1, test=1, seed=0)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.rglob("*incomplete*")) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.3)
-        assert process.poll() is None
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    run = scripts.start_code(code)
+    run.wait_until(lambda: list(tmp_path.rglob("*incomplete*")))
+    time.sleep(0.3)
+    run.kill(signal.SIGKILL)
+    run.end(code=-signal.SIGKILL)
     assert list(tmp_path.rglob("*incomplete*"))
     assert not list(tmp_path.glob("shapes/*/1.0.0"))
     assert len(open_split(shapes.prepare_shapes(data_dir=str(tmp_path), **SETTINGS), "train")) == 4

@@ -1,10 +1,7 @@
 """Convolutions and their gradients against `jax.lax`, in every case that is computed differently."""
 
 import functools
-import os
 import pathlib
-import subprocess
-import sys
 
 import flax.linen as nn
 import jax
@@ -15,7 +12,6 @@ from jax import export, lax
 
 from jaxdet.nets.layers import fast_conv
 from jaxdet.nets.layers.fast_conv import conv_general_dilated
-from tests import xla
 from tests.golden.make_backbones import texture
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -171,12 +167,8 @@ np.testing.assert_allclose(sharded, alone, rtol=0, atol=1e-5 * float(jnp.abs(alo
 
 
 @pytest.mark.parametrize("channels", [32, 256])
-def test_batch_sharded_over_eight_devices_has_the_same_gradient(channels):
-    flags = f"{xla.QUICKLY} --xla_force_host_platform_device_count=8"
-    env = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", SHARDED, str(channels)]
-    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr
+def test_batch_sharded_over_eight_devices_has_the_same_gradient(scripts, channels):
+    scripts.start_code(SHARDED, str(channels), devices=8).end()
 
 
 @pytest.mark.parametrize(
