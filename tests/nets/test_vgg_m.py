@@ -10,7 +10,7 @@ from tests.nets import plain
 
 def test_conv5_equals_plain_numpy():
     net = region_net(backbone="vgg_m", num_classes=1, num_anchors=0, width=1 / 16, head_features=8)
-    params = net.init(jax.random.key(0))
+    params = jax.jit(net.init)(jax.random.key(0))
     assert params["fc7"]["kernel"].shape == (8, 2)  # 1,024 of 4,096
     image = np.random.default_rng(0).uniform(-120, 120, (93, 122, 3)).astype(np.float32)
     bucket = np.pad(image, ((0, 3), (0, 6), (0, 0)), constant_values=7)[None]
