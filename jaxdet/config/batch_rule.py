@@ -3,6 +3,7 @@
 import dataclasses
 from typing import TypeVar
 
+from jaxdet.config.boundaries import scale_boundaries
 from jaxdet.config.schema import OneStage
 
 AnyStage = TypeVar("AnyStage", bound=OneStage)
@@ -29,6 +30,6 @@ def apply_batch_rule(experiment: AnyStage) -> AnyStage:
             optim,
             learning_rate=optim.learning_rate * factor,
             final_learning_rate=optim.final_learning_rate * factor,
-            boundaries=tuple(map(length, optim.boundaries)),
+            boundaries=scale_boundaries(optim.boundaries, length),
         ),
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 
+from jaxdet.config.boundaries import scale_boundaries
 from jaxdet.config.schema import OneStage
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ def resolve_epochs(experiment: OneStage, *, batches_per_epoch: int) -> OneStage:
     )
     if training.reference_batch_size:  # the batch rule will scale the steps
         steps = max(round(steps * training.batch_size / training.reference_batch_size), 1)
-    boundaries = tuple(max(round(boundary * steps / training.steps), 1) for boundary in optim.boundaries)
+    boundaries = scale_boundaries(optim.boundaries, lambda boundary: round(boundary * steps / training.steps))
     if boundaries:
         log.info("training.epochs: optim.boundaries=%s, in proportion", boundaries)
     return dataclasses.replace(

@@ -8,8 +8,10 @@ from configs import faster_shapes, faster_voc
 from jaxdet.checks import InputError
 from jaxdet.config.batch_rule import apply_batch_rule
 from jaxdet.config.epochs import resolve_epochs
+from jaxdet.config.fields import keywords
 from jaxdet.config.parse import parse
 from jaxdet.train import train
+from jaxdet.training.optimizer import make_optimizer
 
 
 def experiment(module, **training):
@@ -31,6 +33,14 @@ def test_boundaries_move_in_proportion():
     whole = experiment(faster_voc)
     resolved = resolve_epochs(experiment(faster_voc, epochs=1.0), batches_per_epoch=whole.training.steps // 10)
     assert resolved.optim.boundaries == tuple(round(b / 10) for b in whole.optim.boundaries)
+
+
+def test_boundaries_of_a_very_short_training_do_not_fall_together():
+    whole = experiment(faster_voc, epochs=1.0)
+    whole = dataclasses.replace(whole, optim=dataclasses.replace(whole.optim, boundaries=(50_000, 60_000)))
+    resolved = resolve_epochs(whole, batches_per_epoch=2)
+    assert (resolved.training.steps, resolved.optim.boundaries) == (2, (1, 2))
+    make_optimizer(**keywords(resolved.optim), steps=2)
 
 
 def test_the_batch_rule_leaves_the_number_of_epochs():
