@@ -51,6 +51,14 @@ def at_least(what: str, value: float, least: float, cure: str = "") -> None:
         raise InputError(f"{what} must be at least {least}, got {value}{cure and f'; {cure}'}.")
 
 
+def install(extra: str) -> str:
+    """Return the command that installs an optional extra, of the package and of a clone.
+
+    install("plots") == 'pip install "jaxdet[plots]", or in a clone pip install ".[plots]"'
+    """
+    return f'pip install "jaxdet[{extra}]", or in a clone pip install ".[{extra}]"'
+
+
 def bind(function: Callable, values: Mapping[str, Any], *, section: str, **more: Any) -> Callable:
     """Return the function with the config section `values` (and `more`) as its keyword arguments.
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from jaxdet.checks import InputError, at_least
+from jaxdet.checks import InputError, at_least, install
 from jaxdet.config.schema import Experiment
 from jaxdet.data.buckets import Bucket, buckets
 from jaxdet.data.collate import empty_batch
@@ -40,7 +40,7 @@ def check_stablehlo(experiment: Experiment, batch_size: int) -> None:
             "needs OpenCV's Selective Search; export it to .safetensors."
         )
     if importlib.util.find_spec("flatbuffers") is None:
-        raise InputError('StableHLO needs flatbuffers, got none installed; pip install "jaxdet[stablehlo]".')
+        raise InputError(f"StableHLO needs flatbuffers, got none installed; {install('stablehlo')}.")
 
 
 def write_stablehlo(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, install
 from jaxdet.io.keyed_folder import load_arrays, save_arrays
 from jaxdet.io.progress import progress
 from jaxdet.linear.features import mean_norm
@@ -30,7 +30,7 @@ NEVER = -1e9  # the score of a class without an SVM, below any threshold
 def check_installed() -> None:
     """Raise InputError if scikit-learn is missing, before the hours of work that lead to `fit_svms`."""
     if importlib.util.find_spec("sklearn") is None:
-        raise InputError('SVMs need scikit-learn, got none installed; pip install "jaxdet[rcnn]".')
+        raise InputError(f"SVMs need scikit-learn, got none installed; {install('rcnn')}.")
 
 
 def fit_svms(

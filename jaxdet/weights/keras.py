@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, install
 from jaxdet.io.regular_file import check_regular
 from jaxdet.types import Params
 from jaxdet.weights.keras_layers import vgg16_arrays
@@ -62,7 +62,7 @@ def check_installed() -> None:
     try:
         import h5py  # noqa: F401
     except ImportError as error:
-        raise InputError('Keras weights need h5py, got none installed; pip install "jaxdet[keras]".') from error
+        raise InputError(f"Keras weights need h5py, got none installed; {install('keras')}.") from error
 
 
 @contextlib.contextmanager
