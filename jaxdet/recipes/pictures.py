@@ -15,6 +15,7 @@ from jaxdet.evaluation.tables import DetectionTable
 from jaxdet.io.atomic import atomic_write
 from jaxdet.ops.boxes_np import box_iou
 from jaxdet.systems import SYSTEMS, anchors_of
+from jaxdet.training.drawing import optional_drawing
 from jaxdet.training.loop import Batches
 from jaxdet.types import Batch, Dataset
 
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 BATCHES = 2  # that are drawn
 ROWS = 8  # images of a batch that are drawn, at most
 VALIDATION_IMAGES = 4
+
+# Image, boxes, scores (None: none), labels, and the boxes that are dashed.
+DrawArguments = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,20 +53,19 @@ class Pictures:
         """Draw the first images of the split with their detections; their ground truth is dashed."""
         if jax.process_index() > 0:
             return
-        pictures = []
+        rows: list[DrawArguments] = []
         threshold = SYSTEMS[self.experiment.system].default_threshold(self.experiment)
         for i in range(min(VALIDATION_IMAGES, len(dataset))):
             record = dataset[i]
             shown = (detections.image == i) & (detections.scores >= threshold)
             boxes, scores, labels = detections.boxes[shown], detections.scores[shown], detections.labels[shown]
-            drawn = visualize.draw(record.image, boxes, scores, labels, self.class_names, gt_boxes=record.boxes)
-            pictures.append(drawn)
-        self._write(f"validation_{step}.jpg", pictures)
+            rows.append((record.image, boxes, scores, labels, record.boxes))
+        self._draw(f"validation_{step}.jpg", rows)
 
     def _draw_batch(self, step: int, batch: Batch) -> None:
         """Draw the images of a batch as the net sees them, with their objects; matched anchors are dashed."""
         anchors = anchors_of(self.experiment, *batch.image.shape[1:3])
-        pictures = []
+        rows: list[DrawArguments] = []
         for row in range(min(ROWS, len(batch.image))):
             height, width = np.asarray(batch.image_size[row]).astype(int)
             valid = np.asarray(batch.gt_valid[row])
@@ -73,15 +76,19 @@ class Pictures:
                 inside = anchors if rpn.cross_boundary_anchors else anchors[_is_inside(anchors, height, width)]
                 matched = matched_anchors(inside, boxes, positive_iou=rpn.targets.positive_iou)
             image = np.asarray(batch.image[row, :height, :width])
-            pictures.append(visualize.draw(image, boxes, None, labels, self.class_names, gt_boxes=matched))
-        self._write(f"batch_{step}.jpg", pictures)
+            rows.append((image, boxes, None, labels, matched))
+        self._draw(f"batch_{step}.jpg", rows)
         if step == BATCHES:
             dashed = "" if anchors is None else "; dashed: the anchors that match an object"
             log.info("pictures of the first %d batches: %s%s", BATCHES, self.folder / "batch_*.jpg", dashed)
 
-    def _write(self, name: str, pictures: list[np.ndarray]) -> None:
-        with atomic_write(self.folder / name) as file:
-            file.write(visualize.encode_jpeg(visualize.grid(pictures, min(4, len(pictures)))))
+    def _draw(self, name: str, rows: list[DrawArguments]) -> None:
+        """Draw images on one sheet; where that fails, training resumes without it."""
+        with optional_drawing(self.folder):
+            drawn = [visualize.draw(*row[:4], self.class_names, gt_boxes=row[4]) for row in rows]
+            sheet = visualize.encode_jpeg(visualize.grid(drawn, min(4, len(drawn))))
+            with atomic_write(self.folder / name) as file:
+                file.write(sheet)
 
 
 def matched_anchors(anchors: np.ndarray, boxes: np.ndarray, *, positive_iou: float) -> np.ndarray:

@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from jaxdet.checks import install
 from jaxdet.io.atomic import atomic_write
+from jaxdet.training.drawing import optional_drawing
 
 log = logging.getLogger(__name__)
 
 NAME = "curves.png"
 OTHERS = ("step", "stage", "split", "time")  # in a line, besides the metrics
-MISSING = 'curves.png is not drawn without matplotlib: pip install "jaxdet[plots]"'
+MISSING = f"{NAME} is not drawn without matplotlib: {install('plots')}"
 
 
 class Curves:
@@ -35,18 +37,19 @@ class Curves:
             return
         lines = (self._workdir / "metrics.jsonl").read_text().splitlines()
         series = metric_series(json.loads(line) for line in lines)
-        figure = Figure(figsize=(10, 2.6 * max(len(series), 1)), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(max(len(series), 1), sharex=True, squeeze=False)[:, 0]
-        for axis, (title, curves) in zip(axes, series.items(), strict=False):
-            for name, points in curves.items():
-                axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 30 else "")
-            axis.set_ylabel(title)
-            axis.grid(alpha=0.3)
-            axis.legend(fontsize="small")
-        axes[-1].set_xlabel("step")
-        with atomic_write(self._workdir / NAME) as file:
-            figure.savefig(file, format="png", dpi=100)
+        with optional_drawing(self._workdir / NAME):
+            figure = Figure(figsize=(10, 2.6 * max(len(series), 1)), layout="constrained")
+            FigureCanvasAgg(figure)
+            axes = figure.subplots(max(len(series), 1), sharex=True, squeeze=False)[:, 0]
+            for axis, (title, curves) in zip(axes, series.items(), strict=False):
+                for name, points in curves.items():
+                    axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 30 else "")
+                axis.set_ylabel(title)
+                axis.grid(alpha=0.3)
+                axis.legend(fontsize="small")
+            axes[-1].set_xlabel("step")
+            with atomic_write(self._workdir / NAME) as file:
+                figure.savefig(file, format="png", dpi=100)
 
 
 def metric_series(lines: Iterable[dict[str, Any]]) -> dict[str, dict[str, list[tuple[int, float]]]]:

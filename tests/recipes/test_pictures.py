@@ -66,6 +66,19 @@ def test_a_validation_is_drawn(pictures):
     assert [path.name for path in pictures.folder.iterdir()] == ["validation_7.jpg"]
 
 
+def test_a_picture_that_cannot_be_drawn_ends_no_training(pictures, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise OSError("cannot open resource")
+
+    monkeypatch.setattr("jaxdet.visualize.draw", fail)
+    none = DetectionTable(np.zeros(0, np.int32), np.zeros((0, 4)), np.zeros(0, np.int32), np.zeros(0))
+    for step in (7, 8):
+        pictures.of_validation(step, none, Grey())
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{pictures.folder} cannot be drawn (OSError: cannot open resource)")
+    assert not pictures.folder.exists()
+
+
 def test_anchors_of_enough_iou_and_the_best_of_each_object_match():
     anchors = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60], [90, 90, 99, 99]], np.float32)
     boxes = np.array([[0, 0, 10, 10], [55, 55, 75, 75]], np.float32)

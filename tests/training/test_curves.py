@@ -2,6 +2,8 @@
 
 import builtins
 import json
+import sys
+import types
 
 import pytest
 
@@ -50,3 +52,22 @@ def test_curves_are_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     written(tmp_path).draw()
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_that_cannot_be_drawn_end_no_training(tmp_path, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise ValueError("image size of 10000000 pixels is too large")
+
+    figure = types.SimpleNamespace(Figure=fail)
+    for name, module in {
+        "matplotlib": types.ModuleType("matplotlib"),
+        "matplotlib.backends": types.ModuleType("backends"),
+        "matplotlib.backends.backend_agg": types.SimpleNamespace(FigureCanvasAgg=None),
+        "matplotlib.figure": figure,
+    }.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    curves = written(tmp_path)
+    curves.draw()
+    curves.draw()
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{tmp_path / 'curves.png'} cannot be drawn (ValueError: image size of")
