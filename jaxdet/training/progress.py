@@ -38,10 +38,13 @@ class Progress:
         """Move the bar to a step that was handed to the device."""
         self._bar.update(self._task, completed=step)
 
-    def report(self, step: int, metrics: dict[str, float], images_per_second: float, seconds_left: float) -> None:
-        """Show the metrics of a finished step."""
-        left = datetime.timedelta(seconds=round(seconds_left))
-        speed = f"{images_per_second:.3g} images/s  {left} left"
+    def report(
+        self, step: int, metrics: dict[str, float], images_per_second: float, seconds_left: float | None
+    ) -> None:
+        """Show the metrics of a finished step; seconds_left is None in the first steps."""
+        speed = f"{images_per_second:.3g} images/s"
+        if seconds_left is not None:
+            speed += f"  {datetime.timedelta(seconds=round(seconds_left))} left"
         if self._console.is_terminal:
             self._bar.update(self._task, text=speed)
             self._bar.metrics = Text(metrics_text(metrics))

@@ -46,6 +46,7 @@ class Recorder:
         self._since, self._images, self._steps = time.monotonic(), 0, 0
         # Steps handed to the device before the first report; -1 where that follows at once, and after it.
         self._unreported = 0 if log_every > MAX_STEPS_AHEAD + 1 else -1
+        self._finished = 0  # steps of this process: the time left is shown from the third on
 
     def add(self, step: int, image_id: np.ndarray, metrics: Metrics) -> None:
         """Take the metrics, on the device, of the step just handed to it; fetch the window before, if it is complete.
@@ -79,6 +80,7 @@ class Recorder:
             self._count += 1
             self._images += len(image_id) * jax.process_count()
             self._steps += 1
+            self._finished += 1
             self._sums = {name: self._sums.get(name, 0.0) + value for name, value in metrics.items()}
             if step % self._log_every == 0 or step == self._progress.steps:
                 self._report(step)
@@ -120,7 +122,7 @@ class Recorder:
         speed = self._images / seconds
         self._writer.write(step, "train", metrics, images_per_second=round(speed, 3))
         left = (self._progress.steps - step) * seconds / self._steps
-        self._progress.report(step, metrics, speed, left)
+        self._progress.report(step, metrics, speed, left if self._finished > MAX_STEPS_AHEAD else None)
         # Start the next window.
         self._unreported = -1
         self._count, self._sums = 0, {}

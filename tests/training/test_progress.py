@@ -14,6 +14,13 @@ def test_progress_prints_plain_lines_without_a_terminal(capsys):
     ]
 
 
+def test_a_report_of_the_first_steps_has_no_time_left(capsys):
+    progress = Progress("joint", start=0, steps=9)
+    progress.report(1, {"loss": 1.5}, 21.34, None)
+    progress.close()
+    assert capsys.readouterr().out == "joint 1/9  loss 1.5  21.3 images/s\n"
+
+
 def test_progress_shows_a_bar_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich take the output for a terminal
     monkeypatch.setenv("COLUMNS", "60")

@@ -12,13 +12,13 @@ class Log:
     steps = 100
 
     def __init__(self):
-        self.lines = []
+        self.lines, self.reports = [], []
 
     def write(self, step, split, metrics, **times):
         self.lines.append((step, split, metrics))
 
-    def report(self, *metrics):
-        pass
+    def report(self, step, metrics, images_per_second, seconds_left):
+        self.reports.append((step, seconds_left is not None))
 
     def step(self, step):
         pass
@@ -27,12 +27,12 @@ class Log:
         self.estimated = step
 
 
-def make_recorder(log, window=None):
+def make_recorder(log, window=None, log_every=3):
     names = [f"image{i}" for i in range(20)]
     return Recorder(
         log,
         log,
-        log_every=3,
+        log_every=log_every,
         schedule=lambda step: Hyperparameters(np.float32(0.1), np.float32(0)),
         image_names=names,
         window=window or {},
@@ -55,6 +55,16 @@ def test_the_mean_of_a_window_is_written_one_step_late():
     feed(recorder, [5, 6])
     recorder.fetch()
     assert log.lines[1:] == [(6, "train", {"loss": 5.0, "learning_rate": 0.1})]
+
+
+@pytest.mark.parametrize(
+    ("log_every", "reports"),
+    [(1, [(11, False), (12, False), (13, True), (14, True)]), (2, [(12, False), (14, True)]), (3, [(12, False)])],
+)
+def test_the_time_left_is_reported_from_the_third_step_of_a_process(log_every, reports):
+    log = Log()
+    feed(make_recorder(log, log_every=log_every), range(11, 16))  # a resumed run
+    assert log.reports == reports
 
 
 class Metric(float):
