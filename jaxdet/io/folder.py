@@ -18,6 +18,15 @@ CANNOT_WRITE = (
 )
 
 
+def full_path(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path without `..` and without links in the folders above.
+
+    The last name stays though it may be a link: what belongs to a file may lie beside its link.
+    """
+    absolute = Path(path).absolute()
+    return absolute.resolve() if absolute.name == ".." else absolute.parent.resolve() / absolute.name
+
+
 def make_writable(folder: Path, *, cure: str) -> Path:
     """Create a folder and write to it, before the long work whose results it will hold.
 

@@ -1,10 +1,11 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from jaxdet.checks import InputError
-from jaxdet.io.folder import cannot_write, make_writable, remove_folder, unwritable
+from jaxdet.io.folder import cannot_write, full_path, make_writable, remove_folder, unwritable
 
 
 def test_a_folder_is_created_and_stays_empty(tmp_path):
@@ -18,6 +19,23 @@ def test_a_folder_that_cannot_be_created_is_refused_with_the_cure(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file/b must be writable, got a file in its place; give another --workdir.$"):
         make_writable(tmp_path / "file" / "b", cure="give another --workdir")
+
+
+def test_a_folder_has_one_full_path(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to("home")
+    monkeypatch.chdir(tmp_path / "home")
+    for path in ("../data", "../data/", "../data/.", "../home/../data", "../link/../data", tmp_path / "data"):
+        assert full_path(path) == tmp_path / "data"
+    assert full_path("..") == tmp_path and full_path("/") == Path("/")
+
+
+def test_the_full_path_of_a_link_keeps_its_name(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/x1").touch()
+    (tmp_path / "train.json").symlink_to("store/x1")
+    assert full_path(tmp_path / "train.json") == tmp_path / "train.json"
 
 
 @pytest.mark.parametrize(("number", "expected"), [(errno.ENOSPC, True), (errno.EROFS, True), (errno.EIO, False)])

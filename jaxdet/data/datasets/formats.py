@@ -12,6 +12,7 @@ from jaxdet.data.datasets.voc_files import VocFiles, has_pairs
 from jaxdet.data.datasets.voc_layout import VocLayout
 from jaxdet.data.datasets.yolo import Yolo, find_class_files, has_labels
 from jaxdet.data.image_file import SUFFIXES
+from jaxdet.io.folder import full_path
 
 MAX_DEPTH = 4
 
@@ -29,7 +30,7 @@ def open_folder(path: str, *, annotated: bool = True) -> FolderFormat:
     """
     if not path:
         raise InputError("devkit: none is named; give the folder of your images: --config.dataset.devkit=path/to/it.")
-    top = Path(path).absolute()
+    top = full_path(path)  # so that each way to name a folder finds its one prepared copy
     if top.is_file():
         return _open_file(top)
     if not top.is_dir():

@@ -20,6 +20,7 @@ from jaxdet.data.datasets.folder_format import fingerprint
 from jaxdet.data.datasets.prepare import empty_indices, index_image, new_index, prepare, prepared
 from jaxdet.data.datasets.voc_xml import read_objects, read_xml
 from jaxdet.data.datasets.xml_file import Unusable
+from jaxdet.io.folder import full_path
 from jaxdet.io.progress import progress
 
 log = logging.getLogger(__name__)
@@ -224,7 +225,7 @@ def _release(year: str, annotated: bool) -> str:
 
 def _find_year(devkit: str, year: str, *, annotated: bool) -> Path:
     """Return the folder VOC<year> of an extracted VOCdevkit."""
-    top = Path(devkit).absolute()
+    top = full_path(devkit)
     inside = [folder for folder in (top / f"VOC{year}", top / "VOCdevkit" / f"VOC{year}") if folder.is_dir()]
     folder = layout.find_devkit(str(inside[0] if inside else top), annotated=annotated)
     if folder.name in {f"VOC{other}" for other in SPLITS} - {f"VOC{year}"}:

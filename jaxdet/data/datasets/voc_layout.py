@@ -10,6 +10,7 @@ from jaxdet.data.datasets.file_index import FileIndex, list_files
 from jaxdet.data.datasets.folder_format import FolderFormat, ImageAnnotation, ListedImage
 from jaxdet.data.datasets.xml_file import Unusable
 from jaxdet.data.image_file import SUFFIXES
+from jaxdet.io.folder import full_path
 from jaxdet.io.regular_file import read_regular
 
 MAX_LIST_BYTES = 200_000_000
@@ -90,7 +91,7 @@ def find_devkit(path: str, *, annotated: bool = True) -> Path:
         raise InputError(
             "devkit: none is named; give a folder in VOC layout: --config.dataset.devkit=path/to/VOCdevkit/VOC2012."
         )
-    top = Path(path).absolute()
+    top = full_path(path)
     if not top.is_dir():
         raise InputError(
             f"devkit: there is no folder {top}; set it to a folder in VOC layout, such as VOCdevkit/VOC2012."
