@@ -153,7 +153,7 @@ def sizes(numbers: dict[str, Any]) -> str:
 def speed(seconds: dict[str, float], images: int) -> str:
     total = max(sum(seconds.values()), 1e-9)
     rows = [
-        [escape(name), f"{value:.1f}", f"{1000 * value / images:.1f}", bar(value / total, "plain")]
+        [escape(name), f"{value:.1f}", f"{1000 * value / images:.1f}" if images else "", bar(value / total, "plain")]
         for name, value in seconds.items()
     ]
     text = (

@@ -61,3 +61,4 @@ def test_sizes_and_seconds():
     numbers = {"recall_by_size": [row], "score_threshold": 0.5}
     assert cells(sections.sizes(numbers))[1] == ["512 and more", "4", "0.250 ", "0.750 "]
     assert cells(sections.speed({"detection": 2.0}, 4))[1] == ["detection", "2.0", "500.0", ""]
+    assert cells(sections.speed({"detection": 2.0}, 0))[1] == ["detection", "2.0", "", ""]
