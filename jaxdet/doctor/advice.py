@@ -49,9 +49,13 @@ def advise(truth: GroundTruthTable, image_sizes: np.ndarray, experiment: Experim
         finding, sides = size
         findings.append(finding)
         objects = resized_objects(truth, image_sizes, **sides, use_difficult=use_difficult)
-    starts_from_detector = experiment.training.init_from or experiment.training.pretrained == "coco"
-    if isinstance(experiment, WithAnchors) and not starts_from_detector:  # it was trained with its anchors
-        findings += advise_anchors(objects, experiment)
+    if isinstance(experiment, WithAnchors):
+        if crossing := advise_crossing(objects, experiment):
+            finding, experiment = crossing
+            findings.append(finding)
+        starts_from_detector = experiment.training.init_from or experiment.training.pretrained == "coco"
+        if not starts_from_detector:  # it was trained with its anchors
+            findings += advise_anchors(objects, experiment)
     if nms := advise_nms(objects, experiment):
         findings.append(nms)
     return findings
@@ -94,6 +98,20 @@ def advise_sides(
     long = max(_multiple(short * float(np.quantile(longer / shorter, 0.95)) + MULTIPLE / 2), short)
     flags = (f"--config.input.short_side={short}", f"--config.input.long_side={long}")
     return Finding(severity, TOPIC, text, flags=flags), {"short_side": short, "long_side": long}
+
+
+def advise_crossing(objects: ResizedObjects, experiment: WithAnchors) -> tuple[Finding, WithAnchors] | None:
+    """Return the flag for training on anchors across the border, and the experiment with it; None where few gain.
+
+    In small images most large anchors cross the border, and objects of their size have no other.
+    """
+    rpn = dataclasses.replace(experiment.rpn, cross_boundary_anchors=True)
+    crossing = dataclasses.replace(experiment, rpn=rpn)
+    before, after = _coverage(objects, experiment), _coverage(objects, crossing)
+    if after < before + BETTER:
+        return None
+    text = f"objects: {_gain(before, after)} where training uses the anchors that cross the image's border"
+    return Finding("warning", TOPIC, text, flags=("--config.rpn.cross_boundary_anchors=True",)), crossing
 
 
 def advise_anchors(objects: ResizedObjects, experiment: WithAnchors) -> list[Finding]:

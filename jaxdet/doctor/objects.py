@@ -147,8 +147,9 @@ def _out_of_reach(objects: ResizedObjects, experiment: WithAnchors) -> Finding |
     below, far = int((ious < limit).sum()), int((ious < min(IN_RANGE, limit)).sum())
     if not below:
         return None
+    anchor = "anchor" if experiment.rpn.cross_boundary_anchors else "anchor inside its image"
     text = (
-        f"{below} of {len(ious)} objects ({below / len(ious):.0%}) overlap no anchor by IoU {limit:g} "
+        f"{below} of {len(ious)} objects ({below / len(ious):.0%}) overlap no {anchor} by IoU {limit:g} "
         f"(rpn.targets.positive_iou){f', {far} of them none by {IN_RANGE:g}' if far else ''}: the RPN learns each from "
         "its best anchor only"
     )

@@ -72,6 +72,28 @@ def test_long_objects_get_other_ratios():
     assert max(values(flag)) < 0.5
 
 
+def small_input(**training):
+    parsed = experiment(**training)
+    sides = dataclasses.replace(parsed.input, short_side=208, long_side=288)
+    anchors = dataclasses.replace(parsed.anchors, scales=(2.0, 4.0, 8.0, 16.0))
+    return dataclasses.replace(parsed, input=sides, anchors=anchors)
+
+
+@pytest.mark.parametrize("training", [{}, {"init_from": "runs/x"}])
+def test_anchors_across_the_border_are_advised_where_large_objects_have_no_other(training):
+    flag = "--config.rpn.cross_boundary_anchors=True"
+    large = split(290, image=(375, 500), height_over_width=0.75)
+    (finding,) = [finding for finding in advise(*large, small_input(**training)) if flag in finding.flags]
+    assert "% -> 100% of them overlap an anchor by IoU 0.5" in finding.text
+    assert flag not in flags(*split(100, image=(375, 500)), small_input(**training))
+
+
+def test_scales_are_advised_for_a_training_with_the_anchors_across_the_border():
+    large = split(290, image=(375, 500), height_over_width=0.75)
+    (scales,) = [values(flag) for flag in flags(*large, small_input()) if "scales" in flag]
+    assert max(scales) > 8
+
+
 @pytest.mark.parametrize("training", [{"init_from": "runs/x"}, {"pretrained": "coco"}])
 def test_anchors_of_a_detector_that_training_starts_from_stay(training):
     name = "faster_devkit" if "init_from" in training else "faster_resnet50_fpn_devkit"

@@ -67,7 +67,7 @@ def test_objects_below_a_cell_are_counted():
 def test_objects_that_no_anchor_fits_are_counted():
     listed = object_findings(objects((0, 0, 400, 12), (100, 100, 164, 164)), experiment())
     (finding,) = [each for each in listed if "overlap no anchor" in each.text]
-    assert finding.text.startswith("1 of 2 objects (50%) overlap no anchor by IoU 0.7")
+    assert finding.text.startswith("1 of 2 objects (50%) overlap no anchor inside its image by IoU 0.7")
     assert "1 of them none by 0.5" in finding.text
     assert finding.severity == "warning"
 
