@@ -20,6 +20,7 @@ from jaxdet.load import choose_checkpoint, restore
 from jaxdet.systems import build_detector, check_params
 from jaxdet.training.restore import read_metadata, restore_params
 from jaxdet.training.state import flatten
+from jaxdet.types import Params
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +46,7 @@ def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best
         raise InputError("a workdir and --to must be given, as in: jaxdet export runs/x --to=detector.safetensors.")
     path = Path(to)
     card = path.with_suffix(".md")
-    if path.suffix not in (SUFFIX, stablehlo.SUFFIX):
-        raise InputError(f"--to must end with {SUFFIX} or {stablehlo.SUFFIX}, got {to}; rename it.")
-    for new in (path, card):
-        if new.exists():
-            raise InputError(f"--to must name new files, got {new}, which exists; name another.")
+    _check_new(path, card)
     source_folder = experiment_json.run_folder(Path(workdir))
     config, class_names = experiment_json.read(source_folder)
     experiment = parse(config)
@@ -59,19 +56,44 @@ def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best
     metrics = _metrics(source_folder, source)
     try:
         if path.suffix == stablehlo.SUFFIX:
-            detector, params = restore(source, experiment, class_names)
-            options: dict[str, Any] = {"version": jaxdet.__version__, "batch_size": batch_size}
-            stablehlo.write_stablehlo(path, detector, params, experiment, class_names, **options)
+            params = _write_programs(path, source, experiment, class_names, batch_size)
         else:
-            params = restore_params(source)
-            check_params(params, build_detector(experiment, class_names), f"checkpoint {source}")
-            arrays = {name: np.asarray(leaf) for name, leaf in flatten(params).items()}
-            write_safetensors(path, arrays, exported.describe(config, class_names, metrics, jaxdet.__version__))
+            params = _write_params(path, source, config, class_names, metrics)
         with atomic_write(card) as file:
             file.write(_card(path, experiment, class_names, metrics).encode())
     except OSError as error:
         raise unwritable(path, error, cure="name another file with --to") from error
     log.info("%d parameters -> %s, described in %s", sum(leaf.size for leaf in flatten(params).values()), path, card)
+
+
+def _check_new(path: Path, card: Path) -> None:
+    """Raise InputError unless the file has a known suffix and neither it nor its card exists."""
+    if path.suffix not in (SUFFIX, stablehlo.SUFFIX):
+        raise InputError(f"--to must end with {SUFFIX} or {stablehlo.SUFFIX}, got {path}; rename it.")
+    for new in (path, card):
+        if new.exists():
+            raise InputError(f"--to must name new files, got {new}, which exists; name another.")
+
+
+def _write_params(
+    path: Path, source: Path, config: dict[str, Any], class_names: tuple[str, ...], metrics: dict[str, Any]
+) -> Params:
+    """Write a checkpoint's parameters, described, as .safetensors, and return them."""
+    params = restore_params(source)
+    check_params(params, build_detector(parse(config), class_names), f"checkpoint {source}")
+    arrays = {name: np.asarray(leaf) for name, leaf in flatten(params).items()}
+    write_safetensors(path, arrays, exported.describe(config, class_names, metrics, jaxdet.__version__))
+    return params
+
+
+def _write_programs(
+    path: Path, source: Path, experiment: Experiment, class_names: tuple[str, ...], batch_size: int
+) -> Params:
+    """Write a checkpoint's programs as .stablehlo, and return its parameters."""
+    detector, params = restore(source, experiment, class_names)
+    options: dict[str, Any] = {"version": jaxdet.__version__, "batch_size": batch_size}
+    stablehlo.write_stablehlo(path, detector, params, experiment, class_names, **options)
+    return params
 
 
 def _metrics(workdir: Path, source: Path) -> dict[str, Any]:

@@ -90,6 +90,7 @@ LAYERS = {
     },
     "export": {
         *("__init__", "checks", "config", "exporting", "io", "load", "systems", "training.restore", "training.state"),
+        "types",
     },
     "cli": {
         "__init__",
