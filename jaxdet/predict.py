@@ -43,7 +43,7 @@ def predict(
       paths: images, videos, folders and globs of them, and addresses of images.
       threshold: minimum score of a detection; None for 0.5, or 0 for the margins of SVMs.
       checkpoint: 'best', 'last' or a saved step.
-      max_pixels: larger images are skipped; None for the run's dataset.max_pixels.
+      max_pixels: larger images and videos are skipped; None for the run's dataset.max_pixels.
       pretrained: a published detector in place of a workdir.
       config: the workdir's config with other values; None for its own.
       formats: of prediction.results.FORMATS.
@@ -56,11 +56,11 @@ def predict(
 
     Raises:
       InputError: no such workdir or checkpoint; no image named, or none that can be read; an output would replace a
-        file that jaxdet did not write.
+        file that jaxdet did not write; a camera with files or with formats, crops, batch_size or max_pixels.
     """
     check_choice(workdir, pretrained)
-    if camera is not None and paths:
-        raise InputError(f"--camera takes no files, got {paths[0]}; detect on them in a run of their own.")
+    if camera is not None:
+        _check_camera(paths, formats=formats, crops=crops, batch_size=batch_size, max_pixels=max_pixels)
     sources = find_sources(paths) if camera is None else []
     folder = OutputFolder(Path(output), cure="name another folder with --output")
     options: dict[str, Any] = {"checkpoint": checkpoint, "threshold": threshold, "config": config}
@@ -71,6 +71,23 @@ def predict(
     job = _Job(sources, folder, formats, crops=crops)
     detector = open_detector(workdir, pretrained, **options, batch_size=batch_size)
     return job.run(detector, threshold=threshold, max_pixels=pixel_limit(detector, max_pixels))
+
+
+def _check_camera(
+    paths: Sequence[str], *, formats: Sequence[str], crops: bool, batch_size: int, max_pixels: int | None
+) -> None:
+    """Raise InputError where files are named beside a camera, or options that are for files only."""
+    if paths:
+        raise InputError(f"--camera takes no files, got {paths[0]}; detect on them in a run of their own.")
+    options = (
+        ("format", ",".join(formats), "json"),
+        ("crops", crops, False),
+        ("batch_size", batch_size, 1),
+        ("max_pixels", max_pixels, None),
+    )
+    for name, value, default in options:
+        if value != default:
+            raise InputError(f"--camera takes no --{name}, got --{name}={value}; remove it.")
 
 
 def find_images(paths: Sequence[str]) -> list[Path]:

@@ -290,6 +290,23 @@ def test_a_camera_takes_no_files(published, tmp_path):
         predict.predict(None, ["x.jpg"], camera=0, pretrained=Published("coco", published[1]), **options)
 
 
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ({"formats": ("json", "coco")}, "--format=json,coco"),
+        ({"crops": True}, "--crops=True"),
+        ({"batch_size": 8}, "--batch_size=8"),
+        ({"max_pixels": 99}, "--max_pixels=99"),
+    ],
+)
+def test_a_camera_takes_no_options_of_files(tmp_path, option, named):
+    options = {"output": str(tmp_path / "new"), "threshold": None, "checkpoint": "best"}
+    flag = named.split("=")[0]
+    with pytest.raises(InputError, match=f"--camera takes no {flag}, got {named}; remove it"):
+        predict.predict("runs/x", [], camera=0, **options, **option)
+    assert not (tmp_path / "new").exists()
+
+
 def test_cocos_categories_are_its_80_classes():
     assert len(CATEGORIES) == 90 and len(set(CATEGORIES) - {"N/A"}) == 80
     assert [CATEGORIES[k - 1] for k in (1, 18, 44, 72, 90)] == ["person", "dog", "bottle", "tv", "toothbrush"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxdet import visualize
-from jaxdet.checks import one_of
+from jaxdet.checks import InputError, one_of
 from jaxdet.evaluation import coco_json
 from jaxdet.evaluation.tables import DetectionTable
 from jaxdet.io.file_name import safe_file_name
@@ -27,6 +27,7 @@ RESULTS = "detections.json"
 COCO_IMAGES = "coco_images.json"
 YOLO_CLASSES = "classes.txt"
 LISTS = {"json": (RESULTS,), "coco": (coco_json.DETECTIONS, COCO_IMAGES), "voc": (), "yolo": (YOLO_CLASSES,)}
+LABEL_FOLDERS = {"voc": "Annotations", "yolo": "labels"}  # a file per image
 FORMATS = tuple(LISTS)
 
 Row = dict[str, Any]  # a detection as JSON
@@ -77,10 +78,10 @@ class Results:
     ) -> Path:
         """Write the files of an image u8[H,W,3], of sources[number], and return the path of its drawing.
 
-        The first image removes the lists of an earlier run.
+        The first image removes the lists of an earlier run, of any format.
         """
-        for list_name in [] if self.listed else self._lists:
-            self._output.remove(list_name)
+        if not self.listed:
+            self._remove_lists()
         drawing, height, width = self._drawings[number], *image.shape[:2]
         picture = visualize.draw(image, detections.boxes, detections.scores, detections.labels, class_names)
         written = self._output.write(drawing, visualize.encode_png(picture))
@@ -94,6 +95,13 @@ class Results:
         self.listed[name] = as_rows(detections)
         self._images.append((name, drawing, (height, width), detections))
         return written
+
+    def _remove_lists(self) -> None:
+        for name in self._lists:
+            self._output.remove(name)
+        for name in sum(LISTS.values(), ()):
+            with contextlib.suppress(InputError):  # the user's own file stays
+                self._output.remove(name)
 
     def _write_crops(self, drawing: str, image: np.ndarray, detections: ImageDetections) -> None:
         count: Counter[str] = Counter()
@@ -110,6 +118,9 @@ class Results:
             self._output.write(YOLO_CLASSES, "".join(f"{' '.join(name.split())}\n" for name in class_names))
         if "coco" in self._formats:
             self._write_coco(class_names)
+        folders = [folder for name, folder in LABEL_FOLDERS.items() if name in self._formats]
+        places = [str(self._output.folder / name) for name in [*self._lists, *folders]]
+        log.info("detections of %d images -> %s", len(self.listed), ", ".join(places))
 
     def _write_coco(self, class_names: Sequence[str]) -> None:
         names = [Path(drawing).stem for _, drawing, _, _ in self._images]
@@ -146,4 +157,4 @@ def crop(image: np.ndarray, box: np.ndarray) -> np.ndarray:
 def _label_files(drawing: str) -> dict[str, str]:
     """Return the files of an image besides its drawing, by format."""
     place = drawing.removesuffix(".png")
-    return {"voc": f"Annotations/{place}.xml", "yolo": f"labels/{place}.txt"}
+    return {"voc": f"{LABEL_FOLDERS['voc']}/{place}.xml", "yolo": f"{LABEL_FOLDERS['yolo']}/{place}.txt"}

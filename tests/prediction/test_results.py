@@ -48,6 +48,20 @@ def test_each_format_has_its_files(tmp_path):
     assert (tmp_path / "yolo/classes.txt").read_text() == "cat/dog\nN/A\nbird\n"  # its line is the label
 
 
+def test_lists_of_an_earlier_run_in_other_formats_are_removed(tmp_path):
+    write(tmp_path, {"x": FOUND})
+    (tmp_path / "classes.txt").write_text("the user's")
+    assert write(tmp_path, {"x": NOTHING}, ("voc",)) == {"Annotations/x.xml", "labels/x.txt", "classes.txt"}
+    assert (tmp_path / "classes.txt").read_text() == "the user's"
+
+
+def test_the_places_of_the_lists_are_logged(tmp_path, caplog):
+    caplog.set_level("INFO")
+    write(tmp_path, {"x": FOUND, "y": NOTHING}, ("json", "yolo"))
+    places = ", ".join(str(tmp_path / name) for name in ("detections.json", "classes.txt", "labels"))
+    assert f"detections of 2 images -> {places}" in caplog.text
+
+
 def test_cocos_results_refer_to_its_images_and_categories(tmp_path):
     write(tmp_path, {"x": FOUND, "day1/y": NOTHING}, ("coco",))
     detections = json.loads((tmp_path / "coco_detections.json").read_text())
