@@ -72,6 +72,11 @@ def run(
         return _config(overrides, default_config, changes_stored), files
 
     def call(parsed: tuple[ConfigDict | None, list[str]]) -> None:
+        if sys.platform == "win32":
+            raise InputError(
+                "jaxdet must run on Linux or macOS, got Windows, for which there is no array_record; run it in WSL2, "
+                "or run an exported .stablehlo file with jax alone."
+            )
         setup_logging()
         main(*parsed)
 

@@ -50,6 +50,13 @@ def test_a_folder_that_is_gone_is_one_line(monkeypatch, capsys, tmp_path):
     assert printed.startswith(f"error: {file} must be usable, got No such file or directory;")
 
 
+def test_windows_is_refused_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "win32")
+    code, printed = failing(monkeypatch, capsys, ValueError("what the command would do"))
+    assert code == 2 and printed.count("\n") == 1
+    assert printed.startswith("error: jaxdet must run on Linux or macOS, got Windows, ") and "run it in WSL2" in printed
+
+
 @pytest.mark.parametrize(
     "error",
     [
