@@ -35,7 +35,7 @@ def class_findings(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> list[
     missing = tuple(name for name, objects in trained.items() if not objects)
     present = [name for name, objects in trained.items() if objects]
     if missing and present:
-        text = f"{len(missing)} of {len(trained)} classes have no object in train, so they are not learnt"
+        text = f"no object in train to learn from, {len(missing)} of {len(trained)} classes"
         flag = f"--config.dataset.class_names={','.join(present)}"
         flags = () if any("," in name for name in present) else (flag,)
         findings.append(Finding("warning", TOPIC, text, missing, flags))
@@ -44,11 +44,12 @@ def class_findings(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> list[
     for part, of_part in counts.items():
         unseen = tuple(name for name in present if part != "train" and not of_part[name][0])
         if unseen:
-            text = f"{len(unseen)} classes of train have no object in {part}, which cannot score them"
+            text = f"no object in {part}, which cannot score them, {len(unseen)} of {len(present)} classes of train"
             findings.append(Finding("note", TOPIC, text, unseen))
     rare = tuple(f"{name} ({trained[name]})" for name in present if trained[name] < RARE)
     if rare:
-        findings.append(Finding("warning", TOPIC, f"{len(rare)} classes have fewer than {RARE} objects in train", rare))
+        text = f"fewer than {RARE} objects in train, {len(rare)} of {len(present)} classes"
+        findings.append(Finding("warning", TOPIC, text, rare))
     return findings + _one_class_by_two_names(trained)
 
 

@@ -1,8 +1,8 @@
-"""Duplicate images, by the bytes of their files or by a perceptual hash, within a split and across splits."""
+"""Duplicate images, by the bytes of their files or by their look, within a split and across splits."""
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,9 +13,12 @@ TOPIC = "duplicates"
 SIDE = 32  # of the thumbnails that candidates are compared by
 MOST_BITS = 4  # of 64 in which the hashes of one picture may differ, after it is resized or compressed again
 BANDS = MOST_BITS + 1  # of two hashes that differ in MOST_BITS bits, one band is equal
-LIKE = 6.0  # mean difference of grey levels between thumbnails of one picture
+LIKE = 6.0  # mean difference of grey levels between thumbnails of one picture or one scene
+CELL = 4  # side of the parts of a thumbnail in which something may have moved
+LIKE_CELLS = 12.0  # mean difference in every part for one picture: copies have up to 12, frames of a scene 5 to 75
 LEAST_CONTRAST = 4.0  # standard deviation of grey levels; flatter images (blank, black) all look alike
-NEIGHBOURS = 200  # of a band that an image is compared with: more are frames of one scene, and all pairs take too long
+NEIGHBOURS = 50  # of a band that an image is compared with: more are frames of one scene, and all pairs take too long
+CHUNK = 4096  # pairs that are compared at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +58,11 @@ def difference_hash(thumbnails: np.ndarray) -> np.ndarray:
     return np.packbits(bits.reshape(len(bits), 64), axis=1).view(np.uint64)[:, 0]
 
 
-def find_duplicates(pictures: Sequence[Picture]) -> tuple[list[Pair], list[Pair]]:
-    """Return the pairs of equal files, and the pairs of other files that show the same picture.
+def find_duplicates(pictures: Sequence[Picture]) -> tuple[list[Pair], list[Pair], list[Pair]]:
+    """Return the pairs of equal files, of other files that show the same picture, and of frames of one scene.
 
-    Of a group of equal files each is paired with the first. Mirrored and cropped copies are not found.
+    Of a group of equal files each is paired with the first. Others are paired with the first such picture of each
+    split, frames of a scene only with another split's. Mirrored and cropped copies are not found.
     """
     groups: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
@@ -67,45 +71,77 @@ def find_duplicates(pictures: Sequence[Picture]) -> tuple[list[Pair], list[Pair]
     distinct = [group[0] for group in groups.values()]
     distinct = [each for each in distinct if each.thumbnail is not None and each.thumbnail.std() >= LEAST_CONTRAST]
     if not distinct:
-        return equal, []
+        return equal, [], []
     thumbnails = np.stack([each.thumbnail for each in distinct if each.thumbnail is not None])
-    hashes, grey = difference_hash(thumbnails), thumbnails.astype(np.int16)
-    alike = [(distinct[i], distinct[j]) for i, j in _candidates(hashes) if np.abs(grey[i] - grey[j]).mean() <= LIKE]
-    return equal, alike
+    pairs = _candidates(difference_hash(thumbnails))
+    mean, worst = _differences(thumbnails, pairs)
+    numbers = {part: i for i, part in enumerate(dict.fromkeys(each.part for each in distinct))}
+    parts = np.array([numbers[each.part] for each in distinct])
+    across = parts[pairs[:, 0]] != parts[pairs[:, 1]]
+    copies = (mean <= LIKE) & (worst <= LIKE_CELLS)
+    scenes = (mean <= LIKE) & ~copies & across
+    return equal, _first(distinct, pairs[copies], parts), _first(distinct, pairs[scenes], parts)
 
 
-def duplicate_findings(equal: Sequence[Pair], alike: Sequence[Pair]) -> list[Finding]:
+def duplicate_findings(equal: Sequence[Pair], copies: Sequence[Pair], scenes: Sequence[Pair]) -> list[Finding]:
     """Return a finding for each two splits that share pictures, with all pairs named, and for each split."""
     findings = []
-    for what, pairs in (("equal files", equal), ("files that show the same picture", alike)):
-        by_parts: dict[tuple[str, str], list[Pair]] = defaultdict(list)
-        for pair in pairs:
-            by_parts[(pair[0].part, pair[1].part)].append(pair)
-        for (first, second), listed in by_parts.items():
-            names = tuple(f"{first}/{a.name} = {second}/{b.name}" for a, b in listed)
+    for what, pairs in (("equal files", equal), ("files that show the same picture", copies)):
+        for (first, second), names in _by_parts(pairs).items():
             within = first == second
             where = f"within {first}" if within else f"in {first} and {second}"
             effect = (
                 "" if within else f", so scores on {second} are too good; remove one of each, or keep both in one split"
             )
             severity: Severity = "note" if within else "warning"
-            findings.append(Finding(severity, TOPIC, f"pairs of {what} {where}: {len(listed)}{effect}", names))
+            findings.append(Finding(severity, TOPIC, f"pairs of {what} {where}: {len(names)}{effect}", names))
+    for (first, second), names in _by_parts(scenes).items():
+        text = (
+            f"images of {second} that look like images of {first}, as frames of one scene do: {len(names)}, so scores "
+            f"on {second} may be too good; keep a scene in one split"
+        )
+        findings.append(Finding("warning", TOPIC, text, names))
     return findings
 
 
-def _candidates(hashes: np.ndarray) -> Iterable[tuple[int, int]]:
-    """Return the pairs i < j of u64[N] that differ in at most MOST_BITS bits, in order."""
-    bits = np.unpackbits(hashes.view(np.uint8).reshape(len(hashes), 8), axis=1)
-    pairs: set[tuple[int, int]] = set()
+def _by_parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the names of pairs by the parts that they are in."""
+    by_parts: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for a, b in pairs:
+        by_parts[(a.part, b.part)].append(f"{a.part}/{a.name} = {b.part}/{b.name}")
+    return {parts: tuple(names) for parts, names in by_parts.items()}
+
+
+def _candidates(hashes: np.ndarray) -> np.ndarray:
+    """Return i64[P,2], in order: pairs i < j of u64[N] that differ in at most MOST_BITS bits."""
+    count, pairs = len(hashes), [np.empty(0, np.int64)]
     for band in np.array_split(np.arange(64), BANDS):
-        groups: dict[bytes, list[int]] = defaultdict(list)
-        for i, key in enumerate(np.packbits(bits[:, band], axis=1)):
-            groups[key.tobytes()].append(i)
-        for members in groups.values():
-            for offset in range(1, min(len(members), NEIGHBOURS)):
-                pairs.update(zip(members, members[offset:], strict=False))
-    if not pairs:
-        return []
-    first, second = np.array(sorted(pairs)).T
-    near = np.bitwise_count(hashes[first] ^ hashes[second]) <= MOST_BITS
-    return zip(first[near].tolist(), second[near].tolist(), strict=True)
+        keys = (hashes >> np.uint64(band[0])) & np.uint64(2 ** len(band) - 1)
+        order = np.lexsort((hashes, keys))
+        for offset in range(1, min(NEIGHBOURS + 1, count)):
+            first, second = order[:-offset], order[offset:]
+            same = keys[first] == keys[second]
+            if not same.any():
+                break
+            near = same & (np.bitwise_count(hashes[first] ^ hashes[second]) <= MOST_BITS)
+            first, second = first[near], second[near]
+            pairs.append(np.minimum(first, second) * count + np.maximum(first, second))
+    return np.stack(np.divmod(np.unique(np.concatenate(pairs)), count), axis=1)
+
+
+def _differences(thumbnails: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return f[P]: the mean difference of grey levels of each pair of u8[N,32,32], and that of its worst cell."""
+    cells = SIDE // CELL
+    by_cell = np.zeros((len(pairs), cells * cells), np.float32)
+    for start in range(0, len(pairs), CHUNK):
+        i, j = pairs[start : start + CHUNK].T
+        difference = cv2.absdiff(thumbnails[i], thumbnails[j])
+        means = difference.reshape(-1, cells, CELL, cells, CELL).mean((2, 4), dtype=np.float32)
+        by_cell[start : start + CHUNK] = means.reshape(len(i), -1)
+    return by_cell.mean(1), by_cell.max(1, initial=0)
+
+
+def _first(pictures: Sequence[Picture], pairs: np.ndarray, parts: np.ndarray) -> list[Pair]:
+    """Return, of pairs (i, j) in order, the first for each j and part of i."""
+    chosen = np.unique(pairs[:, 1] * (parts.max() + 1) + parts[pairs[:, 0]], return_index=True)[1]
+    return [(pictures[i], pictures[j]) for i, j in pairs[np.sort(chosen)].tolist()]

@@ -17,7 +17,9 @@ from jaxdet.doctor.environment import Environment
 from jaxdet.doctor.finding import Finding
 from jaxdet.training.device_memory import gigabytes
 
-NAMES_SHOWN = 10  # of a finding; doctor.json has all
+NAMES_SHOWN = 10  # of a finding, fewer if they are long; doctor.json has all
+NAMES_LENGTH = 400  # characters of all names shown of a finding
+NAME_LENGTH = 240  # characters shown of one name
 STYLES = {"error": "bold red", "warning": "yellow", "note": ""}
 CLASSES_SHOWN = 40
 VERSIONS_SHOWN = ("python", "jax", "flax", "numpy", "tensorflow-datasets")
@@ -108,8 +110,13 @@ def _print_findings(console: rich.console.Console, findings: Sequence[Finding]) 
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f", ... ({len(names)} in all)" if len(names) > NAMES_SHOWN else ""
-    return f": {', '.join(name[:80] for name in names[:NAMES_SHOWN])}{more}" if names else ""
+    shown: list[str] = []
+    for name in names[:NAMES_SHOWN]:
+        if shown and sum(map(len, shown)) + len(name) > NAMES_LENGTH:
+            break
+        shown.append(name[:NAME_LENGTH])
+    more = f", ... ({len(names)} in all)" if len(names) > len(shown) else ""
+    return f": {', '.join(shown)}{more}" if names else ""
 
 
 def _cost_rows(cost: Cost, splits: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -2,7 +2,15 @@ import cv2
 import numpy as np
 import pytest
 
-from jaxdet.doctor.duplicates import Picture, difference_hash, duplicate_findings, find_duplicates, thumbnail
+from jaxdet.doctor.duplicates import (
+    NEIGHBOURS,
+    Picture,
+    _candidates,
+    difference_hash,
+    duplicate_findings,
+    find_duplicates,
+    thumbnail,
+)
 
 
 def photo(seed, height=120, width=160):
@@ -23,6 +31,14 @@ def names(pairs):
     return [(a.name, b.name) for a, b in pairs]
 
 
+def frame(seed):
+    """A frame of photo(0)'s scene: an object has moved."""
+    image = photo(0).copy()
+    x, y = np.random.default_rng(seed).integers(0, (135, 95))
+    image[y : y + 25, x : x + 25] = 255 - image[y : y + 25, x : x + 25]
+    return encoded(image)
+
+
 @pytest.mark.parametrize(
     "copy",
     [
@@ -35,26 +51,51 @@ def names(pairs):
 )
 def test_copies_of_a_picture_are_found(copy):
     pictures = [picture("a", encoded(photo(0))), *(picture(str(i), encoded(photo(i))) for i in range(1, 9))]
-    equal, alike = find_duplicates([*pictures, picture("copy", copy)])
-    assert (names(equal), names(alike)) == ([], [("a", "copy")])
+    equal, copies, scenes = find_duplicates([*pictures, picture("copy", copy)])
+    assert (names(equal), names(copies), names(scenes)) == ([], [("a", "copy")], [])
+
+
+def test_a_copy_is_paired_with_the_first_of_a_split():
+    variants = [encoded(photo(0), quality=quality) for quality in (95, 80, 60, 40)]
+    pictures = [picture(str(i), each, ("train", "test")[i // 2]) for i, each in enumerate(variants)]
+    assert names(find_duplicates(pictures)[1]) == [("0", "1"), ("0", "2"), ("0", "3"), ("2", "3")]
+
+
+def test_frames_of_one_scene_are_no_copies_and_are_counted_across_splits_only():
+    pictures = [picture(str(i), frame(i), "train" if i < 6 else "test") for i in range(9)]
+    equal, copies, scenes = find_duplicates(pictures)
+    assert equal == copies == []
+    assert {second.name for _, second in scenes} == {"6", "7", "8"} and len(scenes) == 3
+    (finding,) = duplicate_findings(equal, copies, scenes)
+    assert (
+        finding.severity == "warning" and "frames of one scene do: 3, so scores on test may be too good" in finding.text
+    )
+
+
+def test_of_many_frames_of_one_camera_few_pairs_are_compared_and_named():
+    assert len(_candidates(np.full(2_000, 7, np.uint64))) < NEIGHBOURS * 2_000  # of two million
+    frames = [picture("a", frame(i)).thumbnail for i in range(20)]
+    pictures = [Picture(("train", "test")[i // 400], str(i), str(i), frames[i % 20]) for i in range(800)]
+    _, copies, scenes = find_duplicates(pictures)
+    assert 800 < len(copies) < 2 * 800 and 100 < len(scenes) <= 400
 
 
 def test_equal_files_are_paired_with_the_first_and_not_again_as_alike():
     content = encoded(photo(0))
-    equal, alike = find_duplicates([picture(name, content) for name in "abc"])
-    assert (names(equal), names(alike)) == ([("a", "b"), ("a", "c")], [])
+    equal, copies, scenes = find_duplicates([picture(name, content) for name in "abc"])
+    assert (names(equal), copies, scenes) == ([("a", "b"), ("a", "c")], [], [])
 
 
 def test_blank_images_are_no_copies_of_each_other():
     blank = [encoded(np.full((60, 80, 3), grey, np.uint8), ".png") for grey in (0, 1, 2)]
-    assert find_duplicates([picture(str(i), content) for i, content in enumerate(blank)]) == ([], [])
+    assert find_duplicates([picture(str(i), content) for i, content in enumerate(blank)]) == ([], [], [])
 
 
 def test_small_images_have_thumbnails_and_other_files_have_none():
     assert thumbnail(encoded(photo(0, 5, 7), ".png")).shape == (32, 32)
     assert thumbnail(b"no image") is None
     assert thumbnail(b"") is None
-    assert find_duplicates([Picture("train", "a", "1", None), Picture("train", "b", "2", None)]) == ([], [])
+    assert find_duplicates([Picture("train", "a", "1", None), Picture("train", "b", "2", None)]) == ([], [], [])
 
 
 def test_one_hash_bit_is_one_pair_of_neighbours():

@@ -43,6 +43,13 @@ def test_a_finding_is_one_line_with_its_first_names_and_its_flags_below():
     assert "error: skipped: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (12 in all)\n    --config.seed=1\n" in text
 
 
+def test_long_names_are_shown_whole_and_fewer_of_them():
+    names = tuple(f"train/{i}{80 * 'a'} = test/{i}{80 * 'b'}" for i in range(12))
+    text = printed(report(Finding("warning", "duplicates", "pairs", names)))
+    assert f"warning: pairs: {names[0]}, {names[1]}, ... (12 in all)\n" in text
+    assert f": {300 * 'a'}" not in printed(report(Finding("note", "classes", "long", (300 * "a",))))
+
+
 def test_names_with_control_characters_do_not_reach_the_terminal():
     text = printed(report(Finding("error", "images", "skipped", ("a\x1b[2Jb\n",))))
     assert "\x1b" not in text
