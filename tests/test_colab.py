@@ -1,33 +1,59 @@
-"""colab.ipynb on the tiny experiment, every code cell from top to bottom."""
+"""colab.ipynb on a tiny net, every code cell from top to bottom."""
 
-import builtins
 import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import time
 import types
+import zipfile
 from multiprocessing import forkserver
 
 import pytest
 from packaging.requirements import Requirement
-from PIL import Image
 
-from jaxdet.training.restore import restore_params
-from tests.scripts import ROOT, TINY_NET, TINY_SHAPES, Scripts, draw_photos, read_metrics
+from jaxdet.cli.config_file import load_config
+from jaxdet.cli.overrides import override
+from jaxdet.config.parse import parse
+from jaxdet.data.datasets.formats import open_folder
+from jaxdet.io.safetensors import read_safetensors
+from tests.folders import voc_xml, write
+from tests.scripts import ROOT, TINY_NET, Scripts, read_metrics
 
 NOTEBOOK = json.loads((ROOT / "colab.ipynb").read_text(encoding="utf-8"))
 CELLS = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
 SOURCES = {cell["id"]: "".join(cell["source"]) for cell in CELLS}
+TINY = (
+    *TINY_NET,
+    "--config.net.backbone=zf",
+    "--config.evaluation.batch_size=1",  # as in prediction: one program for both
+    "--config.optim.warmup_steps=0",
+    "--config.evaluation.pictures=2",
+)
+
+
+def execute(names, namespace):
+    """Run cells as the notebook does."""
+    for name in names:
+        exec(compile(SOURCES[name], f"colab.ipynb, {name}", "exec"), namespace)
+
+
+def settings(**fields):
+    """Return the namespace after the settings cell, in which these fields were filled in."""
+    namespace = {"__name__": "__main__"}
+    execute(["settings"], namespace)
+    assert fields.keys() < namespace.keys()
+    return namespace | fields
 
 
 class Forked:
-    """The part of subprocess.Popen that the notebook uses, for a script in a forked process."""
+    """The part of subprocess.Popen that the notebook uses, for a command in a forked process."""
 
-    def __init__(self, scripts: Scripts, command: list[str]):
-        self._script = scripts.start(*command)
+    def __init__(self, scripts: Scripts, command: str, arguments: list[str]):
+        self._script = scripts.start(f"{command}.py", *arguments)
         self.stdout = self._lines()
 
     def _lines(self):
@@ -38,61 +64,129 @@ class Forked:
                 yield from file
                 time.sleep(0.01)
 
-    def kill(self):
-        self._script.process.kill()
-
     def wait(self):
         return self._script.wait()[0]
 
 
 @pytest.fixture
-def shown(scripts, tmp_path, monkeypatch):
-    """Return the list of the sizes of displayed images. Scripts are forked; runs/ is in tmp_path."""
-    popen, pictures = subprocess.Popen, []
+def shown(monkeypatch):
+    """Return the list of what is displayed: the paths of pictures, and pages as HTML."""
+    displayed, module = [], types.ModuleType("IPython.display")
+    module.display = displayed.append
+    module.HTML, module.Image = str, pathlib.Path
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    return displayed
+
+
+def test_the_notebook_runs_from_top_to_bottom(scripts, shown, tmp_path, monkeypatch, capsys):
+    """Training ends early, as a session may, and its cell runs again."""
+    popen = subprocess.Popen
 
     def start(command, **options):
-        program = pathlib.Path(command[1])
-        return Forked(scripts, command[1:]) if program.suffix == ".py" else popen(command, **options)
-
-    def display(picture):
-        picture.load()  # as showing it does
-        pictures.append(picture.size)
+        forked = command[1:3] == ["-m", "jaxdet"]
+        return Forked(scripts, command[3], command[4:]) if forked else popen(command, **options)
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    monkeypatch.setattr(builtins, "display", display, raising=False)
     forkserver.ensure_running()  # before the folder changes: it imports jaxdet from where it starts
     monkeypatch.chdir(tmp_path)
-    return pictures
-
-
-def test_the_notebook_runs_from_top_to_bottom(scripts, trained, shown, tmp_path, capsys):
-    """The programs compiled for `trained` are read from the cache."""
-    both = f"--config.dataset.data_dir={scripts.folder / 'data'}", "--config.training.eval_every=0"
-    own = "--config.anchors.scales=(1.5,2.5,4.5)", "--config.training.steps=4"
-    tiny = {
-        "SHAPES": ["--config=configs/faster_shapes.py", *TINY_SHAPES, *both, "--config.training.checkpoint_every=8"],
-        "OWN": ["--config=configs/faster_devkit.py", *TINY_NET, *own, *both],
-    }
-    namespace = {"__name__": "__main__"}
-    for cell in CELLS:
-        exec(compile("".join(cell["source"]), f"colab.ipynb, {cell['id']}", "exec"), namespace)
-        if "parameters" in cell["metadata"].get("tags", ()):
-            assert tiny.keys() < namespace.keys()
-            namespace |= tiny
-
+    more = shlex.join([*TINY, f"--config.dataset.data_dir={tmp_path / 'data'}", "--config.training.steps=2"])
+    namespace, names = settings(CONFIG="faster_devkit", FLAGS=more), list(SOURCES)
+    execute(names[1 : names.index("train") + 1], namespace)
+    shown.clear()
+    namespace["flags"].append("--config.training.steps=4")
+    execute(names[names.index("train") :], namespace)
     printed = capsys.readouterr().out
-    killed, resumed = printed.split("ended with code -9")
-    assert "joint 24/24" not in killed
-    assert "joint: resuming from the checkpoint of step" in resumed
-    assert "Average precision" in resumed
-    runs = tmp_path / "runs/colab"
-    assert read_metrics(runs / "shapes")[-1]["step"] == 24
-    assert "the weights to start from: left out" in resumed
-    assert restore_params(runs / "own")["cls_score"]["bias"].shape == (3,)  # block, disc and the background
-    listed = json.loads((runs / "detections/detections.json").read_text())
-    assert [pathlib.Path(path).stem for path in listed] == ["20", "21", "22"]
-    assert len(shown) == 5  # the sheet of test images, the example, three new photos
-    assert shown[1] == (256, 192)
+    assert "resuming from the checkpoint of step 2" in printed
+    results = tmp_path / "runs/colab/detector"
+    assert read_metrics(results / "run")[-1]["step"] == 4
+    assert "Average precision" in printed
+    pictures = [each.name for each in shown if isinstance(each, pathlib.Path)]
+    assert pictures == ["batch_1.jpg", "validation_4.jpg", "00.png", "01.png", "02.png"]  # no curves.png: no matplotlib
+    (page,) = [each for each in shown if isinstance(each, str)]
+    assert page.startswith("<iframe srcdoc=") and "&lt;html" in page
+    assert read_safetensors(results / "detector.safetensors")[0]["cls_score/bias"].shape == (3,)  # and the background
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Return the list of commands that the notebook starts, none of which is executed."""
+    commands = []
+
+    class Recorded:
+        stdout = ()
+
+        def __init__(self, command, **options):
+            commands.append(command[1:])
+            for argument in command:
+                if argument.startswith("--output=") and command[3] == "doctor":
+                    findings = [
+                        {"topic": "splits", "flags": ["--config.splits.test="]},
+                        {"topic": "advice", "flags": ["--config.net.width=0.5"]},
+                    ]
+                    pathlib.Path(argument.partition("=")[2]).write_text(
+                        json.dumps({"findings": findings, "splits": {"train": {}, "validation": {}}})
+                    )
+
+        def wait(self):
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    return commands
+
+
+def test_the_flags_fit_the_detector_that_is_fine_tuned(recorded, shown, tmp_path, monkeypatch):
+    """The settings as they are, on eight TPU cores: the test above has a small net."""
+    monkeypatch.chdir(tmp_path)
+    question = subprocess.CompletedProcess([], 0, stdout="tpu 8\n")
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: question)
+    namespace = settings()
+    execute([name for name in SOURCES if name not in ("settings", "voc")], namespace)
+    by_name = {command[2]: command[3:] for command in recorded}
+    assert list(by_name) == ["doctor", "train", "evaluate", "predict", "export"]
+    config, workdir, *overrides = by_name["train"]
+    experiment = parse(override(load_config(config.removeprefix("--config=")), overrides).to_dict())
+    assert (experiment.training.pretrained, experiment.net.compute_dtype) == ("coco", "bfloat16")
+    assert (experiment.training.batch_size, experiment.evaluation.batch_size) == (16, 16)
+    assert experiment.training.reference_batch_size == load_config("faster_resnet50_fpn_devkit").training.batch_size
+    assert experiment.splits.test == "" and experiment.net.width == 1.0  # what must be set is; advice is not
+    assert workdir in by_name["evaluate"] and "--split=validation" in by_name["evaluate"]
+
+
+def test_photos_may_be_a_zip_file_or_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write(tmp_path / "photos", {"a.jpg": "", "a.xml": voc_xml(("cat", 1, 2, 30, 40))})
+    archive = tmp_path / "photos.ZIP"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.iterdir()):
+            file.write(path, f"mine/{path.name}")
+    for given in (folder, archive, archive):  # a new session unpacks it again
+        namespace = settings(PHOTOS=str(given)) | {"flags": [], "RESULTS": tmp_path, "pathlib": pathlib}
+        execute(["photos"], namespace)
+        source = open_folder(str(namespace["photos"]))
+        assert source.name == "VOC XML" and source.class_names() == ("cat",)
+        assert namespace["flags"] == [f"--config.dataset.devkit={namespace['photos']}"]
+
+
+def test_an_uploaded_zip_file_is_saved_with_the_results(tmp_path, monkeypatch):
+    def upload():
+        with zipfile.ZipFile(tmp_path / "mine.zip", "w") as file:
+            file.writestr("a.txt", "")
+        uploads.append("mine.zip")
+        return {"mine.zip": b""}
+
+    uploads, results = [], tmp_path / "results"
+    results.mkdir()
+    monkeypatch.chdir(tmp_path)
+    module = types.ModuleType("google.colab")
+    module.files = types.SimpleNamespace(upload=upload)
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", module)
+    for _ in range(2):  # the second time is another session
+        namespace = settings(UPLOAD=True) | {"flags": [], "RESULTS": results, "pathlib": pathlib}
+        execute(["photos"], namespace)
+        assert (namespace["photos"] / "a.txt").exists()
+    assert uploads == ["mine.zip"]
 
 
 def test_the_notebook_has_no_outputs_and_no_magics():
@@ -142,43 +236,18 @@ def test_on_colab_an_uploaded_folder_needs_no_address(on_colab, monkeypatch):
     assert [command[1:4] for command in on_colab] == [["-m", "pip", "install"]]
 
 
-def test_drive_is_optional(on_colab):
-    namespace = {"DRIVE": False, "pathlib": pathlib, "sys": sys}
-    exec(SOURCES["drive"], namespace)  # would fail at the import of google.colab.drive
-    assert namespace["RUNS"] == pathlib.Path("/content/results")
-
-
-@pytest.mark.parametrize("with_test_list", [True, False])
-def test_photos_may_have_any_suffix_and_need_no_test_list(tmp_path, monkeypatch, with_test_list):
-    """The cells on own photos, with recorded commands; training itself is in the test above."""
-    photos, commands = tmp_path / "photos", []
-    draw_photos(photos)  # .png
-    (photos / "JPEGImages/.DS_Store").touch()
-    (photos / "ImageSets/Main/val.txt").unlink()
-    if not with_test_list:
-        (photos / "ImageSets/Main/test.txt").unlink()
-
-    def start(*command):
-        commands.append(list(map(str, command)))
-        if command[0] == "predict.py":
-            listed = {str(path): [] for path in command[2:] if not str(path).startswith("--")}
-            (tmp_path / "detections").mkdir()
-            (tmp_path / "detections/detections.json").write_text(json.dumps(listed))
-            for path in listed:
-                Image.new("RGB", (8, 8)).save(tmp_path / "detections" / f"{pathlib.Path(path).stem}.png")
-
-    pictures = []
-    monkeypatch.setattr(builtins, "display", lambda picture: pictures.append(picture.copy()), raising=False)
-    namespace = {"PHOTOS": str(photos), "RUNS": tmp_path, "start": start, "finish": lambda process: None}
-    namespace |= {"OWN": [], "TRAIN": [], "workdir": tmp_path, "json": json, "pathlib": pathlib, "Image": Image}
-    for cell in ("own", "own-train", "predict"):
-        exec(SOURCES[cell], namespace)
-    train, predict = commands
-    assert "--config.splits.validation=" in train
-    assert ("--config.splits.test=" in train) == (not with_test_list)
-    photo = [pathlib.Path(argument).name for argument in predict if argument.endswith(".png")]
-    assert photo == (["test7.png", "test8.png"] if with_test_list else ["test7.png", "test8.png", "train0.png"])
-    assert len(pictures) == 1 + len(photo)
+@pytest.mark.parametrize("on_drive", [True, False])
+def test_results_are_saved_in_drive_where_it_is_wanted(on_colab, monkeypatch, on_drive):
+    mounted = []
+    sys.modules["google.colab"].drive = types.SimpleNamespace(mount=mounted.append)
+    monkeypatch.setattr(pathlib.Path, "mkdir", lambda path, **options: None)
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: types.SimpleNamespace(stdout="gpu 1\n"))
+    namespace = settings(DRIVE=on_drive, NAME="cats") | {"subprocess": subprocess, "sys": sys}
+    execute(["devices"], namespace)
+    assert mounted == (["/content/drive"] if on_drive else [])
+    assert namespace["workdir"] == pathlib.Path(
+        "/content/drive/MyDrive/jaxdet/cats/run" if on_drive else "/content/results/cats/run"
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,10 +255,10 @@ def test_photos_may_have_any_suffix_and_need_no_test_list(tmp_path, monkeypatch,
 )
 def test_voc_takes_eight_images_per_accelerator(tmp_path, platform, config, images):
     commands = []
-    namespace = {"VOC": True, "platform": platform, "count": "8", "RUNS": tmp_path, "finish": lambda process: None}
-    exec(SOURCES["voc"], namespace | {"start": lambda *command: commands.append(command)})
+    namespace = {"VOC": True, "platform": platform, "count": "8", "RESULTS": tmp_path}
+    execute(["voc"], namespace | {"run": lambda *command: commands.append(command)})
     train, evaluate = commands
-    assert train[:2] == ("train.py", f"--config=configs/{config}.py") and evaluate[0] == "evaluate.py"
+    assert train[:2] == ("train", f"--config={config}") and evaluate[0] == "evaluate"
     assert f"--config.training.batch_size={images}" in train and f"--config.evaluation.batch_size={images}" in train
 
 
