@@ -7,6 +7,10 @@
 A narrow VGG16 (`--width` of the paper's channels) from random weights, two layers of 256, one image per step, AdamW
 with warm-up and cosine decay, flips, no difficult objects: the width, images, steps and optimiser of jaxdet's run.
 Losses and sampling are torchvision's. FOLDER is in VOC layout; trains on `train`, writes the detections of `val`.
+
+`--width=1 --weights=vgg16.pth` starts from ImageNet's VGG16 in torchvision's names; fc6 and fc7, if in it, are not
+used. `--frozen` (blocks of convolutions, from the first), `--head_features` and `--reference_fan_in` mean what
+training.frozen, net.head_features and optim.reference_fan_in mean in jaxdet.
 """
 
 import argparse
@@ -26,11 +30,11 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.transforms.functional import pil_to_tensor
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-STRIDE, HIDDEN = 16, 256
+STRIDE = 16
 
 
-def build(flags, classes):
-    """Build the narrow VGG16 with He-normal weights in torchvision's Faster R-CNN."""
+def vgg16(flags):
+    """Build VGG16's convolutions without the last pooling, with He-normal weights or those of a file."""
     layers, channels = [], 3
     for block, (filters, convolutions) in enumerate(BLOCKS):
         layers += [nn.MaxPool2d(2)] if block else []
@@ -39,8 +43,18 @@ def build(flags, classes):
             channels = round(filters * flags.width)
             nn.init.kaiming_normal_(layers[-2].weight)
             nn.init.zeros_(layers[-2].bias)
+            layers[-2].requires_grad_(block >= flags.frozen)
     backbone = nn.Sequential(*layers)
     backbone.out_channels = channels
+    if flags.weights:
+        prefix, state = "features.", torch.load(flags.weights, weights_only=True)
+        backbone.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    return backbone
+
+
+def build(flags, classes):
+    """Build torchvision's Faster R-CNN on vgg16."""
+    backbone = vgg16(flags)
     sizes = tuple(round(scale * STRIDE) for scale in flags.scales)
     return FasterRCNN(
         backbone,
@@ -53,8 +67,8 @@ def build(flags, classes):
         rpn_pre_nms_top_n_test=1000,
         rpn_post_nms_top_n_test=300,
         box_roi_pool=torchvision.ops.MultiScaleRoIAlign(["0"], 7, 2),
-        box_head=TwoMLPHead(channels * 49, HIDDEN),
-        box_predictor=FastRCNNPredictor(HIDDEN, classes + 1),
+        box_head=TwoMLPHead(backbone.out_channels * 49, flags.head_features),
+        box_predictor=FastRCNNPredictor(flags.head_features, classes + 1),
         box_batch_size_per_image=128,
         box_score_thresh=0.05,
         box_nms_thresh=flags.nms,
@@ -84,8 +98,18 @@ def flip(image, boxes, labels):
     )
 
 
+def parameter_groups(model, flags):
+    """Yield each trainable array with its rate and weight decay: as in jaxdet, biases do not decay."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            kernel = parameter.ndim > 1
+            scaled = kernel and flags.reference_fan_in
+            factor = math.sqrt(flags.reference_fan_in / parameter[0].numel()) if scaled else 1
+            yield {"params": [parameter], "lr": factor * flags.rate, "weight_decay": 1e-4 if kernel else 0}
+
+
 def train(model, records, flags):
-    optimizer = torch.optim.AdamW(model.parameters(), flags.rate, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(parameter_groups(model, flags))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda t: min(1, (t + 1) / 100) * 0.5 * (1 + math.cos(math.pi * t / flags.steps))
     )
@@ -122,10 +146,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--scales", type=lambda text: tuple(map(float, text.split(","))), required=True)
-    for name, default in (("steps", None), ("short", None), ("long", None), ("seed", 0)):
-        parser.add_argument(f"--{name}", type=int, default=default, required=default is None)
+    for name in ("steps", "short", "long"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    for name, default in (("seed", 0), ("head_features", 256), ("frozen", 0), ("reference_fan_in", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
     for name, default in (("width", 0.25), ("rate", 4e-4), ("nms", 0.3)):
         parser.add_argument(f"--{name}", type=float, default=default)
+    parser.add_argument("--weights", default="")
     parser.add_argument("--output", required=True)
     flags = parser.parse_args()
     torch.manual_seed(flags.seed)
