@@ -106,10 +106,8 @@ def _in_turn(x: jax.Array) -> jax.Array:
 
 
 def _product(subscripts: str, weights: jax.Array, values: jax.Array) -> jax.Array:
-    """Return the einsum of both in the dtype of the values; weights are not rounded to bfloat16 with them."""
+    """Return the einsum of both in the dtype of the values, to which weights are rounded as a convolution's are."""
     if values.dtype != jnp.bfloat16:
         return jnp.einsum(subscripts, weights, values, precision=lax.Precision.HIGHEST)
-    high = weights.astype(jnp.bfloat16)
-    low = (weights - high.astype(jnp.float32)).astype(jnp.bfloat16)
-    parts = [jnp.einsum(subscripts, part, values, preferred_element_type=jnp.float32) for part in (high, low)]
-    return sum(parts[1:], start=parts[0]).astype(values.dtype)
+    weights = weights.astype(jnp.bfloat16)
+    return jnp.einsum(subscripts, weights, values, preferred_element_type=jnp.float32).astype(jnp.bfloat16)
