@@ -123,8 +123,8 @@ def check_job(job: str, arguments: list[str]) -> None:
 def defined_flags(job: str) -> set[str]:
     """Return the names of the flags that a job defines."""
     source = inspect.getsource(main.COMMANDS[job])
-    shared = re.findall(r"_define_(\w+)\(\)", source)
-    return {*re.findall(r'(?:DEFINE_\w+|_define_path)\(\s*"(\w+)"', source), *shared}
+    shared = re.findall(r"define_(\w+)\(\)", source)
+    return {*re.findall(r'(?:DEFINE_\w+|define_path)\(\s*"(\w+)"', source), *shared}
 
 
 def trained_config(job: str, workdir: str) -> str:

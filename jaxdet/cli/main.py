@@ -13,38 +13,31 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from absl import flags
 from ml_collections import ConfigDict
 
 import jaxdet
 from jaxdet.checks import InputError, nearest
-from jaxdet.cli.app import PUBLISHED, run
-from jaxdet.cli.config_file import SHIPPED, load_config
+from jaxdet.cli.app import run
+from jaxdet.cli.config_file import SHIPPED
 from jaxdet.cli.distributed import init_distributed
 from jaxdet.cli.overrides import overridden_fields
 from jaxdet.cli.overview import overview
-from jaxdet.io.home import expand_home
+from jaxdet.cli.shared_flags import (
+    define_checkpoint,
+    define_distributed,
+    define_path,
+    define_pretrained,
+    define_pretrained_file,
+    one_workdir,
+    published,
+)
 from jaxdet.io.progress import waiting
-
-if TYPE_CHECKING:
-    from jaxdet.load import Published
 
 flags.disclaim_key_flags()  # --help lists the flags below under the running script
 
 # Commands import their work when they start it: that takes seconds, and mistakes in flags are reported before.
-
-
-class _Path(flags.ArgumentParser):
-    """Parser of a path: ~ is the home folder, also where the shell leaves it as it is (--output=~/detections)."""
-
-    def parse(self, argument: str) -> str:
-        return expand_home("path", argument)
-
-
-def _define_path(name: str, default: str | None, text: str) -> flags.FlagHolder[str]:
-    return flags.DEFINE(_Path(), name, default, text, serializer=flags.ArgumentSerializer())
 
 
 def train() -> None:
@@ -57,13 +50,13 @@ def train() -> None:
         program = sys.argv[0] if sys.argv[0].startswith("jaxdet ") else f"python {sys.argv[0]}"
         print(overview(program, SHIPPED))
         return
-    _define_path(
+    define_path(
         "config",
         None,
         "The experiment: a Python file, which is run, or a shipped config; that of --workdir.",
     )
-    workdir = _define_path("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
-    distributed = _define_distributed()
+    workdir = define_path("workdir", None, "Folder of the run; runs/<name of the config> if not given.")
+    distributed = define_distributed()
     dry = flags.DEFINE_bool("dry_run", False, "Try two steps, validation and evaluation on a few images, and end.")
 
     def main(config: ConfigDict, _: list[str]) -> None:
@@ -87,11 +80,11 @@ def evaluate() -> None:
 
     --config.field=value changes the config that the workdir was trained with.
     """
-    _define_path("config", None, "Overrides the config that the workdir was trained with: a file or a name.")
-    workdir = _define_path("workdir", None, "Workdir of a training; runs/<name of the config> if not given.")
+    define_path("config", None, "Overrides the config that the workdir was trained with: a file or a name.")
+    workdir = define_path("workdir", None, "Workdir of a training; runs/<name of the config> if not given.")
     split = flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "Split of the config's data set.")
-    checkpoint = _define_checkpoint()
-    distributed = _define_distributed()
+    checkpoint = define_checkpoint()
+    distributed = define_distributed()
 
     def main(config: ConfigDict | None, _: list[str]) -> None:
         with waiting("starting"):
@@ -109,15 +102,15 @@ def predict() -> None:
     Arguments are images, videos, folders, globs such as '**/*.jpg', and addresses of images (https://...).
     --config.field=value changes the config that the workdir was trained with. Exits with code 1 after skipping some.
     """
-    workdir = _define_path("workdir", None, "Workdir of a training.")
-    output = _define_path("output", "detections", "Folder for the drawn images and detections.json.")
+    workdir = define_path("workdir", None, "Workdir of a training.")
+    output = define_path("output", "detections", "Folder for the drawn images and detections.json.")
     threshold = flags.DEFINE_float("threshold", None, "Minimum score of a detection; if not given 0.5, for SVMs 0.")
     max_pixels = flags.DEFINE_integer(
         "max_pixels", None, "Larger images are skipped; the run's dataset.max_pixels if not given.", lower_bound=1
     )
-    checkpoint = _define_checkpoint()
-    pretrained = _define_pretrained()
-    pretrained_file = _define_pretrained_file()
+    checkpoint = define_checkpoint()
+    pretrained = define_pretrained()
+    pretrained_file = define_pretrained_file()
     formats = flags.DEFINE_list("format", ["json"], "Lists to write: some of json, coco, voc and yolo.")
     crops = flags.DEFINE_boolean("crops", False, "Also write each detection as an image, in a folder per class.")
     batch_size = flags.DEFINE_integer("batch_size", 1, "Images per call of the device.", lower_bound=1)
@@ -125,7 +118,7 @@ def predict() -> None:
 
     def main(config: ConfigDict | None, files: list[str]) -> None:
         with waiting("starting"):
-            published = _published(pretrained.value, pretrained_file.value, config)
+            source = published(pretrained.value, pretrained_file.value, config)
             from jaxdet.predict import predict
 
         skipped = predict(
@@ -135,7 +128,7 @@ def predict() -> None:
             threshold=threshold.value,
             checkpoint=checkpoint.value,
             max_pixels=max_pixels.value,
-            pretrained=published,
+            pretrained=source,
             config=config and config.to_dict(),
             formats=formats.value,
             crops=crops.value,
@@ -150,16 +143,16 @@ def predict() -> None:
 
 def convert() -> None:
     """Makes a workdir of another project's detector: jaxdet convert --file=model.pth --workdir=... [--config=...]"""
-    _define_path("config", None, "How it was trained: a file or a name; simple_faster_rcnn if not given.")
-    file = _define_path(
+    define_path("config", None, "How it was trained: a file or a name; simple_faster_rcnn if not given.")
+    file = define_path(
         "file",
         None,
         "The .pth file of simple-faster-rcnn-pytorch or torchvision's FasterRCNN with VGG16, or the .caffemodel of "
         "py-faster-rcnn, fast-rcnn or rcnn.",
     )
-    svms = _define_path("svms", None, "For rcnn's .caffemodel: its SVMs, rcnn_model.mat.")
-    box_regressors = _define_path("box_regressors", None, "And its box regressors, bbox_regressor_final.mat.")
-    workdir = _define_path("workdir", None, "Folder to write; evaluate and predict take it.")
+    svms = define_path("svms", None, "For rcnn's .caffemodel: its SVMs, rcnn_model.mat.")
+    box_regressors = define_path("box_regressors", None, "And its box regressors, bbox_regressor_final.mat.")
+    workdir = define_path("workdir", None, "Folder to write; evaluate and predict take it.")
     classes = flags.DEFINE_list(
         "classes", None, "Names of the head's classes in its order, without background; VOC's if not given."
     )
@@ -176,16 +169,16 @@ def convert() -> None:
 
 def export() -> None:
     """Writes a trained detector to one file and a model card: jaxdet export runs/x --to=detector.safetensors"""
-    workdir = _define_path("workdir", None, "Workdir of a training; may be given without the name of the flag.")
-    to = _define_path("to", None, "New file, .safetensors or .stablehlo; the model card has the same name with .md.")
-    checkpoint = _define_checkpoint()
+    workdir = define_path("workdir", None, "Workdir of a training; may be given without the name of the flag.")
+    to = define_path("to", None, "New file, .safetensors or .stablehlo; the model card has the same name with .md.")
+    checkpoint = define_checkpoint()
     batch_size = flags.DEFINE_integer("batch_size", 1, "Images per call of a .stablehlo file.", lower_bound=1)
 
     def main(_: None, files: list[str]) -> None:
         with waiting("starting"):
             from jaxdet.export import export
 
-        run_folder = _one_workdir(files, workdir.value, "export")
+        run_folder = one_workdir(files, workdir.value, "export")
         export(run_folder, to.value, checkpoint=checkpoint.value, batch_size=batch_size.value)
 
     run(main, takes_files=True)
@@ -193,10 +186,10 @@ def export() -> None:
 
 def serve() -> None:
     """Shows detections on a web page of this machine: jaxdet serve runs/x, or jaxdet serve --pretrained=coco"""
-    workdir = _define_path("workdir", None, "Workdir of a training; may be given without the name of the flag.")
-    checkpoint = _define_checkpoint()
-    pretrained = _define_pretrained()
-    pretrained_file = _define_pretrained_file()
+    workdir = define_path("workdir", None, "Workdir of a training; may be given without the name of the flag.")
+    checkpoint = define_checkpoint()
+    pretrained = define_pretrained()
+    pretrained_file = define_pretrained_file()
     host = flags.DEFINE_string("host", "127.0.0.1", "Where to listen: 0.0.0.0 lets other machines in.")
     port = flags.DEFINE_integer("port", 8000, "Port of the page; 0 takes a free one.", lower_bound=0, upper_bound=65535)
     max_pixels = flags.DEFINE_integer(
@@ -204,12 +197,12 @@ def serve() -> None:
     )
 
     def main(_: None, files: list[str]) -> None:
-        published = _published(pretrained.value, pretrained_file.value, None)
+        source = published(pretrained.value, pretrained_file.value, None)
         from jaxdet.serving.serve import serve
 
         serve(
-            _one_workdir(files, workdir.value, "serve"),
-            published,
+            one_workdir(files, workdir.value, "serve"),
+            source,
             checkpoint=checkpoint.value,
             host=host.value,
             port=port.value,
@@ -224,9 +217,9 @@ def doctor() -> None:
 
     A config with its dataset.devkit may be named in place of the folder.
     """
-    config_name = _define_path("config", None, "The training: a file or a shipped config; faster_devkit if not given.")
-    workdir = _define_path("workdir", None, "Folder of the run, for its disk; runs/<name of the config> if not given.")
-    output = _define_path("output", None, "The .json file of the report; doctor.json if not given.")
+    config_name = define_path("config", None, "The training: a file or a shipped config; faster_devkit if not given.")
+    workdir = define_path("workdir", None, "Folder of the run, for its disk; runs/<name of the config> if not given.")
+    output = define_path("output", None, "The .json file of the report; doctor.json if not given.")
     no_timing = flags.DEFINE_boolean("no_timing", False, "Do not compile and time a training step.")
 
     def main(config: ConfigDict, folders: list[str]) -> None:
@@ -261,40 +254,3 @@ def main() -> None:
             f"error: jaxdet: the command must be {', '.join(names)} or {last}, got {command!r}{close}", file=sys.stderr
         )
         sys.exit(2)
-
-
-def _define_checkpoint() -> flags.FlagHolder[str]:
-    return flags.DEFINE_string("checkpoint", "best", "best (by validation mAP), last, or a saved step such as 1500.")
-
-
-def _one_workdir(files: list[str], flag: str | None, command: str) -> str | None:
-    """Return the workdir that an argument or the flag names."""
-    named = [*map(os.path.expanduser, files), *([flag] if flag else [])]
-    if len(named) > 1:
-        raise InputError(f"one workdir must be given, got {', '.join(named)}; {command} them one by one.")
-    return named[0] if named else None
-
-
-def _define_pretrained() -> flags.FlagHolder[str | None]:
-    return flags.DEFINE_enum("pretrained", None, list(PUBLISHED), "A published detector in place of --workdir.")
-
-
-def _define_pretrained_file() -> flags.FlagHolder[str]:
-    return _define_path("pretrained_file", "", "Its file or another address of it; if not given, downloaded.")
-
-
-def _published(name: str | None, file: str, config: ConfigDict | None) -> "Published | None":
-    """Return the published detector that the flags name; `config` is its config with overrides, None for its own."""
-    from jaxdet.load import Published
-
-    if name:
-        return Published(name, (config or load_config(PUBLISHED[name])).to_dict(), file)
-    if file:
-        raise InputError(f"--pretrained must say which detector {file} is, got none; add --pretrained=coco.")
-    return None
-
-
-def _define_distributed() -> flags.FlagHolder[str]:
-    return flags.DEFINE_string(
-        "distributed", "", "For several processes: auto, or HOST:PORT,COUNT,NUMBER of this one; see the documentation."
-    )
