@@ -1,6 +1,4 @@
-import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,15 +26,6 @@ def test_a_faultless_folder_has_no_errors(examine, capsys):
     printed = capsys.readouterr().out
     assert "\x1b" not in printed  # plain text outside a terminal
     assert "Data: " in printed
-
-
-def test_the_report_is_written_as_json_and_replaced_by_the_next(examine):
-    examine()
-    report = examine()
-    stored = json.loads(Path("doctor.json").read_text())
-    assert stored["splits"] == report.splits
-    assert [finding["text"] for finding in stored["findings"]] == [finding.text for finding in report.findings]
-    assert stored["command"].startswith("jaxdet train")
 
 
 def broken(devkit, name):
@@ -193,29 +182,6 @@ def test_leakage_is_named_file_by_file(devkit, examine):
     (devkit.folder / "JPEGImages/test1.jpg").write_bytes((devkit.folder / "JPEGImages/train0.jpg").read_bytes())
     finding = finding_with(examine(), "pairs of equal files in train and test: 1")
     assert (finding.severity, finding.names) == ("warning", ("train/train0 = test/test1",))
-
-
-@pytest.mark.parametrize(
-    ("output", "error"),
-    [
-        ("report.txt", "--output must be a .json file, got report.txt"),
-        ("../photos/doctor.json", "--output must be outside the data"),
-        ("../photos/new/doctor.json", "--output must be outside the data"),
-        ("notes.json", "notes.json must not be replaced, as jaxdet did not write it"),
-        ("notes.json/doctor.json", "must be writable, got a file in its place"),
-    ],
-)
-def test_files_of_the_users_are_never_in_danger(examine, tmp_path, output, error):
-    (tmp_path / "workspace/notes.json").write_text("{}")
-    with pytest.raises(InputError, match=error):
-        examine(output=output)
-    assert (tmp_path / "workspace/notes.json").read_text() == "{}"
-
-
-def test_nothing_is_written_into_the_folder_of_the_data(devkit, examine, monkeypatch):
-    monkeypatch.chdir(devkit.folder)
-    examine()
-    assert not (devkit.folder / "doctor.json").exists()
 
 
 def test_a_folder_without_a_data_set_is_one_error(devkit, examine):

@@ -3,7 +3,7 @@ import math
 
 from jaxdet.doctor.cost import Cost
 from jaxdet.doctor.environment import Environment
-from jaxdet.doctor.finding import Finding, by_severity
+from jaxdet.doctor.finding import Finding
 from jaxdet.doctor.report import Report, show
 
 ENVIRONMENT = Environment({"python": "3.12"}, ["cpu: cpu"], 2, {"workdir runs/x": "9 GB"}, "none")
@@ -54,11 +54,6 @@ def test_names_with_control_characters_do_not_reach_the_terminal():
     text = printed(report(Finding("error", "images", "skipped", ("a\x1b[2Jb\n",))))
     assert "\x1b" not in text
     assert "a\\x1b[2Jb" in text
-
-
-def test_findings_are_sorted_by_severity_and_else_stay_in_order():
-    findings = [Finding(severity, "", text) for severity, text in (("note", "a"), ("error", "b"), ("note", "c"))]
-    assert [finding.text for finding in by_severity(findings)] == ["b", "a", "c"]
 
 
 def test_a_step_that_was_not_timed_has_no_number_of_hours():

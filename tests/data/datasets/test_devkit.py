@@ -1,6 +1,5 @@
 import json
 import logging
-import os
 
 import numpy as np
 import pytest
@@ -111,25 +110,6 @@ def test_folders_and_unreadable_files_are_skipped_and_named(devkit, tmp_path, ca
     assert prepare(devkit, tmp_path, "train").data_path == builder.data_path
 
 
-def test_pipes_and_devices_are_skipped_and_named(devkit, tmp_path):
-    for name in ("good", "pipe", "zero", "noxml"):
-        devkit.image(name)
-        devkit.annotation(name, CAT)
-    for name, link in (
-        ("JPEGImages/pipe.jpg", ""),
-        ("JPEGImages/zero.jpg", "/dev/zero"),
-        ("Annotations/noxml.xml", ""),
-    ):
-        (devkit.folder / name).unlink()
-        (devkit.folder / name).symlink_to(link) if link else os.mkfifo(devkit.folder / name)
-    devkit.split("train", "good", "pipe", "zero", "noxml")
-    assert faults(prepare(devkit, tmp_path, "train"))["images"] == {
-        "cannot be read (is a named pipe, not a file); replace the file": ["pipe"],
-        "cannot be read (is a device, not a file); replace the file": ["zero"],
-        "annotation cannot be read (is a named pipe, not a file)": ["noxml"],
-    }
-
-
 def test_images_in_subfolders_keep_the_folder_in_their_names(devkit, tmp_path):
     for folder in ("day1", "day2"):
         for kind in ("JPEGImages", "Annotations"):
@@ -193,51 +173,6 @@ def test_given_class_names_set_the_labels(devkit, tmp_path):
     assert opened.annotations(0).labels.tolist() == [2, 3]
     with pytest.raises(InputError, match="class_names must differ"):
         prepare(devkit, tmp_path, "train", class_names=("cat", "cat"))
-
-
-def rotated(devkit, name, orientation, size, shape=(60, 80)):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    devkit.image(name, Image.fromarray(pixels), suffix=".png", exif=exif)
-    devkit.annotation(name, ("cat", 2, 3, 20, 30), size=size)
-    return pixels
-
-
-def test_exif_rotation_follows_the_annotation(devkit, tmp_path):
-    pixels = rotated(devkit, "upright", 6, (80, 60))
-    rotated(devkit, "stored", 6, (60, 80))
-    rotated(devkit, "neither", 6, (61, 80))
-    rotated(devkit, "unsaid", 6, None)
-    square = rotated(devkit, "square", 8, (50, 50), shape=(50, 50))
-    rotated(devkit, "halfturn", 3, (60, 80))
-    devkit.split("train", "upright", "stored", "neither", "unsaid", "square", "halfturn")
-    builder = prepare(devkit, tmp_path, "train")
-    opened = open_split(builder, "train")
-    assert opened.names == ["upright", "stored", "square", "halfturn"]
-    assert opened.image_sizes.tolist() == [[80, 60], [60, 80], [50, 50], [60, 80]]
-    for i, want in enumerate([np.rot90(pixels, -1), pixels, np.rot90(square), pixels[::-1, ::-1]]):
-        np.testing.assert_array_equal(opened[i].image, want)
-    reasons = {names[0]: reason for reason, names in faults(builder)["images"].items()}
-    assert reasons["neither"] == "is 80 x 60, but its annotation says 80 x 61"
-    assert "no size" in reasons["unsaid"]
-
-
-@pytest.mark.parametrize("kind", ["grey", "cmyk", "sixteen", "alpha", "palette"])
-def test_odd_colour_modes_are_stored_as_shown(devkit, tmp_path, kind):
-    base = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)).resize((80, 60))
-    if kind == "sixteen":
-        image = Image.fromarray(np.array(base.convert("L")).astype(np.uint16) * 257)
-        want = np.array(base.convert("L").convert("RGB"))
-    else:
-        image = base.convert({"grey": "L", "cmyk": "CMYK", "alpha": "RGBA", "palette": "P"}[kind])
-        want = np.array(image.convert("RGB"))
-    jpeg = kind in ("grey", "cmyk")
-    devkit.image("a", image, suffix=".jpg" if jpeg else ".png")
-    devkit.annotation("a", CAT)
-    devkit.split("train", "a")
-    image = open_split(prepare(devkit, tmp_path, "train"), "train")[0].image
-    assert np.abs(image.astype(int) - want).mean() <= (4 if jpeg else 0)
 
 
 def test_a_changed_devkit_is_prepared_again(devkit, tmp_path, caplog):
