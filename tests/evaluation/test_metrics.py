@@ -15,20 +15,14 @@ from jaxdet.evaluation.metrics import (
     summarize,
     write_metrics,
 )
-from jaxdet.evaluation.tables import DetectionTable, GroundTruthTable
-from jaxdet.io.output_folder import LIST, OutputFolder
-
-NAMES = ("cat", "potted plant", "unseen")
-
-
-def opened(folder):
-    return OutputFolder(folder, cure="name another folder")
+from jaxdet.evaluation.tables import GroundTruthTable
+from jaxdet.io.output_folder import LIST
+from tests.evaluation.conftest import NAMES, opened
 
 
 @pytest.fixture
-def tables():
-    boxes = np.array([[0, 0, 50, 50], [10, 20, 30.04, 40], [0, 0, 5, 5]], np.float32)
-    detections = DetectionTable(np.array([0, 1, 1]), boxes, np.array([1, 1, 3]), np.array([0.9, 0.12345, 0.5]))
+def tables(detections):
+    boxes = detections.boxes
     truth = GroundTruthTable(np.array([0, 1, 1]), boxes[[0, 1, 1]], np.array([1, 1, 2]), np.array([False, True, False]))
     return detections, truth
 
@@ -88,5 +82,5 @@ def test_only_the_metrics_that_evaluate_writes_mark_its_folder(tmp_path):
         assert not holds_metrics(tmp_path)
     (tmp_path / METRICS).write_text(json.dumps(summary))
     assert holds_metrics(tmp_path)
-    write_metrics(OutputFolder(tmp_path / "new", cure=""), summary)
+    write_metrics(opened(tmp_path / "new"), summary)
     assert holds_metrics(tmp_path / "new")
