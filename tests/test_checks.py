@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from jaxdet.checks import InputError, at_least, bind, check_array, nearest, one_of
+from jaxdet.checks import InputError, at_least, bind, check_array, install, nearest, one_of
 
 
 def scale(x, *, factor, offset=0):
@@ -55,3 +55,7 @@ def test_at_least_gives_the_cure():
         at_least("steps", 0, 1)
     with pytest.raises(InputError, match=r"^steps must be at least 1, got nan; 2000 is usual\.$"):
         at_least("steps", float("nan"), 1, "2000 is usual")
+
+
+def test_an_extra_has_a_command_for_the_package_and_for_a_clone():
+    assert install("plots") == 'pip install "jaxdet[plots]", or in a clone pip install ".[plots]"'
