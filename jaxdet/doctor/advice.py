@@ -45,12 +45,14 @@ def advise(truth: GroundTruthTable, image_sizes: np.ndarray, experiment: Experim
     sides = {"short_side": experiment.input.short_side, "long_side": experiment.input.long_side}
     objects = resized_objects(truth, image_sizes, **sides, use_difficult=use_difficult)
     findings = []
+    of_config = objects
     if size := advise_sides(objects, image_sizes, experiment):
         finding, sides = size
         findings.append(finding)
         objects = resized_objects(truth, image_sizes, **sides, use_difficult=use_difficult)
     if isinstance(experiment, WithAnchors):
-        if crossing := advise_crossing(objects, experiment):
+        # At either size: the advised one may cost too much.
+        if crossing := advise_crossing(of_config, experiment) or advise_crossing(objects, experiment):
             finding, experiment = crossing
             findings.append(finding)
         starts_from_detector = experiment.training.init_from or experiment.training.pretrained == "coco"

@@ -88,6 +88,16 @@ def test_anchors_across_the_border_are_advised_where_large_objects_have_no_other
     assert flag not in flags(*split(100, image=(375, 500)), small_input(**training))
 
 
+@pytest.mark.parametrize("short_side", [208, 600])
+def test_anchors_across_the_border_are_advised_for_the_size_of_the_config_and_the_advised_one(short_side):
+    truth, sizes = split(190, image=(240, 320), height_over_width=0.75)
+    parsed = small_input()
+    sides = dataclasses.replace(parsed.input, short_side=short_side, long_side=short_side * 4 // 3)
+    listed = flags(truth, sizes, dataclasses.replace(parsed, input=sides))
+    assert "--config.rpn.cross_boundary_anchors=True" in listed
+    assert ("--config.input.short_side=240" in listed) == (short_side == 600)
+
+
 def test_scales_are_advised_for_a_training_with_the_anchors_across_the_border():
     large = split(290, image=(375, 500), height_over_width=0.75)
     (scales,) = [values(flag) for flag in flags(*large, small_input()) if "scales" in flag]
