@@ -32,7 +32,7 @@ from jaxdet.load import choose_checkpoint, restore, trained_experiment
 from jaxdet.models.detector import Detector
 from jaxdet.systems import SYSTEMS
 from jaxdet.training.sharding import check_batch_size, data_mesh, make_predict, replicate, shard_batch
-from jaxdet.types import Batch, Dataset, Detections, Params
+from jaxdet.types import Batch, Detections, Params
 from jaxdet.weights.coco import UNUSED
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def evaluate(
         summary = _summary(experiment, data, detections, truth)
     summary |= {"not_as_trained": changed, "split": getattr(experiment.splits, split), "checkpoint": source.name}
     if jax.process_index() == 0:
-        _write_results(output, files, summary, experiment, data, detections, truth, watch)
+        _Results(output, files, experiment, data, detections, truth, summary, watch).write()
     return summary
 
 
@@ -176,67 +176,82 @@ def _summary(
     return summary
 
 
-def _write_results(
-    output: OutputFolder,
-    files: _Files,
-    summary: dict[str, Any],
-    experiment: Experiment,
-    data: Split,
-    detections: DetectionTable,
-    truth: GroundTruthTable,
-    watch: Stopwatch,
-) -> None:
-    """Print the table and write all files."""
-    dataset = data.dataset
-    for file in files.outdated:
-        output.remove(file)
-    if data.annotated:
-        print_table(summary)
-    with watch.part("result files"):
-        write_metrics(output, summary)
-        write_comp4(output, files.comp4, detections, dataset.names)
-        objects = truth if data.annotated else None
-        write_coco(output, detections, objects, dataset.names, dataset.image_sizes, dataset.class_names)
-    with watch.part("pictures"):
-        _draw_pictures(output, files.pictures, dataset, detections, experiment)
-    log.info("metrics, result files and pictures: %s", output.folder)
-    if data.annotated:
-        _write_report(output, summary, experiment, dataset, detections, truth, watch)
-        log.info("report: %s", output.folder / REPORT)
-    else:
-        place = shlex.quote(str(output.folder))
-        text = "no mAP: %s has no annotations; archive for PASCAL's server: cd %s && %s"
-        log.info(text, summary["split"], place, TAR)
+@dataclasses.dataclass(frozen=True)
+class _Results:
+    """The results of an evaluation and the folder that they are written to."""
 
+    output: OutputFolder
+    files: _Files
+    experiment: Experiment
+    data: Split
+    detections: DetectionTable
+    truth: GroundTruthTable
+    summary: dict[str, Any]
+    watch: Stopwatch
 
-def _write_report(
-    output: OutputFolder,
-    summary: dict[str, Any],
-    experiment: Experiment,
-    dataset: Dataset,
-    detections: DetectionTable,
-    truth: GroundTruthTable,
-    watch: Stopwatch,
-) -> None:
-    """Write report.html and report.json; the worst images are read again."""
-    with watch.part("analysis of errors"):
-        analysis = analyse(
-            detections,
-            truth,
-            dataset.class_names,
-            default_threshold=SYSTEMS[experiment.system].default_threshold(experiment),
-            match_at_threshold=experiment.evaluation.match_at_threshold,
+    def write(self) -> None:
+        """Print the table and write all files."""
+        output, dataset, summary = self.output, self.data.dataset, self.summary
+        for file in self.files.outdated:
+            output.remove(file)
+        if self.data.annotated:
+            print_table(summary)
+        with self.watch.part("result files"):
+            write_metrics(output, summary)
+            write_comp4(output, self.files.comp4, self.detections, dataset.names)
+            objects = self.truth if self.data.annotated else None
+            write_coco(output, self.detections, objects, dataset.names, dataset.image_sizes, dataset.class_names)
+        with self.watch.part("pictures"):
+            self._draw_pictures()
+        log.info("metrics, result files and pictures: %s", output.folder)
+        if self.data.annotated:
+            self._write_report()
+            log.info("report: %s", output.folder / REPORT)
+        else:
+            place = shlex.quote(str(output.folder))
+            text = "no mAP: %s has no annotations; archive for PASCAL's server: cd %s && %s"
+            log.info(text, summary["split"], place, TAR)
+
+    def _write_report(self) -> None:
+        """Write report.html and report.json; the worst images are read again."""
+        dataset = self.data.dataset
+        with self.watch.part("analysis of errors"):
+            analysis = analyse(
+                self.detections,
+                self.truth,
+                dataset.class_names,
+                default_threshold=self._threshold,
+                match_at_threshold=self.experiment.evaluation.match_at_threshold,
+            )
+        write_report(
+            self.output,
+            analysis,
+            self.summary,
+            self.truth,
+            title=f"{self.output.folder.parents[1].name}: {self.summary['split']}",
+            image_names=dataset.names,
+            read_image=lambda i: dataset[i].image,
+            seconds=self.watch.seconds,
         )
-    write_report(
-        output,
-        analysis,
-        summary,
-        truth,
-        title=f"{output.folder.parents[1].name}: {summary['split']}",
-        image_names=dataset.names,
-        read_image=lambda i: dataset[i].image,
-        seconds=watch.seconds,
-    )
+
+    def _draw_pictures(self) -> None:
+        """Draw the first images with their likely detections and, dashed, the ground truth."""
+        dataset, detections = self.data.dataset, self.detections
+        pictures = []
+        for i, file in enumerate(self.files.pictures):
+            rows = (detections.image == i) & (detections.scores >= self._threshold)
+            record = dataset[i]
+            boxes, scores, labels = detections.boxes[rows], detections.scores[rows], detections.labels[rows]
+            picture = visualize.draw(record.image, boxes, scores, labels, dataset.class_names, gt_boxes=record.boxes)
+            self.output.write(file, visualize.encode_png(picture))
+            pictures.append(picture)
+        if pictures:
+            self.output.write(ALL_PICTURES, visualize.encode_png(visualize.grid(pictures, 4)))
+
+    @property
+    def _threshold(self) -> float:
+        """The minimum score of a likely detection."""
+        return SYSTEMS[self.experiment.system].default_threshold(self.experiment)
 
 
 def _comp4_name(experiment: Experiment, split: str) -> str:
@@ -252,20 +267,3 @@ def _picture_files(names: Sequence[str]) -> list[str]:
     """Return a file for each image name; none is the file with all of them."""
     used = {ALL_PICTURES}
     return [unique_name(f"pictures/{safe_file_name(name, '.png')}", used) for name in names]
-
-
-def _draw_pictures(
-    output: OutputFolder, files: Sequence[str], dataset: Dataset, detections: DetectionTable, experiment: Experiment
-) -> None:
-    """Draw the first images with their likely detections and, dashed, the ground truth."""
-    threshold = SYSTEMS[experiment.system].default_threshold(experiment)
-    pictures = []
-    for i, file in enumerate(files):
-        rows = (detections.image == i) & (detections.scores >= threshold)
-        record = dataset[i]
-        boxes, scores, labels = detections.boxes[rows], detections.scores[rows], detections.labels[rows]
-        picture = visualize.draw(record.image, boxes, scores, labels, dataset.class_names, gt_boxes=record.boxes)
-        output.write(file, visualize.encode_png(picture))
-        pictures.append(picture)
-    if pictures:
-        output.write(ALL_PICTURES, visualize.encode_png(visualize.grid(pictures, 4)))
