@@ -69,12 +69,7 @@ def convert(
             f"--config must be of {detector.system} in one stage, as {file} holds {detector.kind}, got "
             f"{experiment.name}; give another, such as --config={_CONFIGS[detector.system]}."
         )
-    experiment = dataclasses.replace(experiment, **_described_by(experiment, detector))
-    if isinstance(experiment, FasterRcnn):  # simple-faster-rcnn-pytorch takes 1 off all corners of an annotation
-        head = dataclasses.replace(experiment.head, inclusive_boxes=detector.kind == "simple_faster_rcnn")
-        experiment = dataclasses.replace(experiment, head=head)
-    if isinstance(experiment, Rcnn):
-        experiment = dataclasses.replace(experiment, linear=Linear(bbox_regression=bool(box_regressors)))
+    experiment = _fitted(experiment, detector, bbox_regression=bool(box_regressors))
     class_names = tuple(class_names or (CATEGORIES if isinstance(experiment, FasterRcnnFpn) else CLASS_NAMES))
     classes = detector.params["cls_score"]["bias"].size - 1
     if len(class_names) != classes:
@@ -83,15 +78,8 @@ def convert(
         )
     params = _complete(detector, experiment, classes, svms, box_regressors)
     check_params(params, build_detector(experiment, class_names), file)
-    optimizer, _ = make_optimizer(**keywords(experiment.optim), steps=experiment.training.steps)
     with locked(workdir) as folder:
-        if has_checkpoint(folder):
-            raise InputError(f"--workdir must be new, got {folder} with checkpoints; give another.")
-        images = f"none: converted from {Path(file).name}"
-        experiment_json.claim(folder, dataclasses.asdict(experiment), class_names, images)
-        key = jax.random.key(experiment.seed)
-        fresh = state.create(jax.device_put(params), optimizer, key, trainable=lambda _: True)
-        Checkpoints(folder, keep=1).save(fresh, {})
+        _save(folder, params, experiment, class_names, source=Path(file).name)
         log.info("%s with %d classes -> %s", detector.kind, classes, folder)
         run = shlex.quote(str(folder))
         log.info(
@@ -105,6 +93,28 @@ _CONFIGS = {
     "fast_rcnn": "fast_voc",
     "rcnn": "rcnn_voc",
 }
+
+
+def _save(folder: Path, params: Params, experiment: OneStage, class_names: tuple[str, ...], *, source: str) -> None:
+    """Write experiment.json and the checkpoint of step 0."""
+    if has_checkpoint(folder):
+        raise InputError(f"--workdir must be new, got {folder} with checkpoints; give another.")
+    experiment_json.claim(folder, dataclasses.asdict(experiment), class_names, f"none: converted from {source}")
+    optimizer, _ = make_optimizer(**keywords(experiment.optim), steps=experiment.training.steps)
+    key = jax.random.key(experiment.seed)
+    fresh = state.create(jax.device_put(params), optimizer, key, trainable=lambda _: True)
+    Checkpoints(folder, keep=1).save(fresh, {})
+
+
+def _fitted(experiment: OneStage, detector: ForeignDetector, *, bbox_regression: bool) -> OneStage:
+    """Return the experiment with all that the file decides."""
+    experiment = dataclasses.replace(experiment, **_described_by(experiment, detector))
+    if isinstance(experiment, FasterRcnn):  # simple-faster-rcnn-pytorch takes 1 off all corners of an annotation
+        head = dataclasses.replace(experiment.head, inclusive_boxes=detector.kind == "simple_faster_rcnn")
+        return dataclasses.replace(experiment, head=head)
+    if isinstance(experiment, Rcnn):
+        return dataclasses.replace(experiment, linear=Linear(bbox_regression=bbox_regression))
+    return experiment
 
 
 def _described_by(experiment: Experiment, detector: ForeignDetector) -> dict[str, Any]:

@@ -76,17 +76,23 @@ def draw(
 
     # Place the labels in order of score, draw the best last.
     names = [_ascii(class_names[int(k) - 1], int(k)) for k in labels]
-    room = width - 0.4 * font_size
     endings = [""] * len(names) if scores is None else [f" {score:.2f}" for score in scores]
+    room = width - 0.4 * font_size
     texts = [_fitted(font, name, ending, room) for name, ending in zip(names, endings, strict=True)]
     sizes = [_text_size(font, font_size, texts[i]) for i in order[::-1]]
     places = _place_labels(boxes[order[::-1]], sizes, width, height)
-    for i, (left, top, right, bottom) in zip(order, places[::-1], strict=True):
-        colour = class_colour(int(labels[i]))
-        pen.rectangle((left, top, right - 1, bottom - 1), fill=colour)
-        start = (left + font_size / 5, (top + bottom) / 2)
-        pen.text(start, texts[i], fill=_text_colour(colour), font=font, anchor="lm")
+    for i, place in zip(order, places[::-1], strict=True):
+        _write_label(pen, place, texts[i], font, class_colour(int(labels[i])))
     return np.asarray(canvas)
+
+
+def _write_label(
+    pen: ImageDraw.ImageDraw, place: Place, text: str, font: ImageFont.FreeTypeFont, colour: Colour
+) -> None:
+    left, top, right, bottom = place
+    pen.rectangle((left, top, right - 1, bottom - 1), fill=colour)
+    start = (left + font.size / 5, (top + bottom) / 2)
+    pen.text(start, text, fill=_text_colour(colour), font=font, anchor="lm")
 
 
 def grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:

@@ -54,13 +54,8 @@ def run(
 
     def parse(arguments: list[str]) -> tuple[ConfigDict | None, list[str]]:
         arguments, overrides = split_overrides(arguments)
-        arguments.sort(key=HELP.__contains__)  # the last: by then --config is known
         try:
-            _, *files = flags.FLAGS(arguments)
-        except flags.UnrecognizedFlagError as error:
-            raise InputError(_unknown_flag(error, default_config)) from error
-        except flags.Error as error:
-            raise InputError(str(error)) from error
+            files = _parse_flags(arguments, default_config)
         except SystemExit:  # --help has listed the flags
             if default_config and HELP & set(arguments):
                 _print_fields(_config(overrides, default_config, changes_stored))
@@ -84,8 +79,7 @@ def run(
         with answered_at_once():
             app.run(call, flags_parser=parse)
     except Exception as error:
-        mistake = lost_process(error) or (error if isinstance(error, InputError) else out_of_memory(error))
-        mistake = mistake or _unusable_file(error)
+        mistake = _mistake(error)
         if mistake is None:
             raise
         print(f"error: {mistake}", file=sys.stderr)
@@ -97,6 +91,24 @@ def run(
         if isinstance(end.code, int) and end.code > 128:  # a signal
             end_process(end.code)
         raise
+
+
+def _parse_flags(arguments: list[str], default_config: str | None) -> list[str]:
+    """Set the flags and return the other arguments; SystemExit after --help."""
+    arguments.sort(key=HELP.__contains__)  # the last: by then --config is known
+    try:
+        _, *files = flags.FLAGS(arguments)
+    except flags.UnrecognizedFlagError as error:
+        raise InputError(_unknown_flag(error, default_config)) from error
+    except flags.Error as error:
+        raise InputError(str(error)) from error
+    return files
+
+
+def _mistake(error: Exception) -> Exception | None:
+    """Return the error that one line says, None where a traceback is needed."""
+    own = error if isinstance(error, InputError) else None
+    return lost_process(error) or own or out_of_memory(error) or _unusable_file(error)
 
 
 def _print_fields(config: ConfigDict | None) -> None:

@@ -1,7 +1,7 @@
 """Detections and ground truth as COCO's JSON files (cocodataset.org, data format), for pycocotools and others."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,48 +37,14 @@ def write_coco(
       class_names: without the background; label k is class_names[k-1].
     """
     ids = _image_ids(image_names)
-
-    # Write the detections.
-    entries = (
-        {"image_id": ids[image], "category_id": label, "bbox": bbox, "score": score}
-        for image, label, bbox, score in zip(
-            detections.image.tolist(),
-            detections.labels.tolist(),
-            _bboxes(detections.boxes),
-            np.round(detections.scores.astype(np.float64), 9).tolist(),  # enough to keep different f32 scores apart
-            strict=True,
-        )
-    )
-    output.write(DETECTIONS, f"{_json_array(entries)}\n")
-
-    # Write the ground truth.
-    if ground_truth is None:
-        return
-    images = (
-        {"id": number, "file_name": f"{name}.jpg", "width": width, "height": height}
-        for number, name, (height, width) in zip(ids, image_names, np.asarray(image_sizes).tolist(), strict=True)
-    )
-    objects = zip(
-        ground_truth.image.tolist(),
-        ground_truth.labels.tolist(),
-        _bboxes(ground_truth.boxes),
-        ground_truth.difficult.tolist(),
-        strict=True,
-    )
-    annotations = (
-        {
-            "id": number,  # from 1: pycocotools takes 0 for no match
-            "image_id": ids[image],
-            "category_id": label,
-            "bbox": bbox,
-            "area": bbox[2] * bbox[3],
-            "iscrowd": 0,
-            "ignore": int(difficult),
+    output.write(DETECTIONS, f"{_json_array(_detections(detections, ids))}\n")
+    if ground_truth is not None:
+        parts = {
+            "images": _images(ids, (f"{name}.jpg" for name in image_names), image_sizes),
+            "annotations": _annotations(ground_truth, ids),
+            "categories": _categories(dict(enumerate(class_names, 1))),
         }
-        for number, (image, label, bbox, difficult) in enumerate(objects, 1)
-    )
-    parts = {"images": images, "annotations": annotations, "categories": _categories(dict(enumerate(class_names, 1)))}
-    output.write(GROUND_TRUTH, _json_file(parts))
+        output.write(GROUND_TRUTH, _json_file(parts))
 
 
 def images_json(
@@ -91,12 +57,38 @@ def images_json(
       files: the file_name of each image.
       categories: label -> class name.
     """
-    sizes = np.asarray(image_sizes).tolist()
-    images = (
-        {"id": number, "file_name": file, "width": width, "height": height}
-        for number, file, (height, width) in zip(_image_ids(image_names), files, sizes, strict=True)
-    )
+    images = _images(_image_ids(image_names), files, image_sizes)
     return _json_file({"images": images, "annotations": (), "categories": _categories(categories)})
+
+
+def _detections(detections: DetectionTable, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+    for image, label, bbox, score in zip(
+        detections.image.tolist(),
+        detections.labels.tolist(),
+        _bboxes(detections.boxes),
+        np.round(detections.scores.astype(np.float64), 9).tolist(),  # enough to keep different f32 scores apart
+        strict=True,
+    ):
+        yield {"image_id": ids[image], "category_id": label, "bbox": bbox, "score": score}
+
+
+def _images(ids: Sequence[int], files: Iterable[str], image_sizes: np.ndarray) -> Iterator[dict[str, Any]]:
+    for number, file, (height, width) in zip(ids, files, np.asarray(image_sizes).tolist(), strict=True):
+        yield {"id": number, "file_name": file, "width": width, "height": height}
+
+
+def _annotations(truth: GroundTruthTable, ids: Sequence[int]) -> Iterator[dict[str, Any]]:
+    columns = truth.image.tolist(), truth.labels.tolist(), _bboxes(truth.boxes), truth.difficult.tolist()
+    for number, (image, label, bbox, difficult) in enumerate(zip(*columns, strict=True), 1):
+        yield {
+            "id": number,  # from 1: pycocotools takes 0 for no match
+            "image_id": ids[image],
+            "category_id": label,
+            "bbox": bbox,
+            "area": bbox[2] * bbox[3],
+            "iscrowd": 0,
+            "ignore": int(difficult),
+        }
 
 
 def _categories(categories: Mapping[int, str]) -> Iterable[dict[str, Any]]:
