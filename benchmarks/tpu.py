@@ -58,8 +58,8 @@ def tpu_mesh(topology: str, devices: int) -> Mesh:
     return Mesh(np.array(described[:devices]), ("data",), axis_types=(AxisType.Auto,))
 
 
-def lower(program: str, config, *, images: int, bucket: tuple[int, int], mesh: Mesh):
-    """Lower one of PROGRAMS for the mesh's devices, with `images` images each."""
+def programs(config, *, images: int, bucket: tuple[int, int], mesh: Mesh) -> dict:
+    """Return the jitted functions of PROGRAMS, each with the shapes of its arguments for `images` images per device."""
     config.training.accumulate = 1
     experiment = resolve_config(parse(config.to_dict()), pathlib.Path("none"))
     detector = build_detector(experiment, tuple(f"class {k}" for k in range(20)))
@@ -73,9 +73,16 @@ def lower(program: str, config, *, images: int, bucket: tuple[int, int], mesh: M
         return state.create(detector.init(key), tx, key, trainable=trainable.__contains__)
 
     key = jax.random.key(0)
-    if program == "detection":
-        return make_predict(detector.predict, mesh).lower(jax.eval_shape(detector.init, key), batch)
-    return make_train_step(detector.loss, tx, mesh).lower(jax.eval_shape(init, key), batch, schedule(0))
+    return {
+        "detection": (make_predict(detector.predict, mesh), (jax.eval_shape(detector.init, key), batch)),
+        "step": (make_train_step(detector.loss, tx, mesh), (jax.eval_shape(init, key), batch, schedule(0))),
+    }
+
+
+def lower(program: str, config, *, images: int, bucket: tuple[int, int], mesh: Mesh):
+    """Lower one of PROGRAMS for the mesh's devices, with `images` images each."""
+    function, arguments = programs(config, images=images, bucket=bucket, mesh=mesh)[program]
+    return function.lower(*arguments)
 
 
 def report(name: str, lowered, images: int, *, shown: int = 20) -> float:
