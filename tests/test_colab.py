@@ -170,23 +170,27 @@ def test_photos_may_be_a_zip_file_or_a_folder(tmp_path, monkeypatch):
 
 def test_an_uploaded_zip_file_is_saved_with_the_results(tmp_path, monkeypatch):
     def upload():
-        with zipfile.ZipFile(tmp_path / "mine.zip", "w") as file:
+        name = choices.pop(0)
+        with zipfile.ZipFile(tmp_path / name, "w") as file:
             file.writestr("a.txt", "")
-        uploads.append("mine.zip")
-        return {"mine.zip": b""}
+        if name != "mine.zip":
+            (tmp_path / name).write_text("no archive")
+        return {name: b""}
 
-    uploads, results = [], tmp_path / "results"
+    choices, results = ["a.txt", "mine.zip"], tmp_path / "results"
     results.mkdir()
     monkeypatch.chdir(tmp_path)
     module = types.ModuleType("google.colab")
     module.files = types.SimpleNamespace(upload=upload)
     monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
     monkeypatch.setitem(sys.modules, "google.colab", module)
+    with pytest.raises(ValueError, match=r"one .zip file must be uploaded, got \['a.txt'\]"):
+        execute(["photos"], settings(UPLOAD=True) | {"flags": [], "RESULTS": results, "pathlib": pathlib})
     for _ in range(2):  # the second time is another session
         namespace = settings(UPLOAD=True) | {"flags": [], "RESULTS": results, "pathlib": pathlib}
         execute(["photos"], namespace)
         assert (namespace["photos"] / "a.txt").exists()
-    assert uploads == ["mine.zip"]
+    assert choices == []
 
 
 def test_the_notebook_has_no_outputs_and_no_magics():

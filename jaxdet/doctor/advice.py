@@ -130,7 +130,7 @@ def advise_anchors(objects: ResizedObjects, experiment: WithAnchors) -> list[Fin
         low, high = np.quantile(objects.sizes, TAILS)
         text = (
             f"objects span {low:.0f} to {high:.0f} pixels after resizing: {_gain(before, after)}"
-            f"{f', with {count} scales in place of {len(current)}' if count != len(current) else ''}"
+            f"{f', with {len(current)} scales replaced by {count}' if count != len(current) else ''}"
         )
         severity: Severity = "warning" if after >= before + BETTER else "note"
         findings.append(Finding(severity, TOPIC, text, flags=(_flag("scales", better.anchors.scales),)))
