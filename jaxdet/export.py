@@ -69,7 +69,10 @@ def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best
 def _check_new(path: Path, card: Path) -> None:
     """Raise InputError unless the file has a known suffix and neither it nor its card exists."""
     if path.suffix not in (SUFFIX, stablehlo.SUFFIX):
-        raise InputError(f"--to must end with {SUFFIX} or {stablehlo.SUFFIX}, got {path}; rename it.")
+        onnx = " (jax2onnx does not convert detection to ONNX: see docs/weights.md)" if path.suffix == ".onnx" else ""
+        raise InputError(
+            f"--to must end with {SUFFIX} or {stablehlo.SUFFIX}, got {path}{onnx}; name a file with such an ending."
+        )
     for new in (path, card):
         if new.exists():
             raise InputError(f"--to must name new files, got {new}, which exists; name another.")

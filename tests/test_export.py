@@ -91,6 +91,11 @@ def test_wrong_flags_and_existing_files_are_refused(trained, file, tmp_path):
         (None, "x.safetensors", "a workdir and --to must be given"),
         (trained[0], None, "a workdir and --to must be given"),
         (trained[0], tmp_path / "x.pth", "--to must end with .safetensors or .stablehlo, got .*x.pth"),
+        (
+            trained[0],
+            tmp_path / "x.onnx",
+            "got .*x.onnx .jax2onnx does not convert detection to ONNX",
+        ),
         (tmp_path / "nowhere", tmp_path / "x.stablehlo", "there is no folder .*nowhere"),
         (trained[0], file, "--to must name new files, got .*detector.safetensors, which exists"),
         (tmp_path / "nowhere", tmp_path / "x.safetensors", "there is no folder .*nowhere"),
