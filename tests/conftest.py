@@ -47,6 +47,13 @@ def scripts(tmp_path_factory) -> Scripts:
     return Scripts(tmp_path_factory.mktemp("scripts"))
 
 
+@pytest.fixture
+def programs(scripts):
+    """Read compiled programs from the cache of the scripts, for tests that compile what others have compiled."""
+    with xla.cached(scripts.folder / "xla"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def trained(scripts, shared):
     """Return (workdir, stdout, stderr) of the tiny Faster R-CNN, trained without interruption.

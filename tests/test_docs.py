@@ -241,7 +241,7 @@ def test_readme_has_at_most_120_lines():
 
 
 @pytest.fixture
-def examples(trained, tmp_path, monkeypatch):
+def examples(trained, programs, tmp_path, monkeypatch):
     """Run the Python examples of a page in a folder with runs/demo and runs/faster_devkit; return their variables."""
     (tmp_path / "runs").mkdir()
     for name in ("demo", "faster_devkit"):

@@ -16,6 +16,8 @@ from jaxdet.io.safetensors import read_safetensors, write_safetensors
 from jaxdet.training.restore import find_checkpoint, restore_params
 from jaxdet.training.state import flatten
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
 
 

@@ -17,6 +17,8 @@ from jaxdet.training import manifest
 from jaxdet.training.restore import find_checkpoint
 from tests.scripts import ROOT
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
 TALL = np.random.default_rng(1).integers(0, 256, (90, 60, 3), np.uint8)
 

@@ -17,6 +17,8 @@ from jaxdet.export import export
 from jaxdet.exporting.stablehlo import check_stablehlo
 from jaxdet.inputs import image_batch
 
+pytestmark = pytest.mark.usefixtures("programs")
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 60, 90, 3), np.uint8)
 
 

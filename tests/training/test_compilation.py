@@ -9,6 +9,7 @@ from jaxdet.training import compilation, sharding
 from jaxdet.training.compilation import compile_steps
 from jaxdet.training.progress import Progress
 from jaxdet.training.step import make_train_step
+from tests import xla
 from tests.training import toy
 
 
@@ -92,17 +93,10 @@ def test_a_long_compilation_is_not_silent(monkeypatch, caplog):
     assert caplog.messages == ["toy: compiling (0 s)"]
 
 
-def test_a_program_from_the_cache_is_named_so(capsys, tmp_path, monkeypatch):
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.experimental.compilation_cache.compilation_cache.reset_cache()
-    try:
+def test_a_program_from_the_cache_is_named_so(capsys, tmp_path):
+    with xla.cached(tmp_path):
         compiled([4])
         compiled([4])  # a new function, which jax has not compiled
-    finally:
-        jax.config.update("jax_compilation_cache_dir", None)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
-        jax.experimental.compilation_cache.compilation_cache.reset_cache()
     printed = capsys.readouterr().out
     assert printed.count("toy: compiled for images of 4x4") == 1
     assert printed.count("toy: read from the cache for images of 4x4") == 1
