@@ -187,6 +187,7 @@ def optimizer():
 def loss_and_samples(params, batch, key):
     """Return the loss and its samples: of the keys split per image id the first is the RPN's, the second the RoIs'."""
     total, metrics = detector(SOME).loss(params, batch, key)
+    params = jax.lax.stop_gradient(params)  # less to trace
     features, size = net().features(params, net().preprocess(batch.image), batch.image_size)
     anchors = jnp.asarray(grid_anchors(base_anchors(scales=ANCHOR_SCALES), GRID, stride=16))
 
