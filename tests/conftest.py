@@ -20,8 +20,8 @@ import pytest  # noqa: E402
 from jaxdet.io.lock import open_locked  # noqa: E402
 from tests.scripts import Scripts, run_as_users_do  # noqa: E402
 
-# Files of few but long tests: run last they would leave all other workers idle. The first makes `trained`, which the
-# second does not need and the third does.
+# Files of few but long tests: run last they would leave all other workers idle. The first makes `trained`, and the
+# others do not wait for it.
 FIRST = ("test_end_to_end.py", "test_alternating.py", "test_colab.py", "test_rcnn.py", "test_family.py")
 
 
