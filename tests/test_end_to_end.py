@@ -51,8 +51,8 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(scripts, trained, tmp_pa
         run.kill(number)
         return run.end(code=code)
 
-    stop(signal.SIGKILL, lambda: len(read_metrics(tmp_path)) >= 2, code=-signal.SIGKILL)
-    stop(signal.SIGKILL, lambda: is_saving(tmp_path), code=-signal.SIGKILL)
+    # While it saves, and with metrics of later steps than the last whole checkpoint.
+    stop(signal.SIGKILL, lambda: len(read_metrics(tmp_path)) >= 2 and is_saving(tmp_path), code=-signal.SIGKILL)
     lines = len(read_metrics(tmp_path))
     printed = stop(signal.SIGTERM, lambda: len(read_metrics(tmp_path)) > lines, code=128 + signal.SIGTERM)
     saved = int(re.search(r"stopped by SIGTERM, step (\d+) saved; run the same command again to resume", printed)[1])
