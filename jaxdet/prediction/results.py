@@ -1,10 +1,11 @@
 """Results of prediction on images: drawings, crops, and the detections in the formats that other tools read."""
 
 import contextlib
+import itertools
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,15 @@ class Results:
     ) -> Path:
         """Write the files of an image u8[H,W,3], of sources[number], and return the path of its drawing.
 
-        The first image removes the lists of an earlier run, of any format.
+        The first image removes the lists of an earlier run, of any format, and each image its files of other formats.
         """
         if not self.listed:
-            self._remove_lists()
+            self._remove_earlier(itertools.chain(*LISTS.values()))
         drawing, height, width = self._drawings[number], *image.shape[:2]
         picture = visualize.draw(image, detections.boxes, detections.scores, detections.labels, class_names)
         written = self._output.write(drawing, visualize.encode_png(picture))
         files = _label_files(drawing)
+        self._remove_earlier(file for format_name, file in files.items() if format_name not in self._formats)
         if "voc" in self._formats:
             self._output.write(files["voc"], voc_xml(Path(name).name, height, width, detections))
         if "yolo" in self._formats:
@@ -96,11 +98,10 @@ class Results:
         self._images.append((name, drawing, (height, width), detections))
         return written
 
-    def _remove_lists(self) -> None:
-        for name in self._lists:
-            self._output.remove(name)
-        for name in sum(LISTS.values(), ()):
-            with contextlib.suppress(InputError):  # the user's own file stays
+    def _remove_earlier(self, names: Iterable[str]) -> None:
+        """Remove the results of an earlier run that have these names; a file of the user's stays."""
+        for name in names:
+            with contextlib.suppress(InputError):
                 self._output.remove(name)
 
     def _write_crops(self, drawing: str, image: np.ndarray, detections: ImageDetections) -> None:

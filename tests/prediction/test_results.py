@@ -48,11 +48,16 @@ def test_each_format_has_its_files(tmp_path):
     assert (tmp_path / "yolo/classes.txt").read_text() == "cat/dog\nN/A\nbird\n"  # its line is the label
 
 
-def test_lists_of_an_earlier_run_in_other_formats_are_removed(tmp_path):
-    write(tmp_path, {"x": FOUND})
-    (tmp_path / "classes.txt").write_text("the user's")
-    assert write(tmp_path, {"x": NOTHING}, ("voc",)) == {"Annotations/x.xml", "labels/x.txt", "classes.txt"}
-    assert (tmp_path / "classes.txt").read_text() == "the user's"
+def test_results_of_an_earlier_run_in_other_formats_are_removed(tmp_path):
+    write(tmp_path, {"x": FOUND, "y": FOUND})
+    for name in ("classes.txt", "Annotations/x.xml"):
+        (tmp_path / name).write_text("the user's")
+    assert write(tmp_path, {"x": NOTHING}, ("json",)) == {
+        "detections.json",
+        *("classes.txt", "Annotations/x.xml"),  # the user's
+        *("y.png", "Annotations/y.xml", "labels/y.txt"),  # of the image that was not predicted again
+    }
+    assert (tmp_path / "classes.txt").read_text() == (tmp_path / "Annotations/x.xml").read_text() == "the user's"
 
 
 def test_the_places_of_the_lists_are_logged(tmp_path, caplog):
