@@ -97,8 +97,8 @@ def duplicate_findings(equal: Sequence[Pair], copies: Sequence[Pair], scenes: Se
             findings.append(Finding(severity, TOPIC, f"pairs of {what} {where}: {len(names)}{effect}", names))
     for (first, second), names in _by_parts(scenes).items():
         text = (
-            f"images of {second} that look like images of {first}, as frames of one scene do: {len(names)}, so scores "
-            f"on {second} may be too good; keep a scene in one split"
+            f"images of {second} that look like images of {first} (frames of one scene, or edited copies): "
+            f"{len(names)}, so scores on {second} may be too good; keep them in one split"
         )
         findings.append(Finding("warning", TOPIC, text, names))
     return findings
