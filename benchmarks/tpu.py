@@ -79,12 +79,6 @@ def programs(config, *, images: int, bucket: tuple[int, int], mesh: Mesh) -> dic
     }
 
 
-def lower(program: str, config, *, images: int, bucket: tuple[int, int], mesh: Mesh):
-    """Lower one of PROGRAMS for the mesh's devices, with `images` images each."""
-    function, arguments = programs(config, images=images, bucket=bucket, mesh=mesh)[program]
-    return function.lower(*arguments)
-
-
 def report(name: str, lowered, images: int, *, shown: int = 20) -> float:
     """Compile a program, print what it costs and return its estimated cycles per image, in millions."""
     started = time.process_time()
@@ -123,9 +117,9 @@ def main():
     bucket = tuple(int(side) for side in flags.bucket.split("x"))
     mesh = tpu_mesh(flags.topology, flags.devices)
     reckoned = {}
-    for program in [flags.program] if flags.program else PROGRAMS:
-        lowered = lower(program, config, images=flags.images, bucket=bucket, mesh=mesh)
-        reckoned[program] = report(program, lowered, flags.images)
+    for name, (function, arguments) in programs(config, images=flags.images, bucket=bucket, mesh=mesh).items():
+        if flags.program in ("", name):
+            reckoned[name] = report(name, function.lower(*arguments), flags.images)
     print("reckoned: " + ", ".join(f"{name} {cycles:.1f}" for name, cycles in reckoned.items()) + " Mcycles an image")
 
 

@@ -69,8 +69,8 @@ config = importlib.import_module("configs." + NAME).get_config()
 config.training.pretrained = ""
 config.net.update({"width": 1 / 16, "head_features": 16, "compute_dtype": "bfloat16"})
 mesh = tpu.tpu_mesh("v5e:2x2", DEVICES)
-for program in tpu.PROGRAMS:
-    compiled = tpu.lower(program, config, images=2, bucket=(96, 128), mesh=mesh).compile()
+for program, (function, arguments) in tpu.programs(config, images=2, bucket=(96, 128), mesh=mesh).items():
+    compiled = function.lower(*arguments).compile()
     memory, found = compiled.memory_analysis(), tpu.estimate(compiled.as_text())
     assert memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes < 16 * 2**30
     assert not [name for name in found.silent if name.startswith(("gather", "scatter"))], found.silent
