@@ -44,15 +44,15 @@ def advise(truth: GroundTruthTable, image_sizes: np.ndarray, experiment: Experim
     use_difficult = experiment.input.use_difficult
     sides = {"short_side": experiment.input.short_side, "long_side": experiment.input.long_side}
     objects = resized_objects(truth, image_sizes, **sides, use_difficult=use_difficult)
-    findings = []
-    of_config = objects
+    findings, at_sizes = [], [objects]
     if size := advise_sides(objects, image_sizes, experiment):
         finding, sides = size
         findings.append(finding)
         objects = resized_objects(truth, image_sizes, **sides, use_difficult=use_difficult)
+        at_sizes.append(objects)
     if isinstance(experiment, WithAnchors):
-        # At either size: the advised one may cost too much.
-        if crossing := advise_crossing(of_config, experiment) or advise_crossing(objects, experiment):
+        # At the size of the config or the advised one, which may cost too much.
+        if crossing := next(filter(None, (advise_crossing(each, experiment) for each in at_sizes)), None):
             finding, experiment = crossing
             findings.append(finding)
         starts_from_detector = experiment.training.init_from or experiment.training.pretrained == "coco"
@@ -107,6 +107,8 @@ def advise_crossing(objects: ResizedObjects, experiment: WithAnchors) -> tuple[F
 
     In small images most large anchors cross the border, and objects of their size have no other.
     """
+    if experiment.rpn.cross_boundary_anchors:
+        return None
     rpn = dataclasses.replace(experiment.rpn, cross_boundary_anchors=True)
     crossing = dataclasses.replace(experiment, rpn=rpn)
     before, after = _coverage(objects, experiment), _coverage(objects, crossing)
