@@ -58,7 +58,8 @@ def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best
         if path.suffix == stablehlo.SUFFIX:
             params = _write_programs(path, source, experiment, class_names, batch_size)
         else:
-            params = _write_params(path, source, config, class_names, metrics)
+            metadata = exported.describe(config, class_names, metrics, jaxdet.__version__)
+            params = _write_params(path, source, experiment, class_names, metadata)
         with atomic_write(card) as file:
             file.write(_card(path, experiment, class_names, metrics).encode())
     except OSError as error:
@@ -79,13 +80,13 @@ def _check_new(path: Path, card: Path) -> None:
 
 
 def _write_params(
-    path: Path, source: Path, config: dict[str, Any], class_names: tuple[str, ...], metrics: dict[str, Any]
+    path: Path, source: Path, experiment: Experiment, class_names: tuple[str, ...], metadata: dict[str, str]
 ) -> Params:
-    """Write a checkpoint's parameters, described, as .safetensors, and return them."""
+    """Write a checkpoint's parameters as .safetensors with metadata, and return them."""
     params = restore_params(source)
-    check_params(params, build_detector(parse(config), class_names), f"checkpoint {source}")
+    check_params(params, build_detector(experiment, class_names), f"checkpoint {source}")
     arrays = {name: np.asarray(leaf) for name, leaf in flatten(params).items()}
-    write_safetensors(path, arrays, exported.describe(config, class_names, metrics, jaxdet.__version__))
+    write_safetensors(path, arrays, metadata)
     return params
 
 
