@@ -17,7 +17,7 @@ LIKE = 6.0  # mean difference of grey levels between thumbnails of one picture o
 CELL = 4  # side of the parts of a thumbnail in which something may have moved
 LIKE_CELLS = 12.0  # mean difference in every part for one picture: copies have up to 12, frames of a scene 5 to 75
 LEAST_CONTRAST = 4.0  # standard deviation of grey levels; flatter images (blank, black) all look alike
-NEIGHBOURS = 50  # of a band that an image is compared with: more are frames of one scene, and all pairs take too long
+NEIGHBOURS = 50  # images per band that each image is compared with; to compare all frames of a scene takes too long
 CHUNK = 4096  # pairs that are compared at a time
 
 

@@ -21,7 +21,7 @@ CANNOT_WRITE = (
 def full_path(path: str | os.PathLike[str]) -> Path:
     """Return the absolute path without `..` and without links in the folders above.
 
-    The last name stays though it may be a link: what belongs to a file may lie beside its link.
+    A link as the last name is not followed: files that belong to it may lie beside the link.
     """
     absolute = Path(path).absolute()
     return absolute.resolve() if absolute.name == ".." else absolute.parent.resolve() / absolute.name
