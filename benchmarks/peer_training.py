@@ -10,7 +10,8 @@ Losses and sampling are torchvision's. FOLDER is in VOC layout; trains on `train
 
 `--width=1 --weights=vgg16.pth` starts from ImageNet's VGG16 in torchvision's names; fc6 and fc7, if in it, are not
 used. `--frozen` (blocks of convolutions, from the first), `--head_features` and `--reference_fan_in` mean what
-training.frozen, net.head_features and optim.reference_fan_in mean in jaxdet.
+training.frozen, net.head_features and optim.reference_fan_in mean in jaxdet. The state is saved beside the output
+every 200 steps; the same command resumes from it.
 """
 
 import argparse
@@ -114,10 +115,18 @@ def train(model, records, flags):
         optimizer, lambda t: min(1, (t + 1) / 100) * 0.5 * (1 + math.cos(math.pi * t / flags.steps))
     )
     model.train()
-    order, window = [], []
-    for step in range(flags.steps):
-        order = order or random.sample(records, len(records))
-        record = order.pop()
+    first, order, window = 0, [], []
+    stateful = (model, optimizer, schedule)
+    saved = pathlib.Path(flags.output).with_suffix(".pt")
+    if saved.exists():
+        first, order, states, generators = torch.load(saved, weights_only=False)
+        for holder, state in zip(stateful, states, strict=True):
+            holder.load_state_dict(state)
+        random.setstate(generators[0])
+        torch.set_rng_state(generators[1])
+    for step in range(first, flags.steps):
+        order = order or random.sample(range(len(records)), len(records))
+        record = records[order.pop()]
         image, boxes, labels = flip(*record) if random.random() < 0.5 else record
         losses = model([image / 255], [{"boxes": boxes, "labels": labels}])
         optimizer.zero_grad()
@@ -128,6 +137,8 @@ def train(model, records, flags):
         if (step + 1) % 200 == 0:  # means since the last line, as in jaxdet's log
             print(step + 1, dict(zip(losses, np.mean(window, 0).round(3).tolist(), strict=True)), flush=True)
             window.clear()
+            states, generators = [x.state_dict() for x in stateful], (random.getstate(), torch.get_rng_state())
+            torch.save((step + 1, order, states, generators), saved)
 
 
 def detect(model, records):
