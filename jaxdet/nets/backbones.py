@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from jaxdet.checks import at_least, one_of
 from jaxdet.nets.alexnet import AlexNet
@@ -12,6 +11,7 @@ from jaxdet.nets.preprocessing import PREPROCESSINGS
 from jaxdet.nets.vgg16 import VGG16
 from jaxdet.nets.vgg_m import VggM
 from jaxdet.nets.zf import ZF
+from jaxdet.ops.by_platform import by_platform
 from jaxdet.types import Params
 
 STRIDE = 16  # image pixels per cell of the features, in every backbone
@@ -66,4 +66,4 @@ def run_backbone(
     def run(form: VGG16):
         return lambda *arguments: apply(form, *arguments)
 
-    return lax.platform_dependent(params, x, size, tpu=run(backbone.clone(tpu=True)), default=run(backbone))
+    return by_platform(params, x, size, tpu=run(backbone.clone(tpu=True)), default=run(backbone))

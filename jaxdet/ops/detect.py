@@ -9,6 +9,7 @@ from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
+from jaxdet.ops.by_platform import by_platform
 from jaxdet.ops.nms import kept_sorted, nms
 from jaxdet.ops.sort_boxes import sort_boxes
 from jaxdet.ops.take_rows import select_rows
@@ -70,7 +71,7 @@ def detect(
         "nms_iou": nms_iou,
         "max_detections": max_detections,
     }
-    detections = lax.platform_dependent(
+    detections = by_platform(
         class_scores,
         class_boxes,
         candidate,

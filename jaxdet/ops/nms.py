@@ -10,6 +10,7 @@ from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops.boxes import pairwise_iou
+from jaxdet.ops.by_platform import by_platform
 
 
 def nms(
@@ -62,7 +63,7 @@ def nms_sorted(
     if tile is not None:
         return by_tiles(tile)(boxes, valid)
     # A CPU saves work with small tiles; on an accelerator the number of sequential steps decides.
-    return lax.platform_dependent(boxes, valid, cpu=by_tiles(64), default=by_tiles(1024))
+    return by_platform(boxes, valid, cpu=by_tiles(64), default=by_tiles(1024))
 
 
 def _by_tiles(

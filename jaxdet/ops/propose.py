@@ -9,6 +9,7 @@ from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
+from jaxdet.ops.by_platform import by_platform
 from jaxdet.ops.compress import compress
 from jaxdet.ops.nms import kept_sorted, nms_sorted
 from jaxdet.ops.sort_boxes import sort_boxes
@@ -67,7 +68,7 @@ def propose(
         "nms_iou": nms_iou,
         "max_outputs": post_nms_top_n,
     }
-    return lax.platform_dependent(
+    return by_platform(
         jnp.where(candidate, objectness, -jnp.inf),
         boxes,
         candidate,

@@ -12,6 +12,7 @@ from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
+from jaxdet.ops.by_platform import by_platform
 from jaxdet.ops.nms import kept_sorted, nms_sorted
 from jaxdet.ops.take_rows import select_rows
 from jaxdet.types import Proposals
@@ -63,7 +64,7 @@ def propose_by_level(
         "nms_iou": nms_iou,
         "max_outputs": post_nms_top_n,
     }
-    proposals = lax.platform_dependent(
+    proposals = by_platform(
         jnp.where(anchor_valid, objectness, -jnp.inf),
         boxes,
         min_size,

@@ -11,6 +11,7 @@ from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops import roi_align_tpu
+from jaxdet.ops.by_platform import by_platform
 from jaxdet.ops.take_rows import take_rows
 
 SAMPLES = 2  # along each side of a bin
@@ -126,9 +127,7 @@ def _average(
     features: tuple[jax.Array, ...], level: jax.Array, vertical: AxisSamples, horizontal: AxisSamples
 ) -> jax.Array:
     """Return [R,bins,bins,C]: per bin, the sum over its rows and columns of cell * row weight * column weight."""
-    return lax.platform_dependent(
-        features, level, vertical, horizontal, tpu=roi_align_tpu.average, default=average_by_index
-    )
+    return by_platform(features, level, vertical, horizontal, tpu=roi_align_tpu.average, default=average_by_index)
 
 
 def _average_forward(features, level, vertical, horizontal):
@@ -139,7 +138,7 @@ def _average_forward(features, level, vertical, horizontal):
 def _average_backward(residuals, g):
     like, level, vertical, horizontal = residuals
     sizes = tuple(x.shape[:2] for x in like)
-    gradients = lax.platform_dependent(
+    gradients = by_platform(
         g,
         level,
         vertical,

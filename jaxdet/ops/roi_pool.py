@@ -16,6 +16,7 @@ from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops import roi_pool_tpu
+from jaxdet.ops.by_platform import by_platform
 from jaxdet.ops.take_rows import take_rows
 
 Interval = tuple[jax.Array, jax.Array]  # (start, end exclusive) in cells, both i32[R,bins]
@@ -217,7 +218,7 @@ def gradient(places: jax.Array, g: jax.Array, *, size: tuple[int, int]) -> jax.A
 
 @jax.custom_vjp
 def _pool(features: jax.Array, rows: Interval, columns: Interval) -> jax.Array:
-    return lax.platform_dependent(features, rows, columns, tpu=roi_pool_tpu.maxima, default=maxima)
+    return by_platform(features, rows, columns, tpu=roi_pool_tpu.maxima, default=maxima)
 
 
 def _pool_forward(features, rows, columns):
@@ -225,7 +226,7 @@ def _pool_forward(features, rows, columns):
         output, places = roi_pool_tpu.maxima_and_places(features, rows, columns)
         return output, places.astype(_index_dtype(features.shape[0] * features.shape[1]))
 
-    output, places = lax.platform_dependent(features, rows, columns, tpu=with_kernel, default=maxima_and_places)
+    output, places = by_platform(features, rows, columns, tpu=with_kernel, default=maxima_and_places)
     like = jnp.zeros((*features.shape[:2], 0), features.dtype)  # the shape and dtype, without storing the features
     return output, (places, rows, like)
 
@@ -233,7 +234,7 @@ def _pool_forward(features, rows, columns):
 def _pool_backward(residuals, g):
     places, rows, like = residuals
     size = like.shape[:2]
-    total = lax.platform_dependent(
+    total = by_platform(
         places,
         g,
         rows,

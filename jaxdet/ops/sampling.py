@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdet.checks import check_array
+from jaxdet.ops.by_platform import by_platform
 from jaxdet.ops.compress import expand
 from jaxdet.ops.take_rows import take_rows
 
@@ -33,7 +34,7 @@ def sample(
     # One random number per slot, by rank.
     length = label.shape[0]
     random = jax.random.uniform(key, (length,))
-    random = lax.platform_dependent(valid, random, tpu=expand, default=by_rank)
+    random = by_platform(valid, random, tpu=expand, default=by_rank)
 
     positive, num_positive = _largest(random, label == 1, min(max_positive, length))
     negative, num_negative = _largest(random, label == 0, min(size, length))
@@ -78,7 +79,7 @@ def keep_sampled(label: jax.Array, index: jax.Array, sampled: jax.Array) -> jax.
     check_array("keep_sampled: sampled", sampled, shape=index.shape, dtype=jnp.bool_, cure=cure)
     length = label.shape[0]
     slots = jnp.where(sampled, index, length)
-    chosen = lax.platform_dependent(
+    chosen = by_platform(
         slots,
         tpu=lambda slots: jnp.any(slots[None] == jnp.arange(length)[:, None], axis=1),
         default=lambda slots: jnp.zeros(length, bool).at[slots].set(True, mode="drop"),

@@ -2,7 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+
+from jaxdet.ops.by_platform import by_platform
 
 
 def take_rows(table: jax.Array, index: jax.Array) -> jax.Array:
@@ -15,7 +16,7 @@ def take_rows(table: jax.Array, index: jax.Array) -> jax.Array:
     Returns:
       [N,...] of the dtype of `table`.
     """
-    return lax.platform_dependent(table, index, tpu=select_rows, default=lambda table, index: table[index])
+    return by_platform(table, index, tpu=select_rows, default=lambda table, index: table[index])
 
 
 def select_rows(table: jax.Array, index: jax.Array) -> jax.Array:

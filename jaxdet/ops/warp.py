@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdet.checks import check_array
+from jaxdet.ops.by_platform import by_platform
 
 Taps = tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]  # two (pixels i32[R,S], weights f32[R,S])
 
@@ -69,7 +70,7 @@ def warp(image: jax.Array, image_size: jax.Array, boxes: jax.Array, *, size: int
 
     # XLA on CPU would compute all crops at once inside the code that reads them, in an order that is slow there: crops
     # and AlexNet of a quarter of its channels would take 9 ms per crop, and take 4 this way.
-    return lax.platform_dependent(rows, columns, cpu=cut_one_by_one, default=jax.vmap(cut))
+    return by_platform(rows, columns, cpu=cut_one_by_one, default=jax.vmap(cut))
 
 
 def _taps(start: jax.Array, end: jax.Array, limit: jax.Array, size: int) -> Taps:

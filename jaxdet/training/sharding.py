@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxdet.checks import InputError
+from jaxdet.ops.by_platform import lowered_for
 from jaxdet.types import Batch, Detections, Params
 
 
@@ -67,9 +68,10 @@ def make_predict(predict: Callable[[Params, Batch], Detections], mesh: Mesh) -> 
 def on_own_rows(
     function: Callable[[Any, Batch], tuple[Any, Any]], mesh: Mesh
 ) -> Callable[[Any, Batch], tuple[Any, Any]]:
-    """Run a function of replicated arrays and a batch on each device's own rows; with one device it is unchanged.
+    """Run a function of replicated arrays and a batch on each device's own rows; with one device, on all rows.
 
-    So nothing is exchanged within the function, and it may contain kernels, which no compiler can split.
+    So nothing is exchanged within the function, and it may contain kernels, which no compiler can split. Its forms for
+    other platforms than the mesh's are not traced.
 
     Args:
       function: (tree, batch) -> (results, one per row; sums over rows).
@@ -78,12 +80,17 @@ def on_own_rows(
     Returns:
       The function of the whole batch; the sums are those over all devices.
     """
+
+    def on_device(tree: Any, batch: Batch) -> tuple[Any, Any]:
+        with lowered_for(mesh.devices.flat[0].platform):
+            return function(tree, batch)
+
     if mesh.size == 1:
-        return function
+        return on_device
     (axis,) = mesh.axis_names
 
     def run(tree: Any, batch: Batch) -> tuple[Any, Any]:
-        results, sums = function(tree, batch)
+        results, sums = on_device(tree, batch)
         return results, jax.lax.psum(sums, axis)
 
     whole, rows = PartitionSpec(), PartitionSpec(axis)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdet.nets.layers import winograd
+from jaxdet.ops.by_platform import by_platform
 
 Padding = Sequence[tuple[int, int]]
 
@@ -123,7 +124,7 @@ def _convolve(precision: Any, x: jax.Array, kernel: jax.Array) -> jax.Array:
     if not _use_winograd(x, kernel):
         return stock(x, kernel)
     fast = functools.partial(winograd.convolve, precision=precision)
-    return lax.platform_dependent(x, kernel, cpu=fast, default=stock)
+    return by_platform(x, kernel, cpu=fast, default=stock)
 
 
 def _use_winograd(x: jax.Array, kernel: jax.Array) -> bool:
@@ -150,7 +151,7 @@ def _backward(precision, residuals, g):
             return input_gradient, winograd.kernel_gradient(x, g, precision=precision)
         return stock(x, kernel, g)[0], _kernel_gradient(precision, x, g)
 
-    return lax.platform_dependent(*residuals, g, cpu=fast, default=stock)
+    return by_platform(*residuals, g, cpu=fast, default=stock)
 
 
 _conv3x3.defvjp(_forward, _backward)
