@@ -235,6 +235,14 @@ def test_on_colab_an_uploaded_folder_needs_no_address(on_colab, monkeypatch):
     assert [command[1:4] for command in on_colab] == [["-m", "pip", "install"]]
 
 
+@pytest.mark.parametrize("name", ["", "..", "/content/drive/MyDrive", "a/b"])
+def test_a_name_that_would_put_results_elsewhere_is_refused(on_colab, name):
+    """Photos are unpacked into a folder of that name, which is emptied before."""
+    with pytest.raises(ValueError, match=f"NAME must be the name of a folder, got '{name}'; write one without /"):
+        execute(["devices"], settings(NAME=name) | {"subprocess": subprocess, "sys": sys})
+    assert not on_colab
+
+
 @pytest.mark.parametrize("on_drive", [True, False])
 def test_results_are_saved_in_drive_where_it_is_wanted(on_colab, monkeypatch, on_drive):
     mounted = []
