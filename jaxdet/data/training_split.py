@@ -48,6 +48,6 @@ def check_training_split(dataset: Dataset, *, use_difficult: bool, annotated: Co
     if absent:
         log.warning(
             "%d of %d classes have no object to train on in splits.train, only in other annotations; they are not "
-            "learnt: %s",
+            "learned: %s",
             *(len(absent), len(dataset.class_names), ", ".join(absent[:NAMES_SHOWN])),
         )

@@ -35,7 +35,7 @@ def class_findings(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> list[
     missing = tuple(name for name, objects in trained.items() if not objects)
     present = [name for name, objects in trained.items() if objects]
     if missing and present:
-        text = f"no object in train to learn from, {len(missing)} of {len(trained)} classes"
+        text = f"classes without an object in train, so they are not learned ({len(missing)} of {len(trained)})"
         flag = f"--config.dataset.class_names={','.join(present)}"
         flags = () if any("," in name for name in present) else (flag,)
         findings.append(Finding("warning", TOPIC, text, missing, flags))
@@ -44,11 +44,11 @@ def class_findings(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> list[
     for part, of_part in counts.items():
         unseen = tuple(name for name in present if part != "train" and not of_part[name][0])
         if unseen:
-            text = f"no object in {part}, which cannot score them, {len(unseen)} of {len(present)} classes of train"
+            text = f"classes without an object in {part}, which cannot score them ({len(unseen)} of {len(present)})"
             findings.append(Finding("note", TOPIC, text, unseen))
     rare = tuple(f"{name} ({trained[name]})" for name in present if trained[name] < RARE)
     if rare:
-        text = f"fewer than {RARE} objects in train, {len(rare)} of {len(present)} classes"
+        text = f"classes with fewer than {RARE} objects in train ({len(rare)} of {len(present)})"
         findings.append(Finding("warning", TOPIC, text, rare))
     return findings + _one_class_by_two_names(trained)
 

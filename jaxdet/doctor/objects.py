@@ -16,7 +16,7 @@ from jaxdet.ops.boxes_np import box_iou
 
 TOPIC = "objects"
 WithAnchors = FasterRcnn | FasterRcnnAlternating | FasterRcnnFpn
-# IoU with an anchor from which a box can be learnt: the result in docs/own-data.md has 93% of the objects above it,
+# IoU with an anchor from which a box can be learned: the result in docs/own-data.md has 93% of the objects above it,
 # but only 15% above the RPN's positive IoU of 0.7.
 IN_RANGE = 0.5
 MANY = 0.1  # share of the objects that is worth a warning

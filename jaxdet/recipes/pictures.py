@@ -83,7 +83,7 @@ class Pictures:
             log.info("pictures of the first %d batches: %s%s", BATCHES, self.folder / "batch_*.jpg", dashed)
 
     def _draw(self, name: str, rows: list[DrawArguments]) -> None:
-        """Draw images on one sheet; where that fails, training resumes without it."""
+        """Draw images on one sheet; where that fails, training continues without it."""
         with optional_drawing(self.folder):
             drawn = [visualize.draw(*row[:4], self.class_names, gt_boxes=row[4]) for row in rows]
             sheet = visualize.encode_jpeg(visualize.grid(drawn, min(4, len(drawn))))

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def optional_drawing(target: Path) -> Iterator[None]:
-    """Log an error of a drawing library in the block once for each target, as a warning, and suppress it.
+    """Suppress an error of a drawing library in the block; log it as a warning, once per target and error.
 
     Matplotlib and Pillow raise RuntimeError, ValueError and OSError. An OSError that says that the disk is full or the
     folder not writable is raised, and so is every other exception.
@@ -32,4 +32,4 @@ def optional_drawing(target: Path) -> Iterator[None]:
 
 @functools.cache
 def _warn(target: Path, error: str) -> None:
-    log.warning("%s cannot be drawn (%s); training resumes without it", target, error)
+    log.warning("%s cannot be drawn (%s); training continues without it", target, error)

@@ -17,6 +17,7 @@ def test_objects_and_images_are_counted_per_class():
 def test_classes_missing_in_train_are_named_with_the_flag_that_leaves_them_out():
     (finding,) = class_findings({"train": counts(cat=30, dog=0, cow=30)})
     assert (finding.severity, finding.names) == ("warning", ("dog",))
+    assert finding.text == "classes without an object in train, so they are not learned (1 of 3)"
     assert finding.flags == ("--config.dataset.class_names=cat,cow",)
     (finding,) = class_findings({"train": counts(cat=0)})
     assert (finding.severity, finding.text) == ("error", "train has no object")
@@ -25,12 +26,13 @@ def test_classes_missing_in_train_are_named_with_the_flag_that_leaves_them_out()
 def test_classes_missing_in_another_split_cannot_be_scored():
     (finding,) = class_findings({"train": counts(cat=30, dog=30), "test": counts(cat=3, dog=0)})
     assert (finding.severity, finding.names) == ("note", ("dog",))
-    assert "no object in test" in finding.text
+    assert finding.text == "classes without an object in test, which cannot score them (1 of 2)"
 
 
 def test_rare_classes_are_named_with_their_objects():
     (finding,) = class_findings({"train": counts(cat=30, dog=19)})
     assert (finding.severity, finding.names) == ("warning", ("dog (19)",))
+    assert finding.text == "classes with fewer than 20 objects in train (1 of 2)"
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_no_objects_at_all_are_an_error(devkit, examine):
 
 def test_a_misspelt_class_of_the_config_is_seen(examine):
     report = examine("--config.dataset.class_names=cat,dgo")
-    assert finding_with(report, "no object in train to learn from").names == ("dgo",)
+    assert finding_with(report, "classes without an object in train").names == ("dgo",)
     assert finding_with(report, "of train: object of unknown class 'dog'").severity == "error"
 
 

@@ -11,7 +11,7 @@ def test_an_error_of_a_drawing_library_is_one_warning_for_each_target(tmp_path, 
     for target in (tmp_path / "a", tmp_path / "a", tmp_path / "b"):
         with optional_drawing(target):
             raise RuntimeError("no glyph")
-    warning = "cannot be drawn (RuntimeError: no glyph); training resumes without it"
+    warning = "cannot be drawn (RuntimeError: no glyph); training continues without it"
     assert caplog.record_tuples == [
         ("jaxdet.training.drawing", logging.WARNING, f"{tmp_path / name} {warning}") for name in ("a", "b")
     ]
