@@ -1,16 +1,17 @@
-"""Boundaries of the learning rate, for a training of another length."""
+"""Boundaries of the learning rate, scaled to a training of another length."""
 
 from collections.abc import Callable
 
 
 def scale_boundaries(boundaries: tuple[int, ...], scale: Callable[[int], int]) -> tuple[int, ...]:
-    """Return the boundaries in a training of another length, each at least one step after the one before.
+    """Return the boundaries scaled, each at least one step after the one before.
 
-    In a very short training they would fall together. Apart, each of them still drops the rate.
+    In a very short training, rounding would make them equal, which `make_optimizer` refuses.
 
     Args:
-      boundaries: steps at which the rate drops, in any order: a wrong one stays wrong.
-      scale: gives the step of the new training that corresponds to one of the old.
+      boundaries: steps at which the rate drops. Where they do not ascend, the result does not either, so that
+        `make_optimizer` still refuses them.
+      scale: maps a step of the old training to one of the new.
     """
     scaled = list[int]()
     for i, boundary in enumerate(boundaries):

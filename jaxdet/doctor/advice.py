@@ -44,17 +44,18 @@ def advise(truth: GroundTruthTable, image_sizes: np.ndarray, experiment: Experim
     use_difficult = experiment.input.use_difficult
     sides = {"short_side": experiment.input.short_side, "long_side": experiment.input.long_side}
     objects = resized_objects(truth, image_sizes, **sides, use_difficult=use_difficult)
-    findings, at_sizes = [], [objects]
+    findings, objects_by_size = [], [objects]
     if size := advise_sides(objects, image_sizes, experiment):
         finding, sides = size
         findings.append(finding)
         objects = resized_objects(truth, image_sizes, **sides, use_difficult=use_difficult)
-        at_sizes.append(objects)
+        objects_by_size.append(objects)
     if isinstance(experiment, WithAnchors):
-        # At the size of the config or the advised one, which may cost too much.
-        if crossing := next(filter(None, (advise_crossing(each, experiment) for each in at_sizes)), None):
-            finding, experiment = crossing
-            findings.append(finding)
+        for resized in objects_by_size:  # the config's size first: the advised one may cost too much
+            if crossing := advise_crossing(resized, experiment):
+                finding, experiment = crossing
+                findings.append(finding)
+                break
         starts_from_detector = experiment.training.init_from or experiment.training.pretrained == "coco"
         if not starts_from_detector:  # it was trained with its anchors
             findings += advise_anchors(objects, experiment)

@@ -23,7 +23,7 @@ CHUNK = 4096  # pairs that are compared at a time
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """What duplicates are found by.
+    """An image as duplicates are found: by its digest and its thumbnail.
 
     Attributes:
       part: 'train', 'validation' or 'test'.
@@ -61,8 +61,8 @@ def difference_hash(thumbnails: np.ndarray) -> np.ndarray:
 def find_duplicates(pictures: Sequence[Picture]) -> tuple[list[Pair], list[Pair], list[Pair]]:
     """Return the pairs of equal files, of other files that show the same picture, and of frames of one scene.
 
-    Of a group of equal files each is paired with the first. Others are paired with the first such picture of each
-    split, frames of a scene only with another split's. Mirrored and cropped copies are not found.
+    Each equal file is paired with the first of its group. Every other copy is paired with the first one of each split,
+    a frame of a scene with the first one of each other split. Mirrored and cropped copies are not found.
     """
     groups: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
@@ -132,16 +132,17 @@ def _candidates(hashes: np.ndarray) -> np.ndarray:
 def _differences(thumbnails: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return f[P]: the mean difference of grey levels of each pair of u8[N,32,32], and that of its worst cell."""
     cells = SIDE // CELL
-    by_cell = np.zeros((len(pairs), cells * cells), np.float32)
+    mean, worst = np.zeros((2, len(pairs)), np.float32)
     for start in range(0, len(pairs), CHUNK):
-        i, j = pairs[start : start + CHUNK].T
+        chunk = slice(start, start + CHUNK)
+        i, j = pairs[chunk].T
         difference = cv2.absdiff(thumbnails[i], thumbnails[j])
-        means = difference.reshape(-1, cells, CELL, cells, CELL).mean((2, 4), dtype=np.float32)
-        by_cell[start : start + CHUNK] = means.reshape(len(i), -1)
-    return by_cell.mean(1), by_cell.max(1, initial=0)
+        by_cell = difference.reshape(-1, cells, CELL, cells, CELL).mean((2, 4), dtype=np.float32)
+        mean[chunk], worst[chunk] = by_cell.mean((1, 2)), by_cell.max((1, 2))
+    return mean, worst
 
 
 def _first(pictures: Sequence[Picture], pairs: np.ndarray, parts: np.ndarray) -> list[Pair]:
-    """Return, of pairs (i, j) in order, the first for each j and part of i."""
+    """Return the first pair (i, j) for each j and each part of i; `pairs` are sorted."""
     chosen = np.unique(pairs[:, 1] * (parts.max() + 1) + parts[pairs[:, 0]], return_index=True)[1]
     return [(pictures[i], pictures[j]) for i, j in pairs[np.sort(chosen)].tolist()]
