@@ -1,9 +1,12 @@
 """Table of the backbones, and the checks of their options."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from jaxdet.checks import at_least, one_of
+from jaxdet.nets import vgg16_on_tpu
 from jaxdet.nets.alexnet import AlexNet
 from jaxdet.nets.apply import apply
 from jaxdet.nets.layers.initializers import INITS, kernel_initializers
@@ -62,8 +65,10 @@ def run_backbone(
     if not isinstance(backbone, VGG16):
         return apply(backbone, params, x, size)
     params = {name: params[name] for name in params if name.startswith("conv")}
-
-    def run(form: VGG16):
-        return lambda *arguments: apply(form, *arguments)
-
-    return by_platform(params, x, size, tpu=run(backbone.clone(tpu=True)), default=run(backbone))
+    return by_platform(
+        params,
+        x,
+        size,
+        tpu=functools.partial(vgg16_on_tpu.features, pool_rounding=backbone.pool_rounding, dtype=backbone.dtype),
+        default=functools.partial(apply, backbone),
+    )
