@@ -1,7 +1,7 @@
 """VGG16's convolutions in the form that is fast on a TPU: in strips, equal layers in a loop.
 
-The compiler searches long for the tiles of each convolution. In a loop it does so once: compiling takes a half of the
-time, and a step up to a fifth more (benchmarks/README.md, TPU).
+The compiler searches long for the tiles of each convolution, and in a loop only once. A step compiles in two thirds of
+the time and takes 3 to 14 % more cycles (benchmarks/README.md, TPU).
 """
 
 import dataclasses

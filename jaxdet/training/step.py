@@ -61,7 +61,22 @@ def make_train_step(
         return state, metrics | {"grad_norm": optax.tree.norm(grads)}
 
     whole, rows = replicated(mesh), batch_sharding(mesh)
-    return jax.jit(step, in_shardings=(whole, rows, whole), out_shardings=(whole, whole), donate_argnums=0)
+    return jax.jit(
+        step,
+        in_shardings=(whole, rows, whole),
+        out_shardings=(whole, whole),
+        donate_argnums=0,
+        compiler_options=_compiler_options(mesh),
+    )
+
+
+def _compiler_options(mesh: Mesh) -> dict[str, int]:
+    """Return the compiler's options for a step: a TPU's gets half of its usual 16 MiB of scratch memory.
+
+    So it tries fewer tiles for each convolution, which takes less time. With 16 MiB and several devices it finds none
+    for conv1_2 and falls back to rows of ten cells, five times as slow in all (benchmarks/README.md, TPU).
+    """
+    return {"xla_tpu_scoped_vmem_limit_kib": 8192} if mesh.devices.flat[0].platform == "tpu" else {}
 
 
 def _parts(batch: Batch, count: int) -> Batch:
