@@ -18,6 +18,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 import pytest  # noqa: E402
 
 from jaxdet.io.lock import open_locked  # noqa: E402
+from jaxdet.ops.by_platform import lowered_for  # noqa: E402
 from tests.scripts import Scripts, run_as_users_do  # noqa: E402
 
 # Files of few but long tests: run last they would leave all other workers idle. The first makes `trained`, and the
@@ -51,6 +52,13 @@ def scripts(tmp_path_factory) -> Scripts:
 def programs(scripts):
     """Read compiled programs from the cache of the scripts, for tests that compile what others have compiled."""
     with xla.cached(scripts.folder / "xla"):
+        yield
+
+
+@pytest.fixture
+def for_cpu():
+    """Trace only the forms for a CPU, as a step does, for tests that trace many detectors."""
+    with lowered_for("cpu"):
         yield
 
 

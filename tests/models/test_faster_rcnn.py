@@ -19,6 +19,8 @@ from jaxdet.ops.targets import roi_targets, rpn_targets
 from jaxdet.types import Batch
 from tests.models.small_net import small_net
 
+pytestmark = pytest.mark.usefixtures("for_cpu")
+
 RPN = {
     "targets": {"batch_size": 32},
     "train_proposals": {"pre_nms_top_n": 200, "post_nms_top_n": 50, "nms_iou": 0.7},

@@ -20,6 +20,8 @@ from jaxdet.types import Batch
 from jaxdet.weights.resnet import torchvision_faster_rcnn_fpn
 from tests.golden import r50fpn
 
+pytestmark = pytest.mark.usefixtures("for_cpu")
+
 CLASSES = ("a", "b", "c")
 NARROW = {"channels": 4, "hidden": 8, "classes": 4}
 

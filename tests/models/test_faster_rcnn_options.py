@@ -20,6 +20,8 @@ from jaxdet.ops.anchors import base_anchors
 from jaxdet.types import Record
 from tests.models.test_faster_rcnn import HEAD, RPN
 
+pytestmark = pytest.mark.usefixtures("for_cpu")
+
 ROWS, COLUMNS = 4, 6
 OBJECT = (24, 8, 56, 40)
 PARAMS = {
