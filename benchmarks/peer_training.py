@@ -10,14 +10,15 @@ Losses and sampling are torchvision's. FOLDER is in VOC layout; trains on `train
 
 `--width=1 --weights=vgg16.pth` starts from ImageNet's VGG16 in torchvision's names; fc6 and fc7, if in it, are not
 used. `--frozen` (blocks of convolutions, from the first), `--head_features` and `--reference_fan_in` mean what
-training.frozen, net.head_features and optim.reference_fan_in mean in jaxdet. The state is saved beside the output
-every 200 steps; the same command resumes from it.
+training.frozen, net.head_features and optim.reference_fan_in mean in jaxdet. The state is saved beside the output, as
+.pt, every 200 steps; the same command resumes from it, and one with other flags is refused.
 """
 
 import argparse
 import math
 import pathlib
 import random
+import sys
 import xml.etree.ElementTree
 
 import numpy as np
@@ -100,7 +101,7 @@ def flip(image, boxes, labels):
 
 
 def parameter_groups(model, flags):
-    """Yield each trainable array with its rate and weight decay: as in jaxdet, biases do not decay."""
+    """Yield each trainable array with its learning rate and weight decay. As in jaxdet, biases do not decay."""
     for parameter in model.parameters():
         if parameter.requires_grad:
             kernel = parameter.ndim > 1
@@ -119,7 +120,10 @@ def train(model, records, flags):
     stateful = (model, optimizer, schedule)
     saved = pathlib.Path(flags.output).with_suffix(".pt")
     if saved.exists():
-        first, order, states, generators = torch.load(saved, weights_only=False)
+        earlier, first, order, states, generators = torch.load(saved, weights_only=False)
+        if earlier != vars(flags):
+            changed = [name for name, value in vars(flags).items() if earlier.get(name) != value]
+            sys.exit(f"{saved} must be of the same training, got other {', '.join(changed)}; name another --output.")
         for holder, state in zip(stateful, states, strict=True):
             holder.load_state_dict(state)
         random.setstate(generators[0])
@@ -138,7 +142,8 @@ def train(model, records, flags):
             print(step + 1, dict(zip(losses, np.mean(window, 0).round(3).tolist(), strict=True)), flush=True)
             window.clear()
             states, generators = [x.state_dict() for x in stateful], (random.getstate(), torch.get_rng_state())
-            torch.save((step + 1, order, states, generators), saved)
+            torch.save((vars(flags), step + 1, order, states, generators), saved.with_suffix(".new"))
+            saved.with_suffix(".new").replace(saved)  # a kill while it is written leaves the state before
 
 
 def detect(model, records):
