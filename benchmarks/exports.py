@@ -63,7 +63,9 @@ def load(file):
         entries = dict(archive)
     header = json.loads(str(entries["header"]))
     sides = {name: header[name] for name in ("short_side", "long_side")}
-    params = {name.removeprefix("params/"): jax.device_put(entries[name]) for name in entries if "params/" in name}
+    params = {
+        name.removeprefix("params/"): jax.device_put(entries[name]) for name in entries if name.startswith("params/")
+    }
     names = [f"{height}x{width}" for height, width in header["buckets"]]
     programs = {name: jax.jit(jax_export.deserialize(bytearray(entries[name])).call) for name in names}
 
