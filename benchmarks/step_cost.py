@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.tpu import programs
 from configs import faster_voc
 from jaxdet.data.buckets import buckets
+from jaxdet.ops.by_platform import lowered_for
 from jaxdet.training.sharding import data_mesh
 
 
@@ -19,8 +20,8 @@ def main():
     for size in buckets(short_side=600, long_side=1000)[::2]:
         step, arguments = programs(config, images=1, bucket=size, mesh=data_mesh())["step"]
         state, batch, _ = arguments
-        # For a CPU the program has Winograd's convolutions, which need fewer.
-        cost = step.trace(*arguments).lower(lowering_platforms=("cuda",)).cost_analysis()
+        with lowered_for("gpu"):  # for a CPU the program has Winograd's convolutions, which need fewer
+            cost = step.trace(*arguments).lower(lowering_platforms=("cuda",)).cost_analysis()
         megabytes = np.prod(batch.image.shape) / 1e6  # one byte per channel
         print(f"{size[0]}x{size[1]}: {cost['flops'] / 1e9:.0f} GFLOP and {megabytes:.2f} MB per image")
     gradient = sum(4 * int(np.prod(leaf.shape)) for leaf in state.trainable.values())

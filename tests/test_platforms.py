@@ -10,7 +10,7 @@ from jax import export
 
 from benchmarks.tpu import programs
 from jaxdet.ops.by_platform import lowered_for
-from jaxdet.training import sharding
+from jaxdet.training.sharding import data_mesh
 
 
 def train_step_and_detection(name, compute_dtype):
@@ -20,7 +20,7 @@ def train_step_and_detection(name, compute_dtype):
     config.training.pretrained = ""
     if config.system == "rcnn":
         config.head.scoring = "softmax"  # what it trains by; SVMs are fitted later
-    return programs(config, images=2, bucket=(96, 128), mesh=sharding.data_mesh()).values()
+    return programs(config, images=2, bucket=(96, 128), mesh=data_mesh()).values()
 
 
 CASES = [
@@ -37,11 +37,10 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "compute_dtype", "platform"), CASES)
-def test_the_train_step_and_detection_lower(monkeypatch, name, compute_dtype, platform):
-    # The mesh is one of CPUs; traced as for a mesh of this platform.
-    monkeypatch.setattr(sharding, "lowered_for", lambda _: lowered_for(platform))
+def test_the_train_step_and_detection_lower(name, compute_dtype, platform):
     adam = name == "faster_shapes"  # optax's Adam raises a float to an integer power
-    with jax.numpy_dtype_promotion("standard" if adam else "strict"):
+    # The mesh is one of CPUs; traced as for a mesh of this platform.
+    with lowered_for(platform), jax.numpy_dtype_promotion("standard" if adam else "strict"):
         for function, arguments in train_step_and_detection(name, compute_dtype):
             lowered = export.export(function, platforms=[platform])(*arguments)
             assert lowered.platforms == (platform,)

@@ -12,8 +12,11 @@ _platform = jax.make_user_context(None)  # a part of the keys of jax's caches
 
 @contextlib.contextmanager
 def lowered_for(platform: str):
-    """Trace only the forms for this platform ("cpu", "gpu", "tpu"): what is traced here is lowered for no other."""
-    with _platform(platform):
+    """Trace only the forms for this platform ("cpu", "gpu", "tpu"): what is traced here is lowered for no other.
+
+    Of nested blocks the outermost decides: so a program for a mesh of CPUs can be lowered for another platform.
+    """
+    with _platform(_platform.value or platform):
         yield
 
 

@@ -67,3 +67,10 @@ def test_a_function_traced_for_one_platform_is_traced_again_for_another():
 
 def test_without_a_jit_the_form_for_this_machine_runs():
     np.testing.assert_allclose(choose(jnp.ones(2), []), np.cos(np.ones(2)), rtol=1e-6)
+
+
+def test_of_nested_platforms_the_outermost_decides():
+    traced = []
+    with lowered_for("tpu"), lowered_for("cpu"):
+        jax.eval_shape(lambda x: choose(x, traced), X)
+    assert traced == ["tpu"]
