@@ -84,20 +84,21 @@ def report(name: str, lowered, images: int, *, shown: int = 20) -> float:
     started = time.process_time()
     compiled = lowered.compile()
     seconds = time.process_time() - started
-    found, memory = estimate(compiled.as_text()), compiled.memory_analysis()
-    per_image = found.total / 1e6 / images
-    held = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    costs, memory = estimate(compiled.as_text()), compiled.memory_analysis()
+    per_image = costs.total / 1e6 / images
+    temporary = memory.temp_size_in_bytes
+    total = temporary + memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     print(
-        f"{name}: {per_image:.2f} Mcycles per image; {(held + memory.temp_size_in_bytes) / 2**30:.2f} GiB of memory, "
-        f"{memory.temp_size_in_bytes / 2**30:.2f} of them temporary; compiled in {seconds:.0f} s of CPU"
+        f"{name}: {per_image:.2f} Mcycles per image; {total / 2**30:.2f} GiB of memory, "
+        f"{temporary / 2**30:.2f} of them temporary; compiled in {seconds:.0f} s of CPU"
     )
-    for part, cycles in found.parts.most_common(shown):
-        print(f"  {cycles / 1e6 / images:7.3f}  {100 * cycles / found.total:5.1f} %  {part}")
-    for loop, cycles in found.loops:
+    for part, cycles in costs.parts.most_common(shown):
+        print(f"  {cycles / 1e6 / images:7.3f}  {100 * cycles / costs.total:5.1f} %  {part}")
+    for loop, cycles in costs.loops:
         print(f"  loop of unknown length, counted once: {loop}, {cycles / 1e6 / images:.3f} Mcycles per image and trip")
-    for description, runs in found.silent.items():
+    for description, runs in costs.silent.items():
         print(f"  no estimate: {description}" + (f", {runs} times" if runs > 1 else ""))
-    for description, runs in found.collectives.items():
+    for description, runs in costs.collectives.items():
         print(f"  exchanged: {description}" + (f", {runs} times" if runs > 1 else ""))
     return per_image
 

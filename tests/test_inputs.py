@@ -88,7 +88,7 @@ def test_a_misspelt_class_is_refused_with_the_nearest(devkit, class_names):
 def test_a_class_that_only_another_split_has_is_told(devkit, caplog):
     devkit.annotation("b", ("ghost", 1, 1, 9, 9))
     assert open_training_part(experiment_of(devkit)).dataset.class_names == ("cat", "dog", "ghost")
-    assert "1 of 3 classes have no object to train on in splits.train" in caplog.text
+    assert "classes without an object to train on in splits.train: 1 of 3" in caplog.text
 
 
 @pytest.mark.parametrize("objects", [(), (("cat", 5, 5, 5, 5),), ((*CAT, {"difficult": 1}),)])

@@ -47,7 +47,7 @@ def check_training_split(dataset: Dataset, *, use_difficult: bool, annotated: Co
     absent = [name for name, count in zip(dataset.class_names, objects[1:].tolist(), strict=True) if not count]
     if absent:
         log.warning(
-            "%d of %d classes have no object to train on in splits.train, only in other annotations; they are not "
-            "learned: %s",
+            "classes without an object to train on in splits.train: %d of %d; they are in other annotations only and "
+            "are not learned: %s",
             *(len(absent), len(dataset.class_names), ", ".join(absent[:NAMES_SHOWN])),
         )

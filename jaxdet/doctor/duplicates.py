@@ -73,7 +73,7 @@ def find_duplicates(pictures: Sequence[Picture]) -> tuple[list[Pair], list[Pair]
     if not distinct:
         return equal, [], []
     thumbnails = np.stack([each.thumbnail for each in distinct if each.thumbnail is not None])
-    pairs = _candidates(difference_hash(thumbnails))
+    pairs = near_pairs(difference_hash(thumbnails))
     mean, worst = _differences(thumbnails, pairs)
     numbers = {part: i for i, part in enumerate(dict.fromkeys(each.part for each in distinct))}
     parts = np.array([numbers[each.part] for each in distinct])
@@ -112,7 +112,7 @@ def _by_parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], tuple[str, ...]]:
     return {parts: tuple(names) for parts, names in by_parts.items()}
 
 
-def _candidates(hashes: np.ndarray) -> np.ndarray:
+def near_pairs(hashes: np.ndarray) -> np.ndarray:
     """Return i64[P,2], in order: pairs i < j of u64[N] that differ in at most MOST_BITS bits."""
     count, pairs = len(hashes), [np.empty(0, np.int64)]
     for band in np.array_split(np.arange(64), BANDS):

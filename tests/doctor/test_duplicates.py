@@ -5,10 +5,10 @@ import pytest
 from jaxdet.doctor.duplicates import (
     NEIGHBOURS,
     Picture,
-    _candidates,
     difference_hash,
     duplicate_findings,
     find_duplicates,
+    near_pairs,
     thumbnail,
 )
 
@@ -74,7 +74,7 @@ def test_frames_of_one_scene_are_no_copies_and_are_counted_across_splits_only():
 
 
 def test_of_many_frames_of_one_camera_few_pairs_are_compared_and_named():
-    assert len(_candidates(np.full(2_000, 7, np.uint64))) < NEIGHBOURS * 2_000  # of two million
+    assert len(near_pairs(np.full(2_000, 7, np.uint64))) < NEIGHBOURS * 2_000  # of two million
     frames = [picture("a", frame(i)).thumbnail for i in range(20)]
     pictures = [Picture(("train", "test")[i // 400], str(i), str(i), frames[i % 20]) for i in range(800)]
     _, copies, scenes = find_duplicates(pictures)

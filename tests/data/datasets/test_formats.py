@@ -15,18 +15,18 @@ def test_a_folder_in_voc_layout_is_read_by_its_lists(devkit):
     assert open_folder(str(devkit.folder.parents[1])).name == "VOC layout"
 
 
-@pytest.mark.parametrize("format", ["VOC layout", "VOC XML"])
-def test_a_relative_path_names_the_folder_that_its_full_path_names(devkit, monkeypatch, format):
+@pytest.mark.parametrize("name", ["VOC layout", "VOC XML"])
+def test_a_relative_path_names_the_folder_that_its_full_path_names(devkit, monkeypatch, name):
     devkit.image("a")
     devkit.annotation("a", ("cat", 1, 1, 9, 9))
-    if format == "VOC layout":
+    if name == "VOC layout":
         devkit.split("train", "a")
     else:
         shutil.rmtree(devkit.folder / "ImageSets")
     (devkit.folder.parent / "elsewhere").mkdir()
     monkeypatch.chdir(devkit.folder.parent / "elsewhere")
     opened = open_folder(f"../{devkit.folder.name}")
-    assert (opened.name, opened.folder) == (format, devkit.folder)
+    assert (opened.name, opened.folder) == (name, devkit.folder)
 
 
 def test_the_one_list_of_cvat_is_not_a_split(devkit):
