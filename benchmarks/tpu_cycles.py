@@ -57,14 +57,14 @@ def _add(result: Estimate, computations: dict[str, list[str]], name: str, *, run
         instruction = _INSTRUCTION.match(line)
         if not instruction:
             continue
-        _, shape, opcode, rest = instruction.groups()
-        cycles = re.search(r'estimated_cycles":"?(\d+)', rest)
-        operation = _operation(rest)
+        _, shape, opcode, attributes = instruction.groups()
+        cycles = re.search(r'estimated_cycles":"?(\d+)', attributes)
+        operation = _operation(attributes)
         if opcode == "while":
-            _add_loop(result, computations, rest, operation, runs=runs)
+            _add_loop(result, computations, attributes, operation, runs=runs)
         elif opcode in ("call", "conditional", "async-start"):
             for called in re.findall(
-                r"%([\w.\-]+)", " ".join(re.findall(r"(?:calls|to_apply|computations?)=(\{.*?\}|\S+)", rest))
+                r"%([\w.\-]+)", " ".join(re.findall(r"(?:calls|to_apply|computations?)=(\{.*?\}|\S+)", attributes))
             ):
                 _add(result, computations, called, runs=runs)
         elif cycles:
@@ -77,8 +77,10 @@ def _add(result: Estimate, computations: dict[str, list[str]], name: str, *, run
             result.collectives[f"{opcode.removesuffix('-start')} {_short(shape)}"] += runs
 
 
-def _add_loop(result: Estimate, computations: dict[str, list[str]], rest: str, operation: str, *, runs: int) -> None:
-    condition, body = (re.search(rf"{key}=%?([\w.\-]+)", rest)[1] for key in ("condition", "body"))
+def _add_loop(
+    result: Estimate, computations: dict[str, list[str]], attributes: str, operation: str, *, runs: int
+) -> None:
+    condition, body = (re.search(rf"{key}=%?([\w.\-]+)", attributes)[1] for key in ("condition", "body"))
     trips = _trips(computations[condition])
     before = result.total
     _add(result, computations, body, runs=runs * (trips or 1))
@@ -107,9 +109,9 @@ def _silent(computations: dict[str, list[str]], line: str, opcode: str) -> list[
     return [] if name in FREE else [name]
 
 
-def _operation(rest: str) -> str:
+def _operation(attributes: str) -> str:
     """Return the name of the operation in the source, without numbers and the functions around it."""
-    name = re.search(r'op_name="([^"]*)"', rest)
+    name = re.search(r'op_name="([^"]*)"', attributes)
     short = re.sub(r"\d+", "N", re.sub(r"jit\(\w*\)/|closed_call/|body/", "", name[1])) if name else "?"
     return short if len(short) <= 70 else f"...{short[-67:]}"
 

@@ -47,12 +47,12 @@ ENTRY %main.1 (x: f32[8]) -> f32[8] {
 
 
 def test_loops_count_as_often_as_they_run_and_what_has_no_estimate_is_named():
-    found = estimate(PROGRAM)
-    assert found.total == 12 * 100 + 100 + 7
-    assert found.parts == {"while/add": 1300, "copy": 7}
-    assert found.silent == {"sort f32[8] while/sort": 13, "gather f32[8] gather": 1}
-    assert found.loops == [("until", 100)]
-    assert found.collectives == {"all-reduce f32[8]": 1}
+    costs = estimate(PROGRAM)
+    assert costs.total == 12 * 100 + 100 + 7
+    assert costs.parts == {"while/add": 1300, "copy": 7}
+    assert costs.silent == {"sort f32[8] while/sort": 13, "gather f32[8] gather": 1}
+    assert costs.loops == [("until", 100)]
+    assert costs.collectives == {"all-reduce f32[8]": 1}
 
 
 def test_without_libtpu_the_cure_is_named(scripts):
@@ -71,10 +71,10 @@ config.net.update({"width": 1 / 16, "head_features": 16, "compute_dtype": "bfloa
 mesh = tpu.tpu_mesh("v5e:2x2", DEVICES)
 for program, (function, arguments) in tpu.programs(config, images=2, bucket=(96, 128), mesh=mesh).items():
     compiled = function.lower(*arguments).compile()
-    memory, found = compiled.memory_analysis(), tpu.estimate(compiled.as_text())
+    memory, costs = compiled.memory_analysis(), tpu.estimate(compiled.as_text())
     assert memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes < 16 * 2**30
-    assert not [name for name in found.silent if name.startswith(("gather", "scatter"))], found.silent
-    kinds = {name.split()[0] for name in found.collectives}
+    assert not [name for name in costs.silent if name.startswith(("gather", "scatter"))], costs.silent
+    kinds = {name.split()[0] for name in costs.collectives}
     assert kinds <= ({"all-reduce"} if program == "step" else set()), kinds
 """
 

@@ -67,8 +67,8 @@ class View:
 
     resized: np.ndarray  # u8[H',W',3] fits into its bucket
     scale: float  # resized pixels per original pixel
-    boxes: np.ndarray  # f32[n,4] those that are left, clipped; in original pixels from the corner of the view
-    kept: np.ndarray  # bool[N] which of the boxes are left
+    boxes: np.ndarray  # f32[n,4] those in the view, clipped; in original pixels from the corner of the view
+    is_visible: np.ndarray  # bool[N] which of the boxes are in the view
 
 
 def random_view(
@@ -94,17 +94,17 @@ def random_view(
       bucket: (height, width) that holds the resized image.
     """
     window, scale = Window(0, 0, *image.shape[:2]), base_scale
-    clipped, kept = boxes, np.ones(len(boxes), bool)
+    clipped, is_visible = boxes, np.ones(len(boxes), bool)
     for _ in range(TRIES if options.moves else 0):
         candidate, candidate_scale = random_window(
             rng, image.shape[:2], bucket, base_scale=base_scale, scale=options.scale, crop=options.crop
         )
-        inside, left = crop_boxes(boxes, candidate, min_area=options.min_object_area)
-        if all((left & needed).any() or not needed.any() for needed in (is_object, ~is_object)):
-            window, scale, clipped, kept = candidate, candidate_scale, inside, left
+        inside, visible = crop_boxes(boxes, candidate, min_area=options.min_object_area)
+        if all((visible & needed).any() or not needed.any() for needed in (is_object, ~is_object)):
+            window, scale, clipped, is_visible = candidate, candidate_scale, inside, visible
             break
     resized = resize_window(image[window.slices], scale, bucket)
     if options.colours:
         limits = {name: getattr(options, name) for name in ("brightness", "contrast", "saturation", "hue")}
         resized = jitter_colours(rng, resized, **limits)
-    return View(resized, scale, clipped[kept], kept)
+    return View(resized, scale, clipped[is_visible], is_visible)

@@ -59,7 +59,7 @@ def crop_boxes(boxes: np.ndarray, window: Window, *, min_area: float) -> tuple[n
       min_area: share of a box's area that must be left.
 
     Returns:
-      boxes f32[N,4] in pixels of the window, and which are kept, bool[N]: those with an area, of which at least
+      boxes f32[N,4] in pixels of the window, and which are visible, bool[N]: those with an area, of which at least
       `min_area` is left.
     """
     offset = np.array([window.left, window.top, window.left, window.top], np.float32)

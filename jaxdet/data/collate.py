@@ -61,7 +61,7 @@ def fill(
         view = augment.random_view(
             rng, image, boxes, is_object=is_object, base_scale=base_scale, bucket=bucket, options=augmentation
         )
-        boxes, labels, is_object = view.boxes, labels[view.kept[: len(labels)]], is_object[view.kept]
+        boxes, labels, is_object = view.boxes, labels[view.is_visible[: len(labels)]], is_object[view.is_visible]
         place_resized(batch, row, view.resized, view.scale)
     else:
         place_image(batch, row, image, short_side=short_side, long_side=long_side)

@@ -99,7 +99,7 @@ def test_an_image_keeps_an_object_and_a_proposal_or_stays_as_it_is():
         bucket=(64, 64),
         options=options,
     )
-    assert view.kept.all() and view.scale == 0.5 and view.resized.shape == (50, 50, 3)
+    assert view.is_visible.all() and view.scale == 0.5 and view.resized.shape == (50, 50, 3)
     alone = random_view(
         np.random.default_rng(0),
         image,
@@ -109,7 +109,7 @@ def test_an_image_keeps_an_object_and_a_proposal_or_stays_as_it_is():
         bucket=(64, 64),
         options=options,
     )
-    assert alone.kept.all()
+    assert alone.is_visible.all()
     assert TRIES == 10
 
 

@@ -50,9 +50,9 @@ def test_boxes_are_clipped_moved_and_dropped_by_the_share_of_area_that_is_left()
         ],
         np.float32,
     )
-    clipped, kept = crop_boxes(boxes, window, min_area=0.3)
-    assert kept.tolist() == [True, True, False, False, False, False, False]
-    np.testing.assert_array_equal(clipped[kept], [[10, 10, 20, 20], [0, 10, 10, 20]])
+    clipped, is_visible = crop_boxes(boxes, window, min_area=0.3)
+    assert is_visible.tolist() == [True, True, False, False, False, False, False]
+    np.testing.assert_array_equal(clipped[is_visible], [[10, 10, 20, 20], [0, 10, 10, 20]])
     assert clipped.dtype == np.float32
     assert crop_boxes(boxes, window, min_area=0.2)[1].tolist() == [True, True, True, False, False, True, False]
     assert crop_boxes(boxes, window, min_area=0.0)[1].tolist() == [True, True, True, False, False, True, False]

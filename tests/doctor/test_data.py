@@ -20,6 +20,6 @@ def test_objects_that_are_used_after_a_correction_are_not_called_left_out():
     faults = {reason: ["a"] for reason in (*corrected, "box outside the image")}
     sizes = np.array([[60, 80]])
     survey = Survey("train", "train", ["a"], sizes, ONE_OBJECT, [], {}, {}, faults, 0, False)
-    found = [(each.severity, each.text) for each in image_findings(survey, short_side=60, long_side=80)]
+    findings = [(each.severity, each.text) for each in image_findings(survey, short_side=60, long_side=80)]
     expected = [("note", f"corrected, 1 of 1 objects of train: {reason}") for reason in corrected]
-    assert found == [*expected, ("error", "left out, 1 of 1 objects of train: box outside the image")]
+    assert findings == [*expected, ("error", "left out, 1 of 1 objects of train: box outside the image")]

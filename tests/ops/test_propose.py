@@ -86,10 +86,10 @@ def test_huge_deltas_give_finite_boxes_and_max_log_scale_limits_the_sides():
 
 
 def test_proposals_pass_no_gradient():
-    objectness, deltas, *rest = scene()
+    objectness, deltas, *others = scene()
 
     def total(objectness, deltas):
-        proposals = ops.propose(objectness, deltas, *rest, **LIMITS)
+        proposals = ops.propose(objectness, deltas, *others, **LIMITS)
         return jnp.sum(proposals.boxes) + jnp.sum(proposals.scores)
 
     for gradient in jax.jit(jax.grad(total, argnums=(0, 1)))(objectness, deltas):

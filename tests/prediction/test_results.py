@@ -33,7 +33,7 @@ def write(folder, detections, formats=FORMATS, *, crops=False):
 
 
 def test_each_format_has_its_files(tmp_path):
-    found = {"x": FOUND, "day1/y": NOTHING}
+    results = {"x": FOUND, "day1/y": NOTHING}
     expected = {
         "json": {"detections.json"},
         "coco": {"coco_detections.json", "coco_images.json"},
@@ -41,9 +41,9 @@ def test_each_format_has_its_files(tmp_path):
         "yolo": {"labels/x.txt", "labels/day1/y.txt", "classes.txt"},
     }
     for name, files in expected.items():
-        assert write(tmp_path / name, found, (name,)) == files
-    assert write(tmp_path / "all", found) == set().union(*expected.values())
-    write(tmp_path / "all", found)  # again, over its own results
+        assert write(tmp_path / name, results, (name,)) == files
+    assert write(tmp_path / "all", results) == set().union(*expected.values())
+    write(tmp_path / "all", results)  # again, over its own results
     assert (tmp_path / "yolo/labels/day1/y.txt").read_text() == ""
     assert (tmp_path / "yolo/classes.txt").read_text() == "cat/dog\nN/A\nbird\n"  # its line is the label
 

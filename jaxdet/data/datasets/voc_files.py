@@ -35,10 +35,10 @@ class VocFiles(FolderFormat):
         _check_one_set(folder, self._xml)
         self._splits: dict[str, list[ListedImage]] = defaultdict(list)
         for name, images, annotations in _pairs(self._files):
-            split, _, rest = name.partition("/")
-            is_split = bool(rest and usual_name(split))
+            split, _, inner = name.partition("/")
+            is_split = bool(inner and usual_name(split))
             place = split if is_split else EVERYTHING
-            self._splits[place].append(_XmlImage(folder, rest if is_split else name, images, annotations))
+            self._splits[place].append(_XmlImage(folder, inner if is_split else name, images, annotations))
         strays = self._splits.get(EVERYTHING)
         if strays and len(self._splits) > 1:
             names = ", ".join(sorted(set(self._splits) - {EVERYTHING}))

@@ -106,8 +106,8 @@ class Yolo(FolderFormat):
         folders: dict[str, list[Path]] = defaultdict(list)
         for file in self._files:
             if file.lower().endswith(IMAGES):
-                split, _, rest = image_id(file).partition("/")
-                folders[split if rest and usual_name(split) else EVERYTHING].append(self.folder / file)
+                split, _, inner = image_id(file).partition("/")
+                folders[split if inner and usual_name(split) else EVERYTHING].append(self.folder / file)
         strays = folders.get(EVERYTHING)
         if strays and len(folders) > 1:
             names = ", ".join(sorted(set(folders) - {EVERYTHING}))
@@ -133,8 +133,8 @@ class Yolo(FolderFormat):
         """Return an image's id below the folder, without the folder of its split."""
         inside = self.folder in file.parents
         base = self.folder if inside else os.path.commonpath([*map(str, sources), str(file.parent)])
-        split, _, rest = (name := image_id(os.path.relpath(file, base))).partition("/")
-        return rest if rest and usual_name(split) else name
+        split, _, inner = (name := image_id(os.path.relpath(file, base))).partition("/")
+        return inner if inner and usual_name(split) else name
 
 
 class _YoloImage(ListedImage):
@@ -218,10 +218,10 @@ def find_class_files(folder: Path, files: Iterable[str]) -> list[str]:
     """Return the files that name the classes of a YOLO data set: each data.yaml, else each classes.txt by labels."""
     files = list(files)
     yamls = [file for file in files if "/" not in file and file.lower().endswith((".yaml", ".yml"))]
-    found = [file for file in yamls if _names_classes(folder / file)]
-    usual = [file for file in found if file.lower() in YAML_NAMES]
-    if found:
-        return usual or found
+    with_classes = [file for file in yamls if _names_classes(folder / file)]
+    usual = [file for file in with_classes if file.lower() in YAML_NAMES]
+    if with_classes:
+        return usual or with_classes
     return [file for file in files if PurePath(file).name.lower() in CLASS_FILES and file.count("/") <= 2]
 
 

@@ -36,11 +36,11 @@ def figure(
     boxes, named = [], []
 
     # Draw the objects first, so that detections are above them.
-    found = np.zeros(len(ground_truth.image), bool)
-    found[analysis.matching.truth[analysis.matching.right]] = True
+    is_matched = np.zeros(len(ground_truth.image), bool)
+    is_matched[analysis.matching.truth[analysis.matching.right]] = True
     for i in np.flatnonzero(ground_truth.image == image):
         word = class_names[ground_truth.labels[i] - 1]
-        lost = not found[i] and not ground_truth.difficult[i]
+        lost = not is_matched[i] and not ground_truth.difficult[i]
         label = f"not found: {word}" if lost else ""
         boxes.append(_box(ground_truth.boxes[i], size, "lost" if lost else "object", label))
         if kind == MISSED and errors.missed[i]:
