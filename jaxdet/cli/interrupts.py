@@ -8,12 +8,12 @@ import sys
 import threading
 from collections.abc import Iterator
 
-ORDERLY_END = 1.0  # seconds that the main thread has to end by itself after a second Ctrl-C
+ORDERLY_END = 1.0  # seconds that the main thread has to end by itself after such a Ctrl-C
 
 
 @contextlib.contextmanager
 def answered_at_once() -> Iterator[None]:
-    """Say that a signal was received, and end the process at a second Ctrl-C, inside the block (main thread only).
+    """Say that a signal was received, and end the process at a Ctrl-C after it, inside the block (main thread only).
 
     Python runs its signal handlers in the main thread, between two bytecodes. Only the wake-up file descriptor is
     written at once; a thread reads it.
@@ -39,23 +39,24 @@ def is_compiling() -> bool:
 
 def _answer(reading: int) -> None:
     """Answer signals until the pipe is closed."""
-    interrupts = 0
+    stopping = False
     while numbers := os.read(reading, 64):
-        interrupts += numbers.count(signal.SIGINT)
-        if interrupts > 1:
-            _end_at_once(reading)
-            return
         for number in numbers:
-            if number in (signal.SIGINT, signal.SIGTERM):
+            if stopping and number == signal.SIGINT:
+                _end_at_once(reading)
+                return
+            if not stopping and number in (signal.SIGINT, signal.SIGTERM):
+                stopping = True
+                again = " again" if number == signal.SIGINT else ""
                 name = signal.Signals(number).name
-                _say(f"{name} received: stopping soon, in training after this step; press Ctrl-C again to stop now")
+                _say(f"{name} received: stopping soon, in training after this step; press Ctrl-C{again} to stop now")
 
 
 def _end_at_once(reading: int) -> None:
     ready, _, _ = select.select([reading], [], [], ORDERLY_END)
     if ready and not os.read(reading, 64):
         return  # the main thread reached its handler and has ended the block
-    _say("stopped by a second Ctrl-C, without saving; the checkpoints saved before are whole")
+    _say("stopped at once by Ctrl-C, without saving; the checkpoints saved before are whole")
     if sys.stdout.isatty():
         os.write(1, b"\x1b[?25h")  # a progress bar hid the cursor
     os._exit(128 + signal.SIGINT)

@@ -115,7 +115,7 @@ def advise_crossing(objects: ResizedObjects, experiment: WithAnchors) -> tuple[F
     before, after = _coverage(objects, experiment), _coverage(objects, crossing)
     if after < before + BETTER:
         return None
-    text = f"objects: {_gain(before, after)} where training uses the anchors that cross the image's border"
+    text = f"{_gain(before, after)} where training uses the anchors that cross the image's border"
     return Finding("warning", TOPIC, text, flags=("--config.rpn.cross_boundary_anchors=True",)), crossing
 
 
@@ -131,10 +131,9 @@ def advise_anchors(objects: ResizedObjects, experiment: WithAnchors) -> list[Fin
     fewer = count <= len(current) - 2 and after >= before - PER_SCALE  # one scale less saves little
     if fewer or after >= before + BETTER:
         low, high = np.quantile(objects.sizes, TAILS)
-        text = (
-            f"objects span {low:.0f} to {high:.0f} pixels after resizing: {_gain(before, after)}"
-            f"{f', with {len(current)} scales replaced by {count}' if count != len(current) else ''}"
-        )
+        shape = f"{experiment.input.short_side} x {experiment.input.long_side}"
+        reason = f"{count} scales cover as many objects as {len(current)}: " if fewer else ""
+        text = f"objects span {low:.0f} to {high:.0f} pixels at {shape}; {reason}{_gain(before, after)}"
         severity: Severity = "warning" if after >= before + BETTER else "note"
         findings.append(Finding(severity, TOPIC, text, flags=(_flag("scales", better.anchors.scales),)))
     else:
@@ -173,7 +172,7 @@ def _pyramid_sizes(objects: ResizedObjects, experiment: FasterRcnnFpn) -> list[F
     after = _coverage(objects, best)
     if after < before + BETTER:
         return []
-    text = f"objects: {_gain(before, after)}"
+    text = _gain(before, after)
     return [Finding("warning", TOPIC, text, flags=(_flag("sizes", best.anchors.sizes),))]
 
 
@@ -202,7 +201,7 @@ def _candidates(sizes: np.ndarray) -> list[tuple[float, ...]]:
 
 
 def _gain(before: float, after: float) -> str:
-    return f"{before:.0%} -> {after:.0%} of them overlap an anchor by IoU {IN_RANGE:g}"
+    return f"{before:.0%} -> {after:.0%} of the objects overlap an anchor by IoU {IN_RANGE:g}"
 
 
 def _coverage(objects: ResizedObjects, experiment: WithAnchors) -> float:

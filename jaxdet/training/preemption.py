@@ -22,7 +22,7 @@ class Interrupted(BaseException):
 
 
 class StopRequest:
-    """Remembers the first signal; a second Ctrl-C stops at once, without saving."""
+    """Remembers the first signal; a Ctrl-C after it stops at once, without saving."""
 
     def __init__(self):
         self._signal: int | None = None
@@ -58,7 +58,7 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt("a second time, so without saving the steps since the last checkpoint")
+            raise KeyboardInterrupt("after a request to stop, so without saving the steps since the last checkpoint")
         self._signal = number
         if self._raises:
             self._raises = False

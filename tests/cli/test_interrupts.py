@@ -22,5 +22,5 @@ def test_ctrl_c_is_answered_while_the_main_thread_is_busy_and_a_second_one_ends_
     first = "SIGINT received: stopping soon, in training after this step; press Ctrl-C again to stop now\n"
     run.wait_until(lambda: run.printed.read_text() == f"busy\n{first}")
     run.kill(signal.SIGINT)
-    second = "stopped by a second Ctrl-C, without saving; the checkpoints saved before are whole\n"
+    second = "stopped at once by Ctrl-C, without saving; the checkpoints saved before are whole\n"
     assert run.end(code=130) == f"busy\n{first}{second}"

@@ -84,7 +84,7 @@ def test_anchors_across_the_border_are_advised_where_large_objects_have_no_other
     flag = "--config.rpn.cross_boundary_anchors=True"
     large = split(290, image=(375, 500), height_over_width=0.75)
     (finding,) = [finding for finding in advise(*large, small_input(**training)) if flag in finding.flags]
-    assert "% -> 100% of them overlap an anchor by IoU 0.5" in finding.text
+    assert "% -> 100% of the objects overlap an anchor by IoU 0.5" in finding.text
     assert flag not in flags(*split(100, image=(375, 500)), small_input(**training))
 
 
