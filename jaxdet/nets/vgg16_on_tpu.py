@@ -49,12 +49,5 @@ def _in_turn(maps: Strips, layers: Sequence[Layer]) -> Strips:
 
 
 def _conv_relu(maps: Strips, layer: Layer) -> Strips:
-    x = lax.conv_general_dilated(
-        strips.with_neighbour_rows(maps),
-        layer["kernel"],
-        window_strides=(1, 1),
-        padding=((0, 0), (1, 1)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    x = jax.nn.relu(x + jnp.expand_dims(layer["bias"], (0, 1, 2)))
-    return strips.zero_outside(dataclasses.replace(maps, x=x))
+    x = strips.conv_3x3(maps, layer["kernel"]) + jnp.expand_dims(layer["bias"], (0, 1, 2))
+    return strips.relu_inside(dataclasses.replace(maps, x=x))

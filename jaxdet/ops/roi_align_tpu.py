@@ -62,20 +62,30 @@ def _weights(
 
 
 def _pool_at_once(features: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    flat = features.reshape(-1, features.shape[-1])
-    output = _product("nk,kc->nc", _of_cells(rows, columns), flat)
-    return output.reshape(*rows.shape[:2], columns.shape[1], -1)
+    return _product("rijk,kc->rijc", _of_cells(rows, columns), features.reshape(-1, features.shape[-1]))
 
 
 def _gradient_at_once(g: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    total = _product("nk,nc->kc", _of_cells(rows, columns), g.reshape(-1, g.shape[-1]))
+    total = _product("rijk,rijc->kc", _of_cells(rows, columns), g)
     return total.reshape(rows.shape[-1], columns.shape[-1], -1).astype(jnp.float32)
 
 
 def _of_cells(rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """Return the weight f32[R*bins*bins,h*w] of each cell in each bin."""
-    weights = rows[:, :, None, :, None] * columns[:, None, :, None, :]
-    return weights.reshape(-1, rows.shape[-1] * columns.shape[-1])
+    """Return the weight f32[R,bins,bins,h*w] of each cell in each bin.
+
+    Rows and columns are spread over the cells first, by a product with zeros and ones: to multiply them as [h,w] and
+    join both dimensions moves every weight between a TPU's registers.
+    """
+    height, width = rows.shape[-1], columns.shape[-1]
+    cell = jnp.arange(height * width, dtype=jnp.int32)
+    rows, columns = _spread(rows, cell // width), _spread(columns, cell % width)
+    return rows[:, :, None, :] * columns[:, None, :, :]
+
+
+def _spread(weights: jax.Array, place: jax.Array) -> jax.Array:
+    """Return weights[..., place], exactly."""
+    chosen = (jnp.arange(weights.shape[-1], dtype=place.dtype)[:, None] == place[None]).astype(weights.dtype)
+    return jnp.einsum("rbl,lk->rbk", weights, chosen, precision=lax.Precision.HIGHEST)
 
 
 def _pool_in_turn(features: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:

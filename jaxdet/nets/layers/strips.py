@@ -49,23 +49,25 @@ def zero_outside(strips: Strips) -> Strips:
 
     By a product, which XLA fuses with the convolution before it, unlike a selection.
     """
-    x, count = strips.x, strips.count
-    height, width = (jnp.repeat(side, count)[:, None] for side in strips.size.T)
-    y = jnp.arange(x.shape[1])[None] + strips.positions()[:, None] * x.shape[1]
-    inside_y = (y < height).astype(x.dtype)[:, :, None, None]
-    inside_x = (jnp.arange(x.shape[2])[None] < width).astype(x.dtype)[:, None, :, None]
-    return dataclasses.replace(strips, x=x * inside_y * inside_x)
+    inside_y, inside_x = _inside(strips)
+    return dataclasses.replace(strips, x=strips.x * inside_y * inside_x)
 
 
-def with_neighbour_rows(strips: Strips) -> jax.Array:
-    """Return the strips with one more row above and below, from their neighbours; zeros at the map's border."""
-    x, count = strips.x, strips.count
-    if count == 1:
-        return jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
-    position = strips.positions()[:, None, None, None]
-    above = jnp.roll(x[:, -1:], 1, axis=0) * (position > 0).astype(x.dtype)
-    below = jnp.roll(x[:, :1], -1, axis=0) * (position < count - 1).astype(x.dtype)
-    return jnp.concatenate([above, x, below], axis=1)
+def relu_inside(strips: Strips) -> Strips:
+    """Return zero_outside of the maps' ReLU; the gradient passes where the result is above zero."""
+    return dataclasses.replace(strips, x=_relu_product(strips.x, *_inside(strips)))
+
+
+def conv_3x3(strips: Strips, kernel: jax.Array) -> jax.Array:
+    """Return the maps' convolution with a kernel [3,3,C,D], with zeros beyond the map's border: the strips' new x."""
+    whole = strips.count == 1
+    return lax.conv_general_dilated(
+        strips.x if whole else _with_neighbour_rows(strips),
+        kernel,
+        window_strides=(1, 1),
+        padding=((1, 1) if whole else (0, 0), (1, 1)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
 
 
 def max_pool_2x2(strips: Strips, *, rounding: str) -> Strips:
@@ -73,3 +75,39 @@ def max_pool_2x2(strips: Strips, *, rounding: str) -> Strips:
     x = lax.reduce_window(strips.x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
     size = (strips.size + 1) // 2 if rounding == "ceil" else strips.size // 2
     return zero_outside(Strips(x, size, strips.count))
+
+
+def _inside(strips: Strips) -> tuple[jax.Array, jax.Array]:
+    """Return 1 for the rows and 1 for the columns inside each image and 0 beyond: [B*count,H,1,1], [B*count,1,W,1]."""
+    x, count = strips.x, strips.count
+    height, width = (jnp.repeat(side, count)[:, None] for side in strips.size.T)
+    y = jnp.arange(x.shape[1])[None] + strips.positions()[:, None] * x.shape[1]
+    inside_x = (jnp.arange(x.shape[2])[None] < width).astype(x.dtype)[:, None, :, None]
+    return (y < height).astype(x.dtype)[:, :, None, None], inside_x
+
+
+@jax.custom_vjp
+def _relu_product(x: jax.Array, inside_y: jax.Array, inside_x: jax.Array) -> jax.Array:
+    """Return the product, whose gradient needs its sign alone; without this, jax stores the maps before it as well."""
+    return jax.nn.relu(x) * inside_y * inside_x
+
+
+def _relu_product_forward(x, inside_y, inside_x):
+    y = _relu_product(x, inside_y, inside_x)
+    return y, y > 0
+
+
+def _relu_product_backward(positive, g):
+    return jnp.where(positive, g, jnp.zeros((), g.dtype)), None, None
+
+
+_relu_product.defvjp(_relu_product_forward, _relu_product_backward)
+
+
+def _with_neighbour_rows(strips: Strips) -> jax.Array:
+    """Return the strips with one more row above and below, from their neighbours; zeros at the map's border."""
+    x, count = strips.x, strips.count
+    position = strips.positions()[:, None, None, None]
+    above = jnp.roll(x[:, -1:], 1, axis=0) * (position > 0).astype(x.dtype)
+    below = jnp.roll(x[:, :1], -1, axis=0) * (position < count - 1).astype(x.dtype)
+    return jnp.concatenate([above, x, below], axis=1)

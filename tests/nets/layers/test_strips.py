@@ -1,8 +1,10 @@
-"""Maps cut into strips and joined again."""
+"""Maps cut into strips, convolved and joined again."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from jaxdet.nets.layers import strips
 
@@ -13,3 +15,23 @@ def test_a_batch_of_strips_is_a_multiple_of_eight_and_joins_to_the_maps(batch):
     cut = strips.cut(x, jnp.full((batch, 2), 48, jnp.int32), multiple=16)
     assert cut.x.shape[0] % 8 == 0 and cut.x.shape[1] % 16 == 0
     np.testing.assert_array_equal(strips.join(cut, 48), x)
+
+
+@pytest.mark.parametrize("batch", [2, 8])
+def test_a_convolution_and_its_gradients_equal_those_of_the_whole_maps(batch):
+    x = jax.random.normal(jax.random.key(0), (batch, 16, 5, 2))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 2, 3))
+
+    def in_strips(x, kernel):
+        maps = strips.cut(x, jnp.full((batch, 2), 16, jnp.int32), multiple=2)
+        return strips.join(strips.Strips(strips.conv_3x3(maps, kernel), maps.size, maps.count), 16)
+
+    def whole(x, kernel):
+        return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    def results(convolve):
+        y, vjp = jax.vjp(convolve, x, kernel)
+        return y, *vjp(y)
+
+    for got, want in zip(results(in_strips), results(whole), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
