@@ -1,7 +1,7 @@
 """VGG16's convolutions in the form that is fast on a TPU: in strips, equal layers in a loop.
 
-The compiler searches long for the tiles of each convolution, and in a loop only once. A step compiles in 67 to
-85 % of the time and takes 3 to 14 % more cycles (benchmarks/README.md, TPU).
+The compiler searches long for the tiles of each convolution, and in a loop only once. A step compiles in 67 to 85 % of
+the time and takes 3 to 14 % more cycles (benchmarks/README.md, TPU).
 """
 
 import dataclasses
