@@ -1,4 +1,4 @@
-# make demo   generate data, train, evaluate, draw: four to ten minutes on two cores
+# make demo   generate data, train, evaluate, draw: three to ten minutes on two cores
 # make test   the whole test suite
 # make lint   ruff
 # make types  mypy

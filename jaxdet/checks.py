@@ -52,7 +52,7 @@ def at_least(what: str, value: float, least: float, cure: str = "") -> None:
 
 
 def install(extra: str) -> str:
-    """Return the command that installs an optional extra, of the package and of a clone.
+    """Return the command that installs an optional extra, of the installed package and of a clone.
 
     install("plots") == 'pip install "jaxdet[plots]", or in a clone pip install ".[plots]"'
     """

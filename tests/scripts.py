@@ -209,7 +209,7 @@ def run_as_users_do(scripts: Scripts, workdir: pathlib.Path) -> subprocess.Compl
         env=os.environ | variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
 
 

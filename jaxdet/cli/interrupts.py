@@ -8,12 +8,12 @@ import sys
 import threading
 from collections.abc import Iterator
 
-ORDERLY_END = 1.0  # seconds that the main thread has to end by itself after such a Ctrl-C
+ORDERLY_END = 1.0  # seconds that the main thread has to end by itself after a Ctrl-C that follows another signal
 
 
 @contextlib.contextmanager
 def answered_at_once() -> Iterator[None]:
-    """Say that a signal was received, and end the process at a Ctrl-C after it, inside the block (main thread only).
+    """Inside the block, answer the first signal with a line and end at a Ctrl-C after it (main thread only).
 
     Python runs its signal handlers in the main thread, between two bytecodes. Only the wake-up file descriptor is
     written at once; a thread reads it.

@@ -99,9 +99,9 @@ def random_view(
         candidate, candidate_scale = random_window(
             rng, image.shape[:2], bucket, base_scale=base_scale, scale=options.scale, crop=options.crop
         )
-        inside, visible = crop_boxes(boxes, candidate, min_area=options.min_object_area)
+        moved, visible = crop_boxes(boxes, candidate, min_area=options.min_object_area)
         if all((visible & needed).any() or not needed.any() for needed in (is_object, ~is_object)):
-            window, scale, clipped, is_visible = candidate, candidate_scale, inside, visible
+            window, scale, clipped, is_visible = candidate, candidate_scale, moved, visible
             break
     resized = resize_window(image[window.slices], scale, bucket)
     if options.colours:

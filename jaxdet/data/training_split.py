@@ -49,5 +49,9 @@ def check_training_split(dataset: Dataset, *, use_difficult: bool, annotated: Co
         log.warning(
             "classes without an object to train on in splits.train: %d of %d; they are in other annotations only and "
             "are not learned: %s",
-            *(len(absent), len(dataset.class_names), ", ".join(absent[:NAMES_SHOWN])),
+            *(
+                len(absent),
+                len(dataset.class_names),
+                ", ".join(absent[:NAMES_SHOWN]) + (", ..." if len(absent) > NAMES_SHOWN else ""),
+            ),
         )

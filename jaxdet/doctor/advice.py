@@ -48,6 +48,8 @@ def advise(truth: GroundTruthTable, image_sizes: np.ndarray, experiment: Experim
     if size := advise_sides(objects, image_sizes, experiment):
         finding, sides = size
         findings.append(finding)
+        advised = dataclasses.replace(experiment.input, short_side=sides["short_side"], long_side=sides["long_side"])
+        experiment = dataclasses.replace(experiment, input=advised)
         objects = resized_objects(truth, image_sizes, **sides, use_difficult=use_difficult)
         objects_by_size.append(objects)
     if isinstance(experiment, WithAnchors):
@@ -131,9 +133,9 @@ def advise_anchors(objects: ResizedObjects, experiment: WithAnchors) -> list[Fin
     fewer = count <= len(current) - 2 and after >= before - PER_SCALE  # one scale less saves little
     if fewer or after >= before + BETTER:
         low, high = np.quantile(objects.sizes, TAILS)
-        shape = f"{experiment.input.short_side} x {experiment.input.long_side}"
-        reason = f"{count} scales cover as many objects as {len(current)}: " if fewer else ""
-        text = f"objects span {low:.0f} to {high:.0f} pixels at {shape}; {reason}{_gain(before, after)}"
+        limits = f"{experiment.input.short_side} x {experiment.input.long_side}"
+        scales = f"{len(current)} -> {count} scales: " if count != len(current) else ""
+        text = f"objects span {low:.0f} to {high:.0f} pixels at {limits}; {scales}{_gain(before, after)}"
         severity: Severity = "warning" if after >= before + BETTER else "note"
         findings.append(Finding(severity, TOPIC, text, flags=(_flag("scales", better.anchors.scales),)))
     else:

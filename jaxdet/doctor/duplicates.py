@@ -113,7 +113,10 @@ def _by_parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def near_pairs(hashes: np.ndarray) -> np.ndarray:
-    """Return i64[P,2], in order: pairs i < j of u64[N] that differ in at most MOST_BITS bits."""
+    """Return i64[P,2], in order: pairs i < j of u64[N] that differ in at most MOST_BITS bits.
+
+    Of the images with an equal band of bits only the next NEIGHBOURS in order are compared.
+    """
     count, pairs = len(hashes), [np.empty(0, np.int64)]
     for band in np.array_split(np.arange(64), BANDS):
         keys = (hashes >> np.uint64(band[0])) & np.uint64(2 ** len(band) - 1)

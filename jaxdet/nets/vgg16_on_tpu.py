@@ -1,7 +1,7 @@
 """VGG16's convolutions in the form that is fast on a TPU: in strips, equal layers in a loop.
 
 The compiler searches long for the tiles of each convolution, and in a loop only once. A step compiles in 67 to 85 % of
-the time and takes 3 to 14 % more cycles (benchmarks/README.md, TPU).
+the time and takes 4 to 14 % more cycles (benchmarks/README.md, TPU).
 """
 
 import dataclasses
@@ -49,5 +49,5 @@ def _in_turn(maps: Strips, layers: Sequence[Layer]) -> Strips:
 
 
 def _conv_relu(maps: Strips, layer: Layer) -> Strips:
-    x = strips.conv_3x3(maps, layer["kernel"]) + jnp.expand_dims(layer["bias"], (0, 1, 2))
-    return strips.relu_inside(dataclasses.replace(maps, x=x))
+    maps = strips.conv_3x3(maps, layer["kernel"])
+    return strips.relu_inside(dataclasses.replace(maps, x=maps.x + jnp.expand_dims(layer["bias"], (0, 1, 2))))

@@ -59,7 +59,8 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt("after a request to stop, so without saving the steps since the last checkpoint")
-        self._signal = number
+        if self._signal is None:
+            self._signal = number
         if self._raises:
             self._raises = False
             raise Interrupted

@@ -42,6 +42,8 @@ def values(flag):
 def test_photos_smaller_than_the_input_are_not_enlarged():
     listed = flags(*split(100), experiment())
     assert listed[:2] == ["--config.input.short_side=480", "--config.input.long_side=640"]
+    (text,) = [finding.text for finding in advise(*split(100), experiment()) if "objects span" in finding.text]
+    assert "pixels at 480 x 640; 5 -> " in text
 
 
 def test_photos_with_small_objects_stay_enlarged():

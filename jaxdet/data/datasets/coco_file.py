@@ -188,8 +188,8 @@ def _categories(path: Path, categories: list, annotations: list) -> tuple[dict[s
     # Roboflow lists the project's name as a category of its own, above the others.
     groups = [number for number, name in names.items() if number not in used and parents[name] - {number}]
     ordered = sorted(names, key=lambda number: (0, int(number)) if re.fullmatch(r"-?\d{1,18}", number) else (1, 0))
-    used_names = {number: names[number] for number in ordered if number not in groups}
-    return used_names, tuple(names[number] for number in groups)
+    class_names = {number: names[number] for number in ordered if number not in groups}
+    return class_names, tuple(names[number] for number in groups)
 
 
 def _images(images: list, annotations: list) -> list[CocoImage]:

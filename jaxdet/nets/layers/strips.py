@@ -58,16 +58,17 @@ def relu_inside(strips: Strips) -> Strips:
     return dataclasses.replace(strips, x=_relu_product(strips.x, *_inside(strips)))
 
 
-def conv_3x3(strips: Strips, kernel: jax.Array) -> jax.Array:
-    """Return the maps' convolution with a kernel [3,3,C,D], with zeros beyond the map's border: the strips' new x."""
-    whole = strips.count == 1
-    return lax.conv_general_dilated(
+def conv_3x3(strips: Strips, kernel: jax.Array) -> Strips:
+    """Return the maps' convolution with a kernel [3,3,C,D]; beyond the whole map's border are zeros."""
+    whole = strips.count == 1  # without neighbours the convolution pads the rows too
+    x = lax.conv_general_dilated(
         strips.x if whole else _with_neighbour_rows(strips),
         kernel,
         window_strides=(1, 1),
         padding=((1, 1) if whole else (0, 0), (1, 1)),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
+    return dataclasses.replace(strips, x=x)
 
 
 def max_pool_2x2(strips: Strips, *, rounding: str) -> Strips:
@@ -88,7 +89,10 @@ def _inside(strips: Strips) -> tuple[jax.Array, jax.Array]:
 
 @jax.custom_vjp
 def _relu_product(x: jax.Array, inside_y: jax.Array, inside_x: jax.Array) -> jax.Array:
-    """Return the product, whose gradient needs its sign alone; without this, jax stores the maps before it as well."""
+    """Return relu(x) * inside_y * inside_x.
+
+    The gradient only needs to know where that is positive; otherwise jax stores the maps before the product too.
+    """
     return jax.nn.relu(x) * inside_y * inside_x
 
 
@@ -98,7 +102,7 @@ def _relu_product_forward(x, inside_y, inside_x):
 
 
 def _relu_product_backward(positive, g):
-    return jnp.where(positive, g, jnp.zeros((), g.dtype)), None, None
+    return jnp.where(positive, g, jnp.zeros((), g.dtype)), None, None  # the masks get no gradient
 
 
 _relu_product.defvjp(_relu_product_forward, _relu_product_backward)

@@ -1,5 +1,7 @@
 """Maps cut into strips, convolved and joined again."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +26,7 @@ def test_a_convolution_and_its_gradients_equal_those_of_the_whole_maps(batch):
 
     def in_strips(x, kernel):
         maps = strips.cut(x, jnp.full((batch, 2), 16, jnp.int32), multiple=2)
-        return strips.join(strips.Strips(strips.conv_3x3(maps, kernel), maps.size, maps.count), 16)
+        return strips.join(strips.conv_3x3(maps, kernel), 16)
 
     def whole(x, kernel):
         return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
@@ -35,3 +37,19 @@ def test_a_convolution_and_its_gradients_equal_those_of_the_whole_maps(batch):
 
     for got, want in zip(results(in_strips), results(whole), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("batch", [2, 8])
+def test_relu_inside_and_its_gradient_equal_those_of_relu_and_mask(batch, dtype):
+    x = jax.random.normal(jax.random.key(0), (batch, 16, 5, 2)).astype(dtype).at[:, ::3].set(0)
+    maps = strips.cut(x, jnp.tile(jnp.asarray([[13, 5], [16, 3]], jnp.int32), (batch // 2, 1)), multiple=2)
+    forms = (
+        lambda x: strips.relu_inside(dataclasses.replace(maps, x=x)).x,
+        lambda x: strips.zero_outside(dataclasses.replace(maps, x=jax.nn.relu(x))).x,
+    )
+    (got, vjp), (want, reference_vjp) = (jax.vjp(form, maps.x) for form in forms)
+    g = jax.random.normal(jax.random.key(1), got.shape).astype(dtype)
+    assert got.dtype == vjp(g)[0].dtype == dtype
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(vjp(g)[0], reference_vjp(g)[0])
