@@ -117,3 +117,18 @@ def test_roi_align_over_two_levels_and_its_gradient(dtype, one_product, monkeypa
         assert gradient.dtype == scattered.dtype
         np.testing.assert_allclose(gradient, scattered, atol=4 * tolerance, rtol=4 * tolerance)
         assert not np.any(gradient[:, 8:])
+
+
+def test_roi_align_of_a_batch_is_that_of_each_image():
+    rng = np.random.default_rng(1)
+    features = jnp.asarray(rng.normal(size=(2, 6, 9, 4)), jnp.float32)
+    starts = jnp.asarray(rng.uniform(0, 4, (2, 3, 2)), jnp.float32)
+
+    def pool(features, starts):
+        level = jnp.zeros(3, jnp.int32)
+        vertical, horizontal = (axis_samples(starts[:, i], starts[:, i] + 2, features.shape[i], 3) for i in range(2))
+        return roi_align_tpu.average((features,), level, vertical, horizontal)
+
+    batch = jax.jit(jax.vmap(pool))(features, starts)
+    for image in range(2):
+        np.testing.assert_allclose(batch[image], jax.jit(pool)(features[image], starts[image]), atol=1e-6)
