@@ -1,7 +1,7 @@
 """The check that a training split has objects to learn from, before the long work starts."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -27,9 +27,9 @@ def check_training_split(dataset: Dataset, *, use_difficult: bool, annotated: Co
     """
     for name in dataset.class_names:
         if name not in annotated:
-            shown = ", ".join(sorted(annotated)[:NAMES_SHOWN]) + (", ..." if len(annotated) > NAMES_SHOWN else "")
             raise InputError(
-                f"class_names: no annotation in {source} has {name!r}; {nearest(name, annotated)} (they have: {shown})"
+                f"class_names: no annotation in {source} has {name!r}; {nearest(name, annotated)} (they have: "
+                f"{_listed(sorted(annotated))})"
             )
     objects = np.zeros(len(dataset.class_names) + 1, np.int64)
     difficult = 0
@@ -49,9 +49,9 @@ def check_training_split(dataset: Dataset, *, use_difficult: bool, annotated: Co
         log.warning(
             "classes without an object to train on in splits.train: %d of %d; they are in other annotations only and "
             "are not learned: %s",
-            *(
-                len(absent),
-                len(dataset.class_names),
-                ", ".join(absent[:NAMES_SHOWN]) + (", ..." if len(absent) > NAMES_SHOWN else ""),
-            ),
+            *(len(absent), len(dataset.class_names), _listed(absent)),
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
