@@ -57,10 +57,10 @@ class StopRequest:
             self._raises = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt("after a request to stop, so without saving the steps since the last checkpoint")
         if self._signal is None:
             self._signal = number
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt("after a request to stop, so without saving the steps since the last checkpoint")
         if self._raises:
             self._raises = False
             raise Interrupted
