@@ -83,7 +83,7 @@ def _of_cells(rows: jax.Array, columns: jax.Array) -> jax.Array:
 
 
 def _spread(weights: jax.Array, place: jax.Array) -> jax.Array:
-    """Return weights[..., place], exactly."""
+    """Return weights[..., place], exactly, by a product: for so many it is cheaper than take_rows.select_rows."""
     chosen = (jnp.arange(weights.shape[-1], dtype=place.dtype)[:, None] == place[None]).astype(weights.dtype)
     return jnp.einsum("rbl,lk->rbk", weights, chosen, precision=lax.Precision.HIGHEST)
 
