@@ -11,7 +11,7 @@ from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
 from jaxdet.ops.by_platform import by_platform
 from jaxdet.ops.nms import kept_sorted, nms
-from jaxdet.ops.sort_boxes import sort_boxes
+from jaxdet.ops.sorting import sort_boxes, top_k
 from jaxdet.ops.take_rows import select_rows
 from jaxdet.types import Detections
 
@@ -153,7 +153,7 @@ def best_by_sorting(
     scores, boxes = jax.vmap(suppress)(jnp.where(candidate, class_scores, -jnp.inf), class_boxes)
 
     # Keep the best of all classes.
-    scores, top = lax.top_k(scores.reshape(-1), count)
+    scores, top = top_k(scores.reshape(-1), count)
     boxes = select_rows(boxes.reshape(-1, 4), top)
     valid = scores > -jnp.inf
     return Detections(

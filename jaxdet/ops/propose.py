@@ -10,9 +10,8 @@ from jax import lax
 from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
 from jaxdet.ops.by_platform import by_platform
-from jaxdet.ops.compress import compress
 from jaxdet.ops.nms import kept_sorted, nms_sorted
-from jaxdet.ops.sort_boxes import sort_boxes
+from jaxdet.ops.sorting import move_to_front, sort_boxes
 from jaxdet.types import Proposals
 
 
@@ -98,7 +97,7 @@ def best_by_sorting(
     scores, boxes = sort_boxes(-scores, boxes, count=entering)
     scores = -scores
     keep = kept_sorted(boxes, scores > -jnp.inf, iou_threshold=nms_iou, max_outputs=max_outputs)
-    scores, *corners = (x[:max_outputs] for x in compress(keep, scores, *boxes.T))
+    scores, *corners = (x[:max_outputs] for x in move_to_front(keep, scores, *boxes.T))
     boxes = jnp.stack(corners, axis=-1)
     valid = jnp.arange(boxes.shape[0]) < jnp.sum(keep)
     best = Proposals(boxes=jnp.where(valid[:, None], boxes, 0.0), scores=jnp.where(valid, scores, 0.0), valid=valid)

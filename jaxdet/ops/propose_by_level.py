@@ -14,6 +14,7 @@ from jaxdet.checks import check_array
 from jaxdet.ops.boxes import clip, decode
 from jaxdet.ops.by_platform import by_platform
 from jaxdet.ops.nms import kept_sorted, nms_sorted
+from jaxdet.ops.sorting import sort, top_k
 from jaxdet.ops.take_rows import select_rows
 from jaxdet.types import Proposals
 
@@ -119,7 +120,7 @@ def best_by_sorting(
     """As best_by_index, but boxes are sorted with their scores: a TPU sorts faster than it looks up."""
     # One sort of all levels: that of each leaves it in its place.
     level = jnp.asarray(np.repeat(np.arange(len(level_sizes), dtype=np.int32), level_sizes))
-    _, scores, *corners = lax.sort((level, -scores, *boxes.T), num_keys=2, is_stable=True)
+    _, scores, _, *corners = sort(level, -scores, jnp.arange(len(scores)), *boxes.T, num_keys=3)
 
     def best(x: jax.Array, fill: float) -> jax.Array:
         parts = [x[start : start + min(entering, length)] for start, length in _spans(level_sizes)]
@@ -134,7 +135,7 @@ def best_by_sorting(
 
     # Keep the best of all levels.
     scores = jnp.where(keep, scores, -jnp.inf).reshape(-1)
-    top_scores, top = lax.top_k(scores, min(max_outputs, scores.shape[0]))
+    top_scores, top = top_k(scores, min(max_outputs, scores.shape[0]))
     return _proposals(top_scores, select_rows(boxes.reshape(-1, 4), top))
 
 

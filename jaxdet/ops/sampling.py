@@ -2,11 +2,10 @@
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from jaxdet.checks import check_array
 from jaxdet.ops.by_platform import by_platform
-from jaxdet.ops.compress import expand
+from jaxdet.ops.sorting import move_to_chosen, top_k
 from jaxdet.ops.take_rows import take_rows
 
 
@@ -34,7 +33,7 @@ def sample(
     # One random number per slot, by rank.
     length = label.shape[0]
     random = jax.random.uniform(key, (length,))
-    random = by_platform(valid, random, tpu=expand, default=by_rank)
+    random = by_platform(valid, random, tpu=move_to_chosen, default=by_rank)
 
     positive, num_positive = _largest(random, label == 1, min(max_positive, length))
     negative, num_negative = _largest(random, label == 0, min(size, length))
@@ -58,7 +57,7 @@ def _largest(random: jax.Array, candidate: jax.Array, count: int) -> tuple[jax.A
     """Return the indices i32[count] of the candidates with the largest random numbers (ties: lower index) and how many
     of the indices are candidates.
     """
-    _, index = lax.top_k(jnp.where(candidate, random, -1.0), count)
+    _, index = top_k(jnp.where(candidate, random, -1.0), count)
     return index, jnp.minimum(jnp.sum(candidate, dtype=jnp.int32), count)
 
 
