@@ -3,7 +3,7 @@
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -49,6 +49,14 @@ def at_least(what: str, value: float, least: float, cure: str = "") -> None:
     """Raise InputError where a number is below `least`; `cure` is a clause such as "2000 is usual"."""
     if not value >= least:  # NaN fails too
         raise InputError(f"{what} must be at least {least}, got {value}{cure and f'; {cure}'}.")
+
+
+def listed(names: Sequence[str], shown: int) -> str:
+    """Return the first `shown` names, and ", ..." where there are more.
+
+    listed(["cat", "dog", "cow"], 2) == "cat, dog, ..."
+    """
+    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
 
 
 def install(extra: str) -> str:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from jaxdet.checks import InputError, at_least, bind, check_array, install, nearest, one_of
+from jaxdet.checks import InputError, at_least, bind, check_array, install, listed, nearest, one_of
 
 
 def scale(x, *, factor, offset=0):
@@ -59,3 +59,8 @@ def test_at_least_gives_the_cure():
 
 def test_an_extra_has_a_command_for_the_package_and_for_a_clone():
     assert install("plots") == 'pip install "jaxdet[plots]", or in a clone pip install ".[plots]"'
+
+
+def test_long_lists_are_cut():
+    assert listed(["cat", "dog"], 2) == "cat, dog"
+    assert listed(["cat", "dog", "cow"], 2) == "cat, dog, ..."

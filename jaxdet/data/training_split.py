@@ -1,11 +1,11 @@
 """The check that a training split has objects to learn from, before the long work starts."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
-from jaxdet.checks import InputError, nearest
+from jaxdet.checks import InputError, listed, nearest
 from jaxdet.types import Dataset
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def check_training_split(dataset: Dataset, *, use_difficult: bool, annotated: Co
         if name not in annotated:
             raise InputError(
                 f"class_names: no annotation in {source} has {name!r}; {nearest(name, annotated)} (they have: "
-                f"{_listed(sorted(annotated))})"
+                f"{listed(sorted(annotated), NAMES_SHOWN)})"
             )
     objects = np.zeros(len(dataset.class_names) + 1, np.int64)
     difficult = 0
@@ -42,16 +42,12 @@ def check_training_split(dataset: Dataset, *, use_difficult: bool, annotated: Co
         cause = f", and {difficult} marked difficult (set input.use_difficult to use them)" if difficult else ""
         raise InputError(
             f"splits.train of {source}: the {len(dataset)} images must have objects to train on, got none of the "
-            f"classes {', '.join(dataset.class_names[:NAMES_SHOWN])}{cause}; see the warnings above."
+            f"classes {listed(dataset.class_names, NAMES_SHOWN)}{cause}; see the warnings above."
         )
     absent = [name for name, count in zip(dataset.class_names, objects[1:].tolist(), strict=True) if not count]
     if absent:
         log.warning(
             "classes without an object to train on in splits.train: %d of %d; they are in other annotations only and "
             "are not learned: %s",
-            *(len(absent), len(dataset.class_names), _listed(absent)),
+            *(len(absent), len(dataset.class_names), listed(absent, NAMES_SHOWN)),
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, listed
 from jaxdet.data import image_file
 from jaxdet.io.download import Unavailable
 from jaxdet.io.fetch import fetch, is_address
@@ -137,11 +137,11 @@ def _readable(searched: str, paths: Iterable[Path], *, root: Path) -> list[Sourc
     sources: list[Source] = []
     unread: list[str] = []
     others, results = 0, 0
-    listed = functools.cache(listed_results)
+    results_of = functools.cache(listed_results)
 
     def is_result(path: Path) -> bool:
         folders = (parent for parent in path.parents if root in parent.parents)
-        return any(path.relative_to(folder).as_posix() in listed(folder) for folder in folders)
+        return any(path.relative_to(folder).as_posix() in results_of(folder) for folder in folders)
 
     for path in paths:
         suffix = path.suffix.lower()
@@ -154,7 +154,7 @@ def _readable(searched: str, paths: Iterable[Path], *, root: Path) -> list[Sourc
         else:
             others += 1
     if unread:
-        names = ", ".join(unread[:NAMES_SHOWN]) + (", ..." if len(unread) > NAMES_SHOWN else "")
+        names = listed(unread, NAMES_SHOWN)
         log.warning(
             "%s: %d images of formats that are not read: %s; convert them to JPEG", searched, len(unread), names
         )

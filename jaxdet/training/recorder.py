@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, listed
 from jaxdet.training.metrics_writer import MetricsWriter
 from jaxdet.training.optimizer import Schedule
 from jaxdet.training.progress import Progress
@@ -104,7 +104,7 @@ class Recorder:
         bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
             images = [self._image_names[i] for i in dict.fromkeys(image_id.tolist())]
-            names = ", ".join(images[:NAMES_SHOWN]) + (", ..." if len(images) > NAMES_SHOWN else "")
+            names = listed(images, NAMES_SHOWN)
             raise TrainingError(
                 f"train: metrics must be finite, got {', '.join(bad)} at step {step} (images {names}; learning rate "
                 f"{self._rate(step):.3g}); lower the learning rate or warm up longer, and look at these images. "

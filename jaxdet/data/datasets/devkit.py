@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, listed
 from jaxdet.data import image_file
 from jaxdet.data.class_names import parse_names
 from jaxdet.data.datasets import features
@@ -198,4 +198,4 @@ def _summary(source: str, usable: int, images: dict[str, list[str]], objects: di
 
 
 def _first(names: list[str]) -> str:
-    return ", ".join(name[:80] for name in names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
+    return listed([name[:80] for name in names], NAMES_SHOWN)
