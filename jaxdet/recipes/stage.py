@@ -76,6 +76,13 @@ def make_stage(
         )
     if training.eval_every:
         check_batch_size(experiment.evaluation.batch_size, data_mesh())
+    unreached = [step for step in experiment.optim.boundaries if step >= training.steps]
+    if unreached and experiment.optim.schedule == "step":
+        log.warning(
+            "optim.boundaries: the learning rate does not drop at step %s: the training ends at step %d; scale "
+            "boundaries with steps, or set training.epochs, which does",
+            *(", ".join(map(str, unreached)), training.steps),
+        )
     optimizer, schedule = make_optimizer(**keywords(experiment.optim), steps=training.steps)
     return Stage(
         name=name,
