@@ -9,7 +9,7 @@ import optax
 from jax.sharding import Mesh
 
 from jaxdet.training.optimizer import Hyperparameters
-from jaxdet.training.sharding import batch_sharding, check_batch_size, on_own_rows, replicated
+from jaxdet.training.sharding import batch_sharding, check_batch_size, on_own_rows, replicated, scratch_memory
 from jaxdet.training.state import FlatParams, TrainState, unflatten
 from jaxdet.types import Batch, Metrics, Params
 
@@ -66,17 +66,8 @@ def make_train_step(
         in_shardings=(whole, rows, whole),
         out_shardings=(whole, whole),
         donate_argnums=0,
-        compiler_options=_compiler_options(mesh),
+        compiler_options=scratch_memory(mesh, mib=8),
     )
-
-
-def _compiler_options(mesh: Mesh) -> dict[str, int]:
-    """Return the compiler's options for a step: a TPU's gets half of its usual 16 MiB of scratch memory.
-
-    So it tries fewer tiles for each convolution, which takes less time. With 16 MiB and several devices it finds none
-    for conv1_2 and falls back to rows of ten cells, five times as slow in all (benchmarks/README.md, TPU).
-    """
-    return {"xla_tpu_scoped_vmem_limit_kib": 8192} if mesh.devices.flat[0].platform == "tpu" else {}
 
 
 def _parts(batch: Batch, count: int) -> Batch:
