@@ -67,7 +67,8 @@ def load(file):
         name.removeprefix("params/"): jax.device_put(entries[name]) for name in entries if name.startswith("params/")
     }
     names = [f"{height}x{width}" for height, width in header["buckets"]]
-    programs = {name: jax.jit(jax_export.deserialize(bytearray(entries[name])).call) for name in names}
+    platform = jax.default_backend().replace("gpu", "cuda")
+    programs = {name: jax.jit(jax_export.deserialize(bytearray(entries[f"{name}/{platform}"])).call) for name in names}
 
     def detect(image):
         resized, scale = resize(image, **sides)

@@ -85,8 +85,8 @@ LAYERS = {
         "weights",
     },
     "exporting": {
-        *("checks", "config.schema", "data.buckets", "data.collate", "io.atomic", "models.detector", "systems"),
-        *("training.state", "types"),
+        *("checks", "config.schema", "data.buckets", "data.collate", "io.atomic", "models.detector"),
+        *("ops.by_platform", "systems", "training.state", "types"),
     },
     "export": {
         *("__init__", "checks", "config", "exporting", "io", "load", "systems", "training.restore", "training.state"),

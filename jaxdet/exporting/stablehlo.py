@@ -1,4 +1,4 @@
-"""Export of detection to StableHLO: one program per bucket, in a file that jax and numpy run without jaxdet."""
+"""Export of detection to StableHLO: programs in a file that jax and numpy run without jaxdet."""
 
 import dataclasses
 import importlib.util
@@ -19,6 +19,7 @@ from jaxdet.data.buckets import Bucket, buckets
 from jaxdet.data.collate import empty_batch
 from jaxdet.io.atomic import atomic_write
 from jaxdet.models.detector import Detector
+from jaxdet.ops.by_platform import lowered_for
 from jaxdet.systems import SYSTEMS
 from jaxdet.training.state import FlatParams, flatten, unflatten
 from jaxdet.types import Params
@@ -53,10 +54,11 @@ def write_stablehlo(
     version: str,
     batch_size: int,
 ) -> None:
-    """Write detection as a numpy archive (.npz): 'header', 'params/NAME' and '<height>x<width>' of each bucket.
+    """Write detection as a numpy archive (.npz): 'header', 'params/NAME' and '<height>x<width>/<platform>'.
 
-    The header is JSON, its buckets from the smallest. The parameters are there once, as all programs take them. Each
-    program is what jax.export serialises, for PLATFORMS, of
+    The header is JSON, its buckets from the smallest. The parameters are there once, as all programs take them. There
+    is a program for each bucket and each of PLATFORMS: no program for several platforms can contain a TPU's kernels.
+    Each is what jax.export serialises of
 
       (params {NAME: array}, image u8[B,H,W,3] RGB, image_size f32[B,2], scale f32[B])
         -> (boxes f32[B,D,4], scores f32[B,D], labels i32[B,D], valid bool[B,D])
@@ -89,17 +91,19 @@ def write_stablehlo(
     entries: dict[str, Any] = {"header": np.array(json.dumps(header, ensure_ascii=False))}
     entries |= {f"params/{name}": np.asarray(leaf) for name, leaf in flat.items()}
     for bucket in shapes:
-        program = _program(detector, flat, bucket, batch_size)
-        entries[f"{bucket[0]}x{bucket[1]}"] = np.frombuffer(program.serialize(), np.uint8)
+        for platform in PLATFORMS:
+            program = _program(detector, flat, bucket, batch_size, platform)
+            entries[f"{bucket[0]}x{bucket[1]}/{platform}"] = np.frombuffer(program.serialize(), np.uint8)
     with atomic_write(path) as file:
         np.savez(file, **entries)
 
 
-def _program(detector: Detector, flat: FlatParams, bucket: Bucket, batch_size: int) -> export.Exported:
-    """Return detection in one bucket, lowered for all platforms."""
+def _program(detector: Detector, flat: FlatParams, bucket: Bucket, batch_size: int, platform: str) -> export.Exported:
+    """Return detection in one bucket, lowered for one of PLATFORMS."""
     batch = empty_batch(bucket, batch_size, max_gt=1, max_proposals=0)
     arguments = jax.tree.map(_shape, (flat, batch.image, batch.image_size, batch.scale))
-    return export.export(jax.jit(_detection(detector, bucket, batch_size)), platforms=PLATFORMS)(*arguments)
+    with lowered_for("gpu" if platform == "cuda" else platform):
+        return export.export(jax.jit(_detection(detector, bucket, batch_size)), platforms=[platform])(*arguments)
 
 
 def _detection(detector: Detector, bucket: Bucket, batch_size: int) -> Callable[..., tuple[jax.Array, ...]]:

@@ -1,4 +1,4 @@
-"""Export to StableHLO: its programs detect as the workdir does, in any row of a batch, and lower for each platform."""
+"""Export to StableHLO: its programs detect as the workdir does, in any row of a batch, one for each platform."""
 
 import importlib.util
 import json
@@ -14,8 +14,10 @@ from jaxdet.checks import InputError
 from jaxdet.config import experiment_json
 from jaxdet.config.parse import parse
 from jaxdet.export import export
-from jaxdet.exporting.stablehlo import check_stablehlo
+from jaxdet.exporting.stablehlo import check_stablehlo, write_stablehlo
 from jaxdet.inputs import image_batch
+from jaxdet.systems import build_detector
+from jaxdet.training.restore import restore_params
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -43,9 +45,26 @@ def test_the_header_says_what_a_caller_needs(trained, file, entries):
     assert "in a numpy archive" in file.with_suffix(".md").read_text()
 
 
+def test_each_platform_has_a_program_and_only_a_tpus_has_kernels(entries):
+    for platform in ("cpu", "cuda", "tpu"):
+        program = jax_export.deserialize(bytearray(entries[f"96x96/{platform}"]))
+        assert program.platforms == (platform,)
+        assert ("tpu_custom_call" in program.mlir_module()) == (platform == "tpu")
+
+
+def test_roi_max_pooling_is_a_kernel_on_a_tpu_alone(trained, tmp_path):
+    config, class_names = experiment_json.read(trained[0])
+    config["head"]["roi_pooling"] = "max_pool"
+    experiment = parse(config)
+    detector, path = build_detector(experiment, class_names), tmp_path / "pooling.stablehlo"
+    write_stablehlo(path, detector, restore_params(trained[0]), experiment, class_names, version="1", batch_size=1)
+    with np.load(path) as archive:
+        programs = {name: jax_export.deserialize(bytearray(archive[name])) for name in archive if "96x96" in name}
+    assert [name for name in programs if 'kernel_name = "roi_pool' in programs[name].mlir_module()] == ["96x96/tpu"]
+
+
 def test_rows_of_a_batch_are_detected_as_by_the_workdir(trained, entries):
-    program = jax_export.deserialize(bytearray(entries["96x96"]))
-    assert program.platforms == ("cpu", "cuda", "tpu")
+    program = jax_export.deserialize(bytearray(entries["96x96/cpu"]))
     experiment = parse(experiment_json.read(trained[0])[0])
     rows = [image_batch(experiment, image) for image in IMAGES]
     batch = jax.tree.map(lambda *leaves: np.concatenate(leaves), *rows)
