@@ -3,6 +3,7 @@
 import difflib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,15 @@ def at_least(what: str, value: float, least: float, cure: str = "") -> None:
     """Raise InputError where a number is below `least`; `cure` is a clause such as "2000 is usual"."""
     if not value >= least:  # NaN fails too
         raise InputError(f"{what} must be at least {least}, got {value}{cure and f'; {cure}'}.")
+
+
+def above_zero(what: str, numbers: Sequence[float], usual: str) -> None:
+    """Raise InputError unless these are one or more finite numbers above 0.
+
+    above_zero("anchors.scales", scales, "(8.0, 16.0, 32.0)")
+    """
+    if len(numbers) == 0 or not all(0 < number < math.inf for number in numbers):
+        raise InputError(f"{what} must be one or more numbers above 0, got {tuple(numbers)}; {usual} is usual.")
 
 
 def listed(names: Sequence[str], shown: int) -> str:

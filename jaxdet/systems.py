@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdet.checks import InputError
+from jaxdet.checks import InputError, above_zero
 from jaxdet.config.detector_fields import PyramidAnchors
 from jaxdet.config.fields import keywords
 from jaxdet.config.schema import Experiment, FasterRcnn, FasterRcnnAlternating, FasterRcnnFpn, FastRcnn, Rcnn
@@ -123,10 +123,11 @@ def pyramid_anchors(anchors: PyramidAnchors) -> np.ndarray:
     """Return the anchors of the first cell of each level, f32[L,A,4], finest level first, as torchvision has them.
 
     Raises:
-      InputError: there is not one size per level.
+      InputError: there is not one size above 0 per level, or see base_anchors.
     """
     if len(anchors.sizes) != LEVELS:
         raise InputError(f"anchors.sizes must have one size for each of {LEVELS} levels, got {anchors.sizes}.")
+    above_zero("anchors.sizes", anchors.sizes, "(32.0, 64.0, 128.0, 256.0, 512.0)")
     shape: dict[str, Any] = {"stride": 1, "ratios": anchors.ratios, "convention": "torchvision"}
     return np.stack([base_anchors(scales=(size,), **shape) for size in anchors.sizes])
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from jaxdet.checks import InputError, at_least, bind, check_array, install, listed, nearest, one_of
+from jaxdet.checks import InputError, above_zero, at_least, bind, check_array, install, listed, nearest, one_of
 
 
 def scale(x, *, factor, offset=0):
@@ -59,6 +59,13 @@ def test_at_least_gives_the_cure():
 
 def test_an_extra_has_a_command_for_the_package_and_for_a_clone():
     assert install("plots") == 'pip install "jaxdet[plots]", or in a clone pip install ".[plots]"'
+
+
+@pytest.mark.parametrize("numbers", [(), (0,), (2, -1), (float("nan"),), (float("inf"),)])
+def test_numbers_that_are_not_above_zero_are_refused(numbers):
+    above_zero("anchors.scales", (0.1, 2), "(8.0, 16.0)")
+    with pytest.raises(InputError, match=r"^anchors\.scales must be one or more numbers above 0, got \(.*; \(8\.0, 16"):
+        above_zero("anchors.scales", numbers, "(8.0, 16.0)")
 
 
 def test_long_lists_are_cut():

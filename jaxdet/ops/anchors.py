@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdet.checks import check_array, one_of
+from jaxdet.checks import above_zero, check_array, one_of
 
 CONVENTIONS = ("caffe", "simple_faster_rcnn", "torchvision")
 
@@ -32,9 +32,11 @@ def base_anchors(
       np f32[A,4] with A = len(ratios) * len(scales), ratio by ratio.
 
     Raises:
-      InputError: another convention.
+      InputError: another convention; no scale or ratio, or one that is not above 0.
     """
     one_of("anchors.convention", convention, CONVENTIONS)
+    above_zero("anchors.scales", scales, "(8.0, 16.0, 32.0)")
+    above_zero("anchors.ratios", ratios, "(0.5, 1.0, 2.0)")
     if convention == "torchvision":
         # float32 throughout, as there, so that half pixels are rounded the same way.
         root = np.sqrt(np.asarray(ratios, np.float32))
