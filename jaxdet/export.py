@@ -34,7 +34,7 @@ def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best
 
     Args:
       workdir: a workdir, one of its checkpoints, or an exported .safetensors file.
-      to: the new file; its name ends with .safetensors or .stablehlo. The card has the same name with .md.
+      to: the new file; its name ends with .safetensors or .stablehlo. The card has its name and .md.
       checkpoint: 'best', 'last' or a saved step.
       batch_size: images per call of a .stablehlo program.
 
@@ -45,7 +45,7 @@ def export(workdir: str | None, to: str | None, *, checkpoint: str | int = "best
     if not workdir or not to:
         raise InputError("a workdir and --to must be given, as in: jaxdet export runs/x --to=detector.safetensors.")
     path = Path(to)
-    card = path.with_suffix(".md")
+    card = path.with_name(f"{path.name}.md")
     _check_new(path, card)
     source_folder = experiment_json.run_folder(Path(workdir))
     config, class_names = experiment_json.read(source_folder)

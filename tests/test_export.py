@@ -70,7 +70,7 @@ def test_an_exported_file_keeps_what_was_measured_when_it_is_exported_again(file
     export(str(tmp_path / "first.safetensors"), str(tmp_path / "second.safetensors"))
     metrics = exported.read_metrics(tmp_path / "second.safetensors")
     assert metrics == exported.read_metrics(file) | {"train": {"voc07": 0.5}}
-    assert "| test | voc07 | 0.2500 |" in (tmp_path / "second.md").read_text()
+    assert "| test | voc07 | 0.2500 |" in (tmp_path / "second.safetensors.md").read_text()
 
 
 def test_training_starts_from_it(trained, file, tmp_path):
@@ -81,7 +81,7 @@ def test_training_starts_from_it(trained, file, tmp_path):
 
 
 def test_the_card_describes_it(file):
-    card = file.with_suffix(".md").read_text()
+    card = file.with_name(f"{file.name}.md").read_text()
     for part in ("# faster_shapes", "vgg16", "disc", "short side 96", "preprocessing torchvision", "random weights"):
         assert part in card
     assert "| test | voc07 | 0.2500 |" in card and 'load_detector("detector.safetensors")' in card
@@ -98,9 +98,9 @@ def test_wrong_flags_and_existing_files_are_refused(trained, file, tmp_path):
             tmp_path / "x.onnx",
             "got .*x.onnx .jax2onnx does not convert detection to ONNX",
         ),
-        (tmp_path / "nowhere", tmp_path / "x.stablehlo", "there is no folder .*nowhere"),
+        (tmp_path / "nowhere", tmp_path / "x.stablehlo", "there is no folder or file .*nowhere"),
         (trained[0], file, "--to must name new files, got .*detector.safetensors, which exists"),
-        (tmp_path / "nowhere", tmp_path / "x.safetensors", "there is no folder .*nowhere"),
+        (tmp_path / "nowhere", tmp_path / "x.safetensors", "there is no folder or file .*nowhere"),
     ):
         with pytest.raises(InputError, match=message):
             export(workdir and str(workdir), to and str(to))
@@ -108,10 +108,10 @@ def test_wrong_flags_and_existing_files_are_refused(trained, file, tmp_path):
     with pytest.raises(InputError, match="got .*x.stablehlo, which exists"):
         export(str(trained[0]), str(tmp_path / "x.stablehlo"))
     assert (tmp_path / "x.stablehlo").read_text() == "mine"
-    (tmp_path / "x.md").write_text("mine")
-    with pytest.raises(InputError, match="got .*x.md, which exists"):
-        export(str(trained[0]), str(tmp_path / "x.safetensors"))
-    assert (tmp_path / "x.md").read_text() == "mine" and not (tmp_path / "x.safetensors").exists()
+    (tmp_path / "y.stablehlo.md").write_text("mine")
+    with pytest.raises(InputError, match="got .*y.stablehlo.md, which exists"):
+        export(str(trained[0]), str(tmp_path / "y.stablehlo"))
+    assert (tmp_path / "y.stablehlo.md").read_text() == "mine" and not (tmp_path / "y.stablehlo").exists()
 
 
 def changed(file, path, **entries):

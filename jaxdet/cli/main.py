@@ -170,7 +170,7 @@ def convert() -> None:
 def export() -> None:
     """Writes a trained detector to one file and a model card: jaxdet export runs/x --to=detector.safetensors"""
     workdir = define_path("workdir", None, "Workdir of a training; may be given without the name of the flag.")
-    to = define_path("to", None, "New file, .safetensors or .stablehlo; the model card has the same name with .md.")
+    to = define_path("to", None, "New file, .safetensors or .stablehlo; the model card has its name and .md.")
     checkpoint = define_checkpoint()
     batch_size = flags.DEFINE_integer("batch_size", 1, "Images per call of a .stablehlo file.", lower_bound=1)
 

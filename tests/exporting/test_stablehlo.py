@@ -42,7 +42,7 @@ def test_the_header_says_what_a_caller_needs(trained, file, entries):
     assert header["class_names"] == list(experiment_json.read(trained[0])[1])
     assert header["buckets"] == [[96, 96]] and (header["short_side"], header["long_side"]) == (96, 96)
     assert (header["batch_size"], header["threshold"], header["preprocessing"]) == (2, 0.5, "torchvision")
-    assert "in a numpy archive" in file.with_suffix(".md").read_text()
+    assert "in a numpy archive" in file.with_name(f"{file.name}.md").read_text()
 
 
 def test_each_platform_has_a_program_and_only_a_tpus_has_kernels(entries):
