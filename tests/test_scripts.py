@@ -188,7 +188,9 @@ def test_a_folder_that_is_no_workdir_is_refused(refused, tmp_path, script):
     (line,) = refused(script, f"--workdir={tmp_path}", *files)
     assert f"--workdir: {tmp_path} has no experiment.json; give a folder that train.py wrote." in line
     (line,) = refused(script, f"--workdir={tmp_path / 'nowhere'}", *files)
-    assert f"--workdir: there is no folder {tmp_path / 'nowhere'}; give one that train.py wrote." in line
+    assert (
+        f"--workdir: there is no folder or file {tmp_path / 'nowhere'}; give one that train.py or export wrote." in line
+    )
 
 
 def test_missing_photos_are_named(refused, run_folder):

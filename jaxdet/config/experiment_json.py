@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -81,17 +82,19 @@ def _continued(workdir: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> d
     """Return field -> (value there, value here) of the differences with which a training may continue.
 
     Raises:
-      InputError: fewer steps than are done.
+      InputError: no step is left to train.
     """
     if (workdir / "stages").exists():  # later stages depend on the earlier ones
         return {}
     names = [name for name in sorted(ours) if name.removeprefix("config.") in CONTINUED_FIELDS]
     changed = {name: (theirs.get(name), ours[name]) for name in names if theirs.get(name) != ours[name]}
-    done, steps = newest_step(workdir), changed.get("config.training.steps")
-    if steps and steps[1] <= done:
+    done, steps = newest_step(workdir), ours.get("config.training.steps", math.inf)
+    if changed and steps <= done:
+        others = [name.removeprefix("config.") for name in changed if name != "config.training.steps"]
+        what = f" with another {', '.join(others)}" if others else ""
         raise InputError(
-            f"training.steps must be above the {done} steps that are done in {workdir}, got {steps[1]}; give more, or "
-            "another --workdir."
+            f"training.steps must be above the {done} steps that are done in {workdir}, got {steps}{what}; give more, "
+            "or another --workdir."
         )
     return changed
 
@@ -117,7 +120,7 @@ def read(workdir: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
         config, class_names = exported.read(workdir)
         return _with_tuples(config), tuple(class_names)
     if not workdir.is_dir():
-        raise InputError(f"--workdir: there is no folder {workdir}; give one that train.py wrote.")
+        raise InputError(f"--workdir: there is no folder or file {workdir}; give one that train.py or export wrote.")
     stored = _load(workdir / NAME)
     return _with_tuples(stored["config"]), tuple(stored["class_names"])
 

@@ -107,7 +107,8 @@ class _Loop:
         self._progress = Progress(stage.name, start=start, steps=stage.steps)
         stack.callback(self._progress.close)
         if start:
-            self._progress.say(f"{stage.name}: resuming from the checkpoint of step {start}")
+            done = ", the last: nothing is left to train" if start == stage.steps else ""
+            self._progress.say(f"{stage.name}: resuming from the checkpoint of step {start}{done}")
         self._recorder = Recorder(
             self._writer,
             self._progress,

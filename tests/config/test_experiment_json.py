@@ -59,7 +59,9 @@ def test_a_workdir_without_checkpoints_can_be_claimed_again(tmp_path):
 
 
 def test_a_missing_and_a_broken_workdir_are_named(tmp_path):
-    with pytest.raises(InputError, match="there is no folder .*nowhere; give one that train.py wrote"):
+    with pytest.raises(
+        InputError, match="there is no folder or file .*nowhere; give one that train.py or export wrote"
+    ):
         experiment_json.read(tmp_path / "nowhere")
     with pytest.raises(InputError, match="has no experiment.json; give a folder that train.py wrote"):
         experiment_json.read(tmp_path)
@@ -156,6 +158,10 @@ def test_a_training_continues_with_more_steps_and_another_rate_on_record(tmp_pat
     ]
     config["training"]["steps"] = 3000
     with pytest.raises(InputError, match=r"training.steps must be above the 3000 steps that are done in .*, got 3000;"):
+        experiment_json.claim(tmp_path, config, CLASSES, "images")
+    (tmp_path / "checkpoints" / "9001").mkdir()
+    config["training"]["steps"], config["optim"]["learning_rate"] = 9001, 0.2
+    with pytest.raises(InputError, match=r"are done in .*, got 9001 with another optim\.learning_rate; give more"):
         experiment_json.claim(tmp_path, config, CLASSES, "images")
 
 
