@@ -15,6 +15,7 @@ from jaxdet.checks import InputError, nearest
 from jaxdet.config.batch_rule import apply_batch_rule
 from jaxdet.config.fields import keywords
 from jaxdet.config.schema import OneStage
+from jaxdet.config.training_fields import Optim
 from jaxdet.evaluation.detect import detect_split, ground_truth_table
 from jaxdet.evaluation.tables import clip_to_images
 from jaxdet.evaluation.voc_ap import average_precision, mean_ap
@@ -76,13 +77,7 @@ def make_stage(
         )
     if training.eval_every:
         check_batch_size(experiment.evaluation.batch_size, data_mesh())
-    unreached = [step for step in experiment.optim.boundaries if step >= training.steps]
-    if unreached and experiment.optim.schedule == "step":
-        log.warning(
-            "optim.boundaries: the learning rate does not drop at step %s: the training ends at step %d; scale "
-            "boundaries with steps, or set training.epochs, which does",
-            *(", ".join(map(str, unreached)), training.steps),
-        )
+    _warn_of_schedule(experiment.optim, training.steps)
     optimizer, schedule = make_optimizer(**keywords(experiment.optim), steps=training.steps)
     return Stage(
         name=name,
@@ -103,6 +98,23 @@ def make_stage(
         patience=training.patience,
         deadline=time.monotonic() + 3600 * training.max_hours if training.max_hours else math.inf,
     )
+
+
+def _warn_of_schedule(optim: Optim, steps: int) -> None:
+    """Log where a training is too short for its learning-rate schedule."""
+    late = [step for step in optim.boundaries if step >= steps]
+    if late and optim.schedule == "step":
+        log.warning(
+            "optim.boundaries: the learning rate does not drop at step %s: the training ends at step %d; scale "
+            "boundaries with steps, or set training.epochs, which does",
+            *(", ".join(map(str, late)), steps),
+        )
+    if optim.warmup_steps > steps:
+        log.warning(
+            "optim.warmup_steps: the learning rate rises for %d steps and never reaches its full value: the training "
+            "ends at step %d; lower warmup_steps",
+            *(optim.warmup_steps, steps),
+        )
 
 
 def run_stage(
