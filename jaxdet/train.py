@@ -9,6 +9,7 @@ import dataclasses
 import logging
 import shlex
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ from jaxdet.config.experiment_json import is_trained
 from jaxdet.config.parse import parse
 from jaxdet.config.resolve import resolve_config
 from jaxdet.config.workdir import check_workdir
+from jaxdet.data.datasets.formats import has_split
 from jaxdet.doctor.finding import Finding
 from jaxdet.doctor.first_look import first_look
 from jaxdet.inputs import open_part, open_training_part
@@ -91,12 +93,17 @@ def train(
         if isinstance(experiment.dataset, Devkit) and jax.process_index() == 0 and not is_trained(folder):
             _report(first_look(split.dataset, experiment))
         training.run(validation)
-        run = shlex.quote(str(folder))
-        log.info(
-            "done; next: python -m jaxdet evaluate --workdir=%s; python -m jaxdet predict --workdir=%s photo.jpg",
-            run,
-            run,
-        )
+        _name_next(experiment, folder)
+
+
+def _name_next(experiment: schema.Experiment, folder: Path) -> None:
+    """Log the commands to go on with; a folder without a test split is evaluated on its validation split."""
+    dataset, splits, run = experiment.dataset, experiment.splits, shlex.quote(str(folder))
+    untested = isinstance(dataset, Devkit) and splits.validation and not has_split(dataset.devkit, splits.test)
+    log.info(
+        "done; next: python -m jaxdet evaluate --workdir=%s%s; python -m jaxdet predict --workdir=%s photo.jpg",
+        *(run, " --split=validation" if untested else "", run),
+    )
 
 
 def _report(findings: list[Finding]) -> None:

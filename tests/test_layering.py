@@ -65,7 +65,7 @@ LAYERS = {
         *("ops.boxes_np", "recipes", "systems", "training", "types"),
     },
     "__init__": {"checks", "config", "load", "ops", "systems", "types"},  # `import jaxdet`: the public names
-    "train": {"checks", "config", "doctor", "inputs", "io.lock", "recipes"},
+    "train": {"checks", "config", "data.datasets.formats", "doctor", "inputs", "io.lock", "recipes"},
     "evaluate": {
         *("checks", "config", "evaluation", "inputs", "io", "load", "models.detector", "systems"),
         *("training.sharding", "types", "visualize", "weights.coco"),

@@ -7,7 +7,7 @@ from jaxdet.data.datasets import voc_layout
 from jaxdet.data.datasets.coco import Coco, find_json_files
 from jaxdet.data.datasets.file_index import list_files
 from jaxdet.data.datasets.folder_format import FolderFormat
-from jaxdet.data.datasets.folder_splits import ANNOTATION_FOLDERS, usual_name
+from jaxdet.data.datasets.folder_splits import ANNOTATION_FOLDERS, choose_images, usual_name
 from jaxdet.data.datasets.voc_files import VocFiles, has_pairs
 from jaxdet.data.datasets.voc_layout import VocLayout
 from jaxdet.data.datasets.yolo import Yolo, find_class_files, has_labels
@@ -39,6 +39,15 @@ def open_folder(path: str, *, annotated: bool = True) -> FolderFormat:
     if top.name.casefold() in ANNOTATION_FOLDERS and has_pairs(list_visible(home)) and not has_pairs(list_visible(top)):
         return _voc(home, annotated=annotated)
     return _recognise(top, annotated=annotated)
+
+
+def has_split(path: str, split: str) -> bool:
+    """Return whether a folder has a split, its own or a sampled one."""
+    try:
+        choose_images(open_folder(path, annotated=False), split)
+    except InputError:
+        return False
+    return True
 
 
 def list_visible(folder: Path) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 
 from jaxdet.checks import InputError
 from jaxdet.data.datasets.folder_splits import choose_images
-from jaxdet.data.datasets.formats import list_visible, open_folder
+from jaxdet.data.datasets.formats import has_split, list_visible, open_folder
 from tests.folders import voc_xml, write
 
 CAT = voc_xml(("cat", 11, 6, 30, 40))
@@ -42,6 +42,13 @@ def test_voc_layout_without_its_lists_is_read_by_its_files(devkit):
     shutil.rmtree(devkit.folder / "ImageSets")
     folder = open_folder(str(devkit.folder.parents[1]))
     assert (folder.name, folder.folder) == ("VOC XML", devkit.folder)
+
+
+@pytest.mark.parametrize(("lists", "has"), [(("train", "val"), [True, True, False]), (("default",), [True] * 3)])
+def test_a_folder_has_the_splits_of_its_lists_or_sampled_ones(devkit, lists, has):
+    for name in lists:
+        devkit.split(name, "a", "b", "c", "d")
+    assert [has_split(str(devkit.folder), split) for split in ("train", "val", "test")] == has
 
 
 def test_no_folder_and_no_data_set_are_refused(tmp_path):
