@@ -28,6 +28,12 @@ from jaxdet.io.folder import CANNOT_WRITE, FULL_OR_READ_ONLY, unwritable
 
 HELP = frozenset(("-h", "--h", "-help", "--help", "-helpshort", "--helpshort"))
 PUBLISHED = {"coco": "coco_resnet50_fpn"}  # published detectors by their name for --pretrained, with their config
+# Names in other projects -> the flag here.
+OTHER_FLAGS = {
+    **dict.fromkeys(("conf", "conf_thres", "confidence", "score_thr", "score_threshold"), "threshold"),
+    **dict.fromkeys(("weights", "model", "ckpt"), "workdir"),
+    **dict.fromkeys(("out", "project", "save_dir"), "output"),
+}
 
 
 def run(
@@ -120,9 +126,11 @@ def _print_fields(config: ConfigDict | None) -> None:
 
 def _unknown_flag(error: flags.UnrecognizedFlagError, default_config: str | None) -> str:
     """Return the error for an unknown flag; where the command has a config, it may be one of its fields."""
+    flag, other = f"--{error.flagname}", OTHER_FLAGS.get(error.flagname.lower(), "")
+    if other in flags.FLAGS:
+        return f"{flag} is not a flag; did you mean --{other}?"
     meant = suggest(error.flagname, fields_of(load_config(default_config))) if default_config else ""
     field = re.match(r"did you mean '([^']+)'\?$", meant)
-    flag = f"--{error.flagname}"
     if "Did you mean" in str(error) or field is None:
         return str(error)
     return f"{flag} is not a flag but may be meant as a field of the config: --config.{field[1]}=..."
