@@ -63,7 +63,7 @@ class Source:
 
 
 def find_sources(arguments: Sequence[str]) -> list[Source]:
-    """Return the images and videos that the arguments name, in their order.
+    """Return the images and videos that the arguments name, in their order, each once.
 
     A folder is searched at any depth, by name, and `**` in a glob means any depth; their subfolders become folders of
     the output. Hidden files, what links to folders, and results of jaxdet in subfolders are left out. The log counts
@@ -88,7 +88,10 @@ def find_sources(arguments: Sequence[str]) -> list[Source]:
             raise InputError(
                 f"photos: there is no file or folder {argument}; name photos, or a folder that holds some."
             )
-    return sources
+    first: dict[str, Source] = {}
+    for source in sources:
+        first.setdefault(source.name, source)
+    return list(first.values())
 
 
 def _some(sources: list[Source], error: str) -> list[Source]:
