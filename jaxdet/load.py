@@ -80,10 +80,15 @@ class LoadedDetector:
           For each image its detections, best first, boxes in pixels of that image.
 
         Raises:
-          InputError: an image is not a u8[H,W,3], or no score can reach the threshold.
+          InputError: an image is not a u8[H,W,3], `images` is no list, or no score can reach the threshold.
         """
         if isinstance(images, np.ndarray):
             return self([images], threshold)[0]
+        if not isinstance(images, Sequence):
+            raise InputError(
+                f"detector: images must be an array u8[H,W,3] or a list of such, got {type(images).__name__}; check "
+                "that the image was read (cv2.imread returns None where it cannot)."
+            )
         threshold = self.check_threshold(threshold)
         sizes = []
         waiting: dict[tuple[int, ...], list[tuple[int, Batch]]] = defaultdict(list)  # per bucket

@@ -134,8 +134,13 @@ def test_arrays_that_are_no_images_are_refused(detector, image):
         detector([image])
 
 
+def test_what_is_no_image_and_no_list_is_refused(detector):
+    with pytest.raises(jaxdet.InputError, match=r"or a list of such, got NoneType; check that the image was read"):
+        detector(None)
+
+
 def test_wrong_arguments_are_refused(trained, tmp_path):
-    with pytest.raises(jaxdet.InputError, match="there is no folder .*nowhere; give one that train.py wrote"):
+    with pytest.raises(jaxdet.InputError, match="there is no folder or file .*nowhere; give one that train.py or exp"):
         jaxdet.load_detector(tmp_path / "nowhere")
     with pytest.raises(
         jaxdet.InputError, match=r"checkpoint must be best, last or a saved step \(.*\d\), got 'newest'"
