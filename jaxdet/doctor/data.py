@@ -151,7 +151,7 @@ def image_findings(survey: Survey, *, short_side: int, long_side: int) -> list[F
     if len(large):
         text = (
             f"far larger than the input, {len(large)} of {images} images of {survey.part}, up to "
-            f"{pixels.max() / 1e6:.0f} megapixels: smaller copies are read faster"
+            f"{pixels.max() / 1e6:.1f} megapixels: smaller copies are read faster"
         )
         findings.append(Finding("note", TOPIC, text, tuple(survey.names[i] for i in large)))
     empty = images - len(np.unique(survey.truth.image))
