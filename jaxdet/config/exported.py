@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxdet.checks import InputError
 from jaxdet.config.translate import FORMAT, check_format, translate
-from jaxdet.io.safetensors import read_metadata
+from jaxdet.io.safetensors import SUFFIX, read_metadata
 
 KEY = "jaxdet"  # of the one entry of the metadata, JSON
 
@@ -37,6 +37,8 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def _content(path: Path) -> dict[str, Any]:
+    if path.suffix != SUFFIX:
+        raise InputError(f"{path} must be a folder of train.py or a {SUFFIX} file of export, got another file.")
     metadata = read_metadata(path)
     if KEY not in metadata:
         raise InputError(
