@@ -7,6 +7,7 @@ checkpoints and metrics of each stage that trains a net, and checkpoints/ the re
 
 import dataclasses
 import logging
+import math
 import shlex
 from collections.abc import Collection
 from pathlib import Path
@@ -17,6 +18,7 @@ from ml_collections import ConfigDict
 
 from jaxdet.checks import InputError
 from jaxdet.config import experiment_json, schema
+from jaxdet.config.batch_rule import apply_batch_rule
 from jaxdet.config.dataset_fields import Devkit
 from jaxdet.config.epochs import resolve_epochs
 from jaxdet.config.experiment_json import is_trained
@@ -87,6 +89,7 @@ def train(
                 split.dataset.class_names,
                 images=split.dataset.fingerprint,
                 validation_images="" if validation is None else validation.dataset.fingerprint,
+                steps=_steps(experiment),
             )
             if changes:
                 log.info("continuing at step %d with %s", experiment_json.newest_step(folder), ", ".join(changes))
@@ -96,13 +99,18 @@ def train(
         _name_next(experiment, folder)
 
 
+def _steps(experiment: schema.Experiment) -> float:
+    """Return the steps of a training in one stage, by the batch rule; infinity for the others."""
+    return apply_batch_rule(experiment).training.steps if isinstance(experiment, schema.OneStage) else math.inf
+
+
 def _name_next(experiment: schema.Experiment, folder: Path) -> None:
-    """Log the commands to go on with; a folder without a test split is evaluated on its validation split."""
+    """Log the commands that come next; a folder without a test split is evaluated on its validation split."""
     dataset, splits, run = experiment.dataset, experiment.splits, shlex.quote(str(folder))
-    untested = isinstance(dataset, Devkit) and splits.validation and not has_split(dataset.devkit, splits.test)
+    no_test_split = isinstance(dataset, Devkit) and splits.validation and not has_split(dataset.devkit, splits.test)
     log.info(
         "done; next: python -m jaxdet evaluate --workdir=%s%s; python -m jaxdet predict --workdir=%s photo.jpg",
-        *(run, " --split=validation" if untested else "", run),
+        *(run, " --split=validation" if no_test_split else "", run),
     )
 
 

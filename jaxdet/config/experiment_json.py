@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,13 @@ PATHS = frozenset(f"config.{path}" for path, hint, _ in all_fields() if Path in 
 
 
 def claim(
-    workdir: Path, config: dict[str, Any], class_names: tuple[str, ...], images: str, validation_images: str = ""
+    workdir: Path,
+    config: dict[str, Any],
+    class_names: tuple[str, ...],
+    images: str,
+    validation_images: str = "",
+    *,
+    steps: float = math.inf,
 ) -> list[str]:
     """Write experiment.json; in a workdir with checkpoints, only if nothing differs that could change the result.
 
@@ -40,10 +47,11 @@ def claim(
       config: the experiment as a nested dict.
       images: fingerprint of the training split.
       validation_images: fingerprint of the validation split; '' without validation.
+      steps: of the training in one stage, by the batch rule.
 
     Raises:
-      InputError: the workdir belongs to another config, other classes or other images (names what differs), or
-        experiment.json cannot be read or written.
+      InputError: the workdir belongs to another config, other classes or other images (names what differs), all steps
+        are done so that a change would have no effect, or experiment.json cannot be read or written.
     """
     ours = {"format": FORMAT, "config": config, "class_names": class_names}
     ours |= {"images": images, "validation_images": validation_images}
@@ -62,6 +70,8 @@ def claim(
                 f"workdir {workdir} holds another experiment: {'; '.join(differing)}; give another --workdir "
                 f"(to start from its weights: --config.training.init_from={workdir})."
             )
+        if continued:
+            _check_steps_left(workdir, steps, continued)
         ours["changes"] = [*stored.get("changes", []), *_records(workdir, continued)]
     if not ours.get("changes"):
         ours.pop("changes", None)
@@ -79,24 +89,22 @@ def newest_step(workdir: Path) -> int:
 
 
 def _continued(workdir: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return field -> (value there, value here) of the differences with which a training may continue.
-
-    Raises:
-      InputError: no step is left to train.
-    """
+    """Return field -> (value there, value here) of the differences with which a training may continue."""
     if (workdir / "stages").exists():  # later stages depend on the earlier ones
         return {}
     names = [name for name in sorted(ours) if name.removeprefix("config.") in CONTINUED_FIELDS]
-    changed = {name: (theirs.get(name), ours[name]) for name in names if theirs.get(name) != ours[name]}
-    done, steps = newest_step(workdir), ours.get("config.training.steps", math.inf)
-    if changed and steps <= done:
+    return {name: (theirs.get(name), ours[name]) for name in names if theirs.get(name) != ours[name]}
+
+
+def _check_steps_left(workdir: Path, steps: float, changed: Collection[str]) -> None:
+    done = newest_step(workdir)
+    if steps <= done:
         others = [name.removeprefix("config.") for name in changed if name != "config.training.steps"]
         what = f" with another {', '.join(others)}" if others else ""
         raise InputError(
             f"training.steps must be above the {done} steps that are done in {workdir}, got {steps}{what}; give more, "
             "or another --workdir."
         )
-    return changed
 
 
 def _records(workdir: Path, continued: dict[str, tuple[Any, Any]]) -> list[dict[str, Any]]:

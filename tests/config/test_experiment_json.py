@@ -158,11 +158,14 @@ def test_a_training_continues_with_more_steps_and_another_rate_on_record(tmp_pat
     ]
     config["training"]["steps"] = 3000
     with pytest.raises(InputError, match=r"training.steps must be above the 3000 steps that are done in .*, got 3000;"):
-        experiment_json.claim(tmp_path, config, CLASSES, "images")
+        experiment_json.claim(tmp_path, config, CLASSES, "images", steps=3000)
     (tmp_path / "checkpoints" / "9001").mkdir()
     config["training"]["steps"], config["optim"]["learning_rate"] = 9001, 0.2
     with pytest.raises(InputError, match=r"are done in .*, got 9001 with another optim\.learning_rate; give more"):
-        experiment_json.claim(tmp_path, config, CLASSES, "images")
+        experiment_json.claim(tmp_path, config, CLASSES, "images", steps=9001)
+    with pytest.raises(InputError, match="holds another experiment: class_names is"):
+        experiment_json.claim(tmp_path, config, CLASSES[:1], "images", steps=9001)
+    assert experiment_json.claim(tmp_path, config, CLASSES, "images", steps=18_002)  # by the batch rule
 
 
 def test_the_spelling_of_a_path_is_no_difference(tmp_path, monkeypatch):

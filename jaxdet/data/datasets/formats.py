@@ -42,7 +42,7 @@ def open_folder(path: str, *, annotated: bool = True) -> FolderFormat:
 
 
 def has_split(path: str, split: str) -> bool:
-    """Return whether a folder has a split, its own or a sampled one."""
+    """Return whether `choose_images` finds a split, the folder's own or a sampled one, with annotations or without."""
     try:
         choose_images(open_folder(path, annotated=False), split)
     except InputError:
