@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxdet.checks import InputError
 from jaxdet.config.translate import FORMAT, check_format, translate
-from jaxdet.io.safetensors import SUFFIX, read_metadata
+from jaxdet.io.safetensors import SUFFIX, is_safetensors, read_metadata
 
 KEY = "jaxdet"  # of the one entry of the metadata, JSON
 
@@ -37,8 +37,8 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    if path.suffix != SUFFIX:
-        raise InputError(f"{path} must be a folder of train.py or a {SUFFIX} file of export, got another file.")
+    if not is_safetensors(path):
+        raise InputError(f"{path} must be a {SUFFIX} file of export, got another; give a workdir or such a file.")
     metadata = read_metadata(path)
     if KEY not in metadata:
         raise InputError(
