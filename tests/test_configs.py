@@ -60,7 +60,10 @@ def test_a_warm_up_that_is_too_long_is_named(steps, warned, tmp_path, caplog):
     config.optim.warmup_steps, config.training.steps = 100, steps
     experiment = resolve_config(parse(config.to_dict()), tmp_path)
     make_stage(experiment, build_detector(experiment, ("a",)), (), name="joint")
-    assert ("rises for 100 steps and never reaches its full value" in caplog.text) == warned
+    assert (
+        "joint: the learning rate rises for 100 steps (optim.warmup_steps) and never reaches its full value"
+        in caplog.text
+    ) == warned
 
 
 @pytest.mark.parametrize(("steps", "warned"), [(2001, False), (2000, True), (1000, True)])
@@ -70,7 +73,10 @@ def test_drops_of_the_rate_that_come_too_late_are_named(steps, warned, tmp_path,
     config.training.steps = steps
     experiment = resolve_config(parse(config.to_dict()), tmp_path)
     make_stage(experiment, build_detector(experiment, ("a",)), (), name="joint")
-    assert (f"does not drop at step 2000: the training ends at step {steps}" in caplog.text) == warned
+    assert (
+        f"joint: the learning rate does not drop at step 2000 (boundaries): the training ends at step {steps}"
+        in caplog.text
+    ) == warned
 
 
 def bases_of(name):

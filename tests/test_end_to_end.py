@@ -27,7 +27,7 @@ def test_a_run_writes_metrics_and_checkpoints_and_prints_only_its_own_lines(trai
     assert all(line.startswith("joint") for line in out.splitlines()), out
     err = re.sub(r".* \(\d+ s\)\n|.* \d+/\d+\n", "", err)  # of what takes more than five seconds
     assert re.fullmatch(
-        r"(preparing .*, once\n)?optim.warmup_steps: .*\njoint: initialising\n"
+        r"(preparing .*, once\n)?joint: the learning rate rises for 100 steps .*\njoint: initialising\n"
         r"pictures of the first 2 batches: .*\n(curves.png .*\n)?"
         rf"done; next: python -m jaxdet evaluate --workdir={workdir}; python -m jaxdet p.*\n",
         err,

@@ -57,6 +57,7 @@ LAYERS = {
             "ops.boxes_np",
             "systems",
             "training.restore",
+            "training.sharding",
         ),
         *("types", "weights.coco", "weights.pretrained"),
     },

@@ -30,7 +30,7 @@ from jaxdet.training import loop, state
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.profile import check_profile
 from jaxdet.training.restore import finished_params, has_checkpoint
-from jaxdet.training.sharding import check_batch_size, data_mesh, on_own_rows, replicate, shard_batch
+from jaxdet.training.sharding import check_batch_size, data_mesh, on_own_rows, replicate, scratch_memory, shard_batch
 from jaxdet.training.stage import Stage
 from jaxdet.training.step import make_train_step
 from jaxdet.types import Batch, Detections, Params
@@ -77,7 +77,7 @@ def make_stage(
         )
     if training.eval_every:
         check_batch_size(experiment.evaluation.batch_size, data_mesh())
-    _warn_of_schedule(experiment.optim, training.steps)
+    _warn_of_schedule(name, experiment.optim, training.steps)
     optimizer, schedule = make_optimizer(**keywords(experiment.optim), steps=training.steps)
     return Stage(
         name=name,
@@ -100,20 +100,20 @@ def make_stage(
     )
 
 
-def _warn_of_schedule(optim: Optim, steps: int) -> None:
-    """Log where a training is too short for its learning-rate schedule."""
+def _warn_of_schedule(name: str, optim: Optim, steps: int) -> None:
+    """Log where a stage is too short for its learning-rate schedule."""
     late = [step for step in optim.boundaries if step >= steps]
     if late and optim.schedule == "step":
         log.warning(
-            "optim.boundaries: the learning rate does not drop at step %s: the training ends at step %d; scale "
-            "boundaries with steps, or set training.epochs, which does",
-            *(", ".join(map(str, late)), steps),
+            "%s: the learning rate does not drop at step %s (boundaries): the training ends at step %d; scale the "
+            "boundaries with the steps",
+            *(name, ", ".join(map(str, late)), steps),
         )
     if optim.warmup_steps > steps:
         log.warning(
-            "optim.warmup_steps: the learning rate rises for %d steps and never reaches its full value: the training "
-            "ends at step %d; lower warmup_steps",
-            *(optim.warmup_steps, steps),
+            "%s: the learning rate rises for %d steps (optim.warmup_steps) and never reaches its full value: the "
+            "training ends at step %d; lower warmup_steps",
+            *(name, optim.warmup_steps, steps),
         )
 
 
@@ -187,7 +187,8 @@ def _validation(
         images = jnp.sum(batch.image_valid)
         return detector.predict(params, batch), (loss * images.astype(jnp.float32), images)
 
-    run = jax.jit(on_own_rows(on_rows, mesh))
+    options = scratch_memory(mesh.devices.flat[0].platform, mib=12)
+    run = jax.jit(on_own_rows(on_rows, mesh), compiler_options=options)
 
     def evaluate(params: Params, step: int) -> dict[str, float]:
         losses = []

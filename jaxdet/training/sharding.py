@@ -66,17 +66,17 @@ def make_predict(predict: Callable[[Params, Batch], Detections], mesh: Mesh) -> 
         lambda params, batch: run(params, batch)[0],
         in_shardings=(whole, rows),
         out_shardings=rows,
-        compiler_options=scratch_memory(mesh, mib=12),
+        compiler_options=scratch_memory(mesh.devices.flat[0].platform, mib=12),
     )
 
 
-def scratch_memory(mesh: Mesh, *, mib: int) -> dict[str, int]:
+def scratch_memory(platform: str, *, mib: int) -> dict[str, int]:
     """Return the compiler's options that give a program on a TPU less than its usual 16 MiB of scratch memory.
 
     So the compiler tries fewer tiles for each convolution, which takes less time. With 16 MiB it finds none for conv1_2
     in some programs and falls back to rows of ten cells, five to ten times as slow in all (benchmarks/README.md, TPU).
     """
-    return {"xla_tpu_scoped_vmem_limit_kib": 1024 * mib} if mesh.devices.flat[0].platform == "tpu" else {}
+    return {"xla_tpu_scoped_vmem_limit_kib": 1024 * mib} if platform == "tpu" else {}
 
 
 def on_own_rows(

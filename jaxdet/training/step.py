@@ -66,7 +66,7 @@ def make_train_step(
         in_shardings=(whole, rows, whole),
         out_shardings=(whole, whole),
         donate_argnums=0,
-        compiler_options=scratch_memory(mesh, mib=8),
+        compiler_options=scratch_memory(mesh.devices.flat[0].platform, mib=8),
     )
 
 

@@ -35,6 +35,11 @@ def test_a_batch_size_that_does_not_divide_is_refused():
         sharding.check_batch_size(8, mesh, accumulate=3)
 
 
+def test_a_tpu_alone_gets_an_option_for_its_scratch_memory():
+    assert sharding.scratch_memory("tpu", mib=8) == {"xla_tpu_scoped_vmem_limit_kib": 8192}
+    assert sharding.scratch_memory("cpu", mib=8) == {}
+
+
 TWO_PROCESSES = """
 import sys, jax, numpy as np
 from jaxdet.cli.distributed import init_distributed
