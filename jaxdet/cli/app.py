@@ -31,7 +31,6 @@ PUBLISHED = {"coco": "coco_resnet50_fpn"}  # published detectors by their name f
 # Names in other projects -> the flag here.
 OTHER_FLAGS = {
     **dict.fromkeys(("conf", "conf_thres", "confidence", "score_thr", "score_threshold"), "threshold"),
-    **dict.fromkeys(("weights", "model", "ckpt"), "workdir"),
     **dict.fromkeys(("out", "project", "save_dir"), "output"),
 }
 
@@ -126,7 +125,7 @@ def _print_fields(config: ConfigDict | None) -> None:
 
 def _unknown_flag(error: flags.UnrecognizedFlagError, default_config: str | None) -> str:
     """Return the error for an unknown flag; where the command has a config, it may be one of its fields."""
-    flag, other = f"--{error.flagname}", OTHER_FLAGS.get(error.flagname.lower(), "")
+    flag, other = f"--{error.flagname}", OTHER_FLAGS.get(error.flagname.lower().replace("-", "_"), "")
     if other in flags.FLAGS:
         return f"{flag} is not a flag; did you mean --{other}?"
     meant = suggest(error.flagname, fields_of(load_config(default_config))) if default_config else ""

@@ -49,9 +49,7 @@ def _answer(reading: int) -> None:
                 stopping = True
                 again = " again" if number == signal.SIGINT else ""
                 name = signal.Signals(number).name
-                _say(
-                    f"{name} received: stopping soon (a training after its next step); press Ctrl-C{again} to stop now"
-                )
+                _say(f"{name} received: stopping soon (a training after this step); press Ctrl-C{again} to stop now")
 
 
 def _end_at_once(reading: int) -> None:

@@ -24,7 +24,7 @@ def test_ctrl_c_is_answered_while_the_main_thread_is_busy_and_a_second_one_ends_
     run.wait_until(lambda: run.printed.read_text() == "busy\n")
     time.sleep(1)  # until the hash has begun
     run.kill(signal.SIGINT)
-    first = "SIGINT received: stopping soon (a training after its next step); press Ctrl-C again to stop now\n"
+    first = "SIGINT received: stopping soon (a training after this step); press Ctrl-C again to stop now\n"
     run.wait_until(lambda: run.printed.read_text() == f"busy\n{first}")
     run.kill(signal.SIGINT)
     second = "stopped at once by Ctrl-C, without saving; the checkpoints saved before are whole\n"

@@ -82,7 +82,8 @@ def test_mistakes_are_one_line(command):
         2,
         "error: --lr is not a flag but may be meant as a field of the config: --config.optim.learning_rate=...\n",
     )
-    assert command("predict", "--conf=0.3") == (2, "error: --conf is not a flag; did you mean --threshold?\n")
+    for flag in ("--conf", "--conf-thres", "--score_thr"):
+        assert command("predict", f"{flag}=0.3") == (2, f"error: {flag} is not a flag; did you mean --threshold?\n")
     assert command("predict", "--workdri=x") == (
         2,
         "error: Unknown command line flag 'workdri'. Did you mean: workdir ?\n",
