@@ -88,10 +88,10 @@ def find_sources(arguments: Sequence[str]) -> list[Source]:
             raise InputError(
                 f"photos: there is no file or folder {argument}; name photos, or a folder that holds some."
             )
-    first: dict[str, Source] = {}
+    by_file: dict[str, Source] = {}
     for source in sources:
-        first.setdefault(source.name, source)
-    return list(first.values())
+        by_file.setdefault(source.name if source.path is None else os.path.abspath(source.path), source)
+    return list(by_file.values())
 
 
 def _some(sources: list[Source], error: str) -> list[Source]:

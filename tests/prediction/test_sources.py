@@ -26,7 +26,7 @@ def places(*arguments):
 
 def test_files_and_folders_of_any_depth_are_listed_in_order(tmp_path):
     touch(tmp_path, "b.JPG", "a.png", "notes.txt", "deeper/c.png", "deeper/still/d.mp4")
-    sources = find_sources([str(tmp_path / "b.JPG"), str(tmp_path)])
+    sources = find_sources([str(tmp_path / "deeper" / ".." / "b.JPG"), str(tmp_path)])
     assert [source.path.name for source in sources] == ["b.JPG", "a.png", "c.png", "d.mp4"]  # each once
     assert [source.place for source in sources] == ["b", "a", "deeper/c", "deeper/still/d"]
     assert [source.is_video for source in sources] == [False] * 3 + [True]
