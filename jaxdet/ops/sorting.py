@@ -38,9 +38,9 @@ def top_k(values: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
 
 
 def top_k_by_sorting(values: jax.Array, *, count: int) -> tuple[jax.Array, jax.Array]:
-    """Return `top_k`."""
+    """Return the result of `top_k`; an index is the second key, so ties go to the lower one."""
     negative, index = sort(-values, jnp.arange(values.shape[0]), num_keys=2)
-    return -negative[:count], index[:count]
+    return 0.0 - negative[:count], index[:count]  # 0 and not -0
 
 
 def move_to_front(chosen: jax.Array, *values: jax.Array) -> tuple[jax.Array, ...]:

@@ -1,4 +1,4 @@
-"""The TPU's sorting kernel against XLA's sort and top_k, bit for bit; here it is interpreted."""
+"""The TPU's sorting kernel against XLA's sort and top_k; here it is interpreted."""
 
 import functools
 
@@ -35,10 +35,7 @@ def test_the_kernel_is_a_stable_sort(length):
     key, value = jnp.asarray(keys(length)), jnp.asarray(keys(length + 1)[:length])
     place = jnp.arange(length)
     got = jax.jit(functools.partial(sort_tpu.sort, num_keys=2, interpret=True))(key, place, value)
-    want = lax.sort((key, place, value), num_keys=1, is_stable=True)
-    for a, b in zip(got, want, strict=True):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
+    assert_equal(got, lax.sort((key, place, value), num_keys=1, is_stable=True))
 
 
 def test_keys_are_compared_one_after_the_other():
@@ -65,7 +62,9 @@ def test_vmap_sorts_each_row():
 @pytest.mark.parametrize("count", [1, 40, 300])
 def test_the_largest(count, with_kernel):
     values = jnp.asarray(keys(300) + np.float32(0))  # no -0
-    assert_equal(sorting.top_k_by_sorting(values, count=count), lax.top_k(values, count))
+    got = sorting.top_k_by_sorting(values, count=count)
+    assert_equal(got, lax.top_k(values, count))
+    assert not np.any(np.signbit(got[0]) & (got[0] == 0))
 
 
 def test_boxes_move_with_their_keys(with_kernel):
