@@ -123,7 +123,7 @@ def pyramid_anchors(anchors: PyramidAnchors) -> np.ndarray:
     """Return the anchors of the first cell of each level, f32[L,A,4], finest level first, as torchvision has them.
 
     Raises:
-      InputError: there is not one size above 0 per level, or see base_anchors.
+      InputError: there is not one size for each level, or a size or ratio is not above 0.
     """
     if len(anchors.sizes) != LEVELS:
         raise InputError(f"anchors.sizes must have one size for each of {LEVELS} levels, got {anchors.sizes}.")

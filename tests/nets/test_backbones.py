@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdet.checks import InputError
 from jaxdet.nets.crop_net import crop_net
 from jaxdet.nets.region_net import region_net
 from tests.golden.make_backbones import image, state
@@ -27,6 +28,13 @@ def params(net):
 def assert_close(got, want):
     assert (want > 0).mean() > 0.2
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5 * want.max())
+
+
+def test_a_resnet_is_answered_with_its_config():
+    with pytest.raises(
+        InputError, match=r"got 'resnet101'; ResNet-50 with .* is the config faster_resnet50_fpn_devkit"
+    ):
+        region_net(backbone="resnet101", num_anchors=1, **SIZES)
 
 
 @pytest.mark.parametrize("backbone", ["alexnet", "zf"])
