@@ -16,6 +16,12 @@ _LANES = 128
 _MIN_ROWS = 8  # a register holds 8 x 128 values
 _TILE_ROWS = 32  # read, exchanged and written at a time
 _LAST = jnp.iinfo(jnp.int32).max
+_FAST_MEMORY = 16 * 2**20  # bytes of a TPU v2 to v4; a v5e has 128 MiB
+
+
+def fits(length: int, num_operands: int) -> bool:
+    """Return whether the kernel can sort operands of this length in the fast memory of any TPU."""
+    return _bytes(length, num_operands) < _FAST_MEMORY
 
 
 def sort(*operands: jax.Array, num_keys: int, interpret: bool = False) -> tuple[jax.Array, ...]:
@@ -28,7 +34,7 @@ def sort(*operands: jax.Array, num_keys: int, interpret: bool = False) -> tuple[
       interpret: run the kernel without a TPU, slowly.
     """
     length = operands[0].shape[0]
-    slots = max(_MIN_ROWS * _LANES, 1 << (length - 1).bit_length())
+    slots = _slots(length)
     rows = slots // _LANES
 
     def to_rows(x: jax.Array, fill: int) -> jax.Array:
@@ -39,14 +45,23 @@ def sort(*operands: jax.Array, num_keys: int, interpret: bool = False) -> tuple[
     arrays = pl.pallas_call(
         functools.partial(_sort, num_keys=num_keys, tile_rows=min(_TILE_ROWS, rows)),
         out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays],
-        # Two copies of all arrays as input and two as output, and 8 MiB besides.
-        compiler_params=pltpu.CompilerParams(vmem_limit_bytes=4 * 4 * slots * len(arrays) + 2**23),
+        compiler_params=pltpu.CompilerParams(vmem_limit_bytes=_bytes(length, len(arrays)) + 2**23),
         interpret=interpret,
         name="sort",
     )(*arrays)
     arrays = [x.reshape(-1)[:length] for x in arrays]
     keys = [_from_ordered(key, x.dtype) for key, x in zip(arrays[:num_keys], operands[:num_keys], strict=True)]
     return (*keys, *arrays[num_keys:])
+
+
+def _slots(length: int) -> int:
+    """Return the power of two that the operands are filled up to."""
+    return max(_MIN_ROWS * _LANES, 1 << (length - 1).bit_length())
+
+
+def _bytes(length: int, num_operands: int) -> int:
+    """Return the size of the operands, held twice as input and twice as output."""
+    return 4 * 4 * _slots(length) * num_operands
 
 
 # Floats as integers of the same order.

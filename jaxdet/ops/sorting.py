@@ -1,4 +1,4 @@
-"""Sorting of boxes and scores: the kernel of sort_tpu on a TPU, XLA's own sort elsewhere."""
+"""Sorting of boxes and scores: the kernel of sort_tpu on a TPU where they fit it, XLA's own sort elsewhere."""
 
 import functools
 
@@ -12,11 +12,14 @@ from jaxdet.ops.by_platform import by_platform
 
 def sort(*operands: jax.Array, num_keys: int) -> tuple[jax.Array, ...]:
     """Return the operands [N] by ascending keys, the first `num_keys` of them; no two slots may have equal keys."""
-    return by_platform(
-        *operands,
-        tpu=functools.partial(sort_tpu.sort, num_keys=num_keys),
-        default=lambda *operands: tuple(lax.sort(operands, num_keys=num_keys, is_stable=False)),
-    )
+
+    def by_xla(*operands: jax.Array) -> tuple[jax.Array, ...]:
+        return tuple(lax.sort(operands, num_keys=num_keys, is_stable=False))
+
+    # Large pyramids have too many anchors for a kernel: 268,000 in images of 800x1344.
+    by_kernel = functools.partial(sort_tpu.sort, num_keys=num_keys)
+    fits = sort_tpu.fits(operands[0].shape[0], len(operands))
+    return by_platform(*operands, tpu=by_kernel if fits else by_xla, default=by_xla)
 
 
 def sort_boxes(key: jax.Array, boxes: jax.Array, *, count: int) -> tuple[jax.Array, jax.Array]:

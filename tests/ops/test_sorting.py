@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 
 from jaxdet.ops import sort_tpu, sorting
+from jaxdet.ops.by_platform import lowered_for
 
 
 @pytest.fixture
@@ -51,6 +52,19 @@ def test_nan_comes_last_and_nothing_is_lost():
     key, index = sort_tpu.sort(key, jnp.arange(5), num_keys=2, interpret=True)
     np.testing.assert_array_equal(index, [4, 1, 3, 0, 2])
     np.testing.assert_array_equal(key, np.float32([-1, 2, np.inf, np.nan, np.nan]))
+
+
+def test_only_what_fits_the_fast_memory_of_any_tpu_is_sorted_by_the_kernel():
+    assert sort_tpu.fits(121_515, 7)  # anchors of a pyramid on 608x800, with 14 MiB
+    assert not sort_tpu.fits(153_000, 7)
+    lowered = {}
+    for length in (121_515, 153_000):
+        with lowered_for("tpu"):
+            function = jax.jit(lambda *operands: sorting.sort(*operands, num_keys=3))
+            exported = export.export(function, platforms=["tpu"])(*[jax.ShapeDtypeStruct((length,), jnp.int32)] * 7)
+        lowered[length] = exported.mlir_module()
+    assert 'kernel_name = "sort"' in lowered[121_515] and "stablehlo.sort" not in lowered[121_515]
+    assert "stablehlo.sort" in lowered[153_000] and "kernel_name" not in lowered[153_000]
 
 
 def test_vmap_sorts_each_row():
