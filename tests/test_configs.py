@@ -54,31 +54,6 @@ def test_a_config_builds_its_detector_and_stage(name, tmp_path):
     make_stage(experiment, detector, trainable_paths(detector, experiment.training.frozen), name="joint")
 
 
-@pytest.mark.parametrize(("steps", "warned"), [(100, False), (99, True)])
-def test_a_warm_up_that_is_too_long_is_named(steps, warned, tmp_path, caplog):
-    config = importlib.import_module("configs.faster_shapes").get_config()
-    config.optim.warmup_steps, config.training.steps = 100, steps
-    experiment = resolve_config(parse(config.to_dict()), tmp_path)
-    make_stage(experiment, build_detector(experiment, ("a",)), (), name="joint")
-    assert (
-        "joint: the learning rate rises for 100 steps (optim.warmup_steps) and never reaches its full value"
-        in caplog.text
-    ) == warned
-
-
-@pytest.mark.parametrize(("steps", "warned"), [(2001, False), (2000, True), (1000, True)])
-def test_drops_of_the_rate_that_come_too_late_are_named(steps, warned, tmp_path, caplog):
-    config = importlib.import_module("configs.faster_shapes").get_config()
-    config.optim.update({"schedule": "step", "boundaries": (500, 2000)})
-    config.training.steps = steps
-    experiment = resolve_config(parse(config.to_dict()), tmp_path)
-    make_stage(experiment, build_detector(experiment, ("a",)), (), name="joint")
-    assert (
-        f"joint: the learning rate does not drop at step 2000 (boundaries): the training ends at step {steps}"
-        in caplog.text
-    ) == warned
-
-
 def bases_of(name):
     """The configs that a config is derived from."""
     source = (FOLDER / f"{name}.py").read_text()
