@@ -36,14 +36,16 @@ def nearest(name: str, valid: Iterable[str], *, prefix: str = "") -> str:
     return f"did you mean {prefix + close[0]!r}?" if close else f"valid names: {', '.join(valid)}"
 
 
-def one_of(what: str, value: str, names: Iterable[str]) -> None:
-    """Raise InputError unless `value` is one of `names`.
+def one_of(what: str, value: str, names: Iterable[str], cure: str = "") -> None:
+    """Raise InputError unless `value` is one of `names`; `cure` is a sentence in place of the nearest name.
 
     one_of("net.backbone", backbone, BACKBONES)
     """
     names = list(names)
     if value not in names:
-        raise InputError(f"{what} must be one of {', '.join(names)}, got {value!r}; {nearest(str(value), names)}")
+        raise InputError(
+            f"{what} must be one of {', '.join(names)}, got {value!r}; {cure or nearest(str(value), names)}"
+        )
 
 
 def at_least(what: str, value: float, least: float, cure: str = "") -> None:

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jaxdet.checks import InputError, at_least, one_of
+from jaxdet.checks import at_least, one_of
 from jaxdet.nets import vgg16_on_tpu
 from jaxdet.nets.alexnet import AlexNet
 from jaxdet.nets.apply import apply
@@ -43,12 +43,8 @@ def make_backbone(
     Raises:
       InputError: a name that does not exist, or a width that leaves no channels.
     """
-    if name.startswith("resnet"):
-        raise InputError(
-            f"net.backbone must be one of {', '.join(BACKBONES)}, got {name!r}; ResNet-50 with a feature pyramid is "
-            "the config faster_resnet50_fpn_devkit."
-        )
-    one_of("net.backbone", name, BACKBONES)
+    resnet = "ResNet-50 with a feature pyramid is the config faster_resnet50_fpn_devkit."
+    one_of("net.backbone", name, BACKBONES, resnet if name.startswith("resnet") else "")
     one_of("net.init", init, INITS)
     one_of("net.preprocessing", preprocessing, PREPROCESSINGS)
     one_of("net.pool_rounding", pool_rounding, POOL_ROUNDINGS)
