@@ -23,14 +23,14 @@ from jaxdet.cli.overrides import override, split_overrides
 from jaxdet.config import experiment_json
 from jaxdet.config.describe import fields_text
 from jaxdet.config.parse import fields_of
-from jaxdet.config.suggest import suggest
+from jaxdet.config.suggest import THRESHOLDS, suggest
 from jaxdet.io.folder import CANNOT_WRITE, FULL_OR_READ_ONLY, unwritable
 
 HELP = frozenset(("-h", "--h", "-help", "--help", "-helpshort", "--helpshort"))
 PUBLISHED = {"coco": "coco_resnet50_fpn"}  # published detectors by their name for --pretrained, with their config
 # Names in other projects -> the flag here.
 OTHER_FLAGS = {
-    **dict.fromkeys(("conf", "conf_thres", "confidence", "score_thr", "score_threshold"), "threshold"),
+    **dict.fromkeys((*THRESHOLDS, "score_threshold"), "threshold"),
     **dict.fromkeys(("out", "project", "save_dir"), "output"),
 }
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection
 
+THRESHOLDS = ("conf", "conf_thres", "confidence", "score_thresh", "score_thr", "threshold", "box_score_thresh")
 # Names in other projects -> the field here, or the fields of which a config has one; by lower case.
 OTHER_NAMES = {
     **dict.fromkeys(("lr", "lr0", "base_lr", "init_lr", "learningrate", "rate"), "optim.learning_rate"),
@@ -35,10 +36,7 @@ OTHER_NAMES = {
     **dict.fromkeys(("fliplr", "hflip", "horizontal_flip", "random_flip"), "input.flip"),
     **dict.fromkeys(("num_workers", "threads"), "input.workers"),
     **dict.fromkeys(("max_boxes", "max_objects"), "input.max_gt"),
-    **dict.fromkeys(
-        ("conf", "conf_thres", "confidence", "score_thresh", "score_thr", "threshold", "box_score_thresh"),
-        "head.detections.score_threshold",
-    ),
+    **dict.fromkeys(THRESHOLDS, "head.detections.score_threshold"),
     **dict.fromkeys(("iou", "iou_thres", "nms", "nms_thresh", "nms_threshold"), "head.detections.nms_iou"),
     **dict.fromkeys(("max_det", "detections_per_img", "topk"), "head.detections.max_detections"),
     **dict.fromkeys(("anchor_sizes", "anchor_scales"), "anchors.scales anchors.sizes"),
