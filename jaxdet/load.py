@@ -25,7 +25,7 @@ from jaxdet.nets.svd import compress
 from jaxdet.ops.boxes_np import box_clip
 from jaxdet.systems import SYSTEMS, build_detector, check_params
 from jaxdet.training.restore import checkpoint_folder, find_checkpoint, restore_params, saved_steps
-from jaxdet.training.sharding import scratch_memory
+from jaxdet.training.sharding import DETECTION_MIB, scratch_memory
 from jaxdet.types import Batch, Detections, ImageDetections, Params
 from jaxdet.weights.coco import CATEGORIES, UNUSED
 from jaxdet.weights.pretrained import PRETRAINED, load_pretrained
@@ -57,7 +57,9 @@ class LoadedDetector:
         self.experiment, self.class_names, self.batch_size = experiment, class_names, batch_size
         self.default_threshold = SYSTEMS[experiment.system].default_threshold(experiment)
         detector, self._params = restore(source, experiment, class_names)
-        self._predict = jax.jit(detector.predict, compiler_options=scratch_memory(jax.default_backend(), mib=12))
+        self._predict = jax.jit(
+            detector.predict, compiler_options=scratch_memory(jax.default_backend(), mib=DETECTION_MIB)
+        )
         self._compiled: set[str] = set()  # sizes of buckets
 
     @overload

@@ -30,7 +30,16 @@ from jaxdet.training import loop, state
 from jaxdet.training.optimizer import make_optimizer
 from jaxdet.training.profile import check_profile
 from jaxdet.training.restore import finished_params, has_checkpoint
-from jaxdet.training.sharding import check_batch_size, data_mesh, on_own_rows, replicate, scratch_memory, shard_batch
+from jaxdet.training.sharding import (
+    DETECTION_MIB,
+    check_batch_size,
+    data_mesh,
+    on_own_rows,
+    platform_of,
+    replicate,
+    scratch_memory,
+    shard_batch,
+)
 from jaxdet.training.stage import Stage
 from jaxdet.training.step import make_train_step
 from jaxdet.types import Batch, Detections, Params
@@ -101,7 +110,7 @@ def make_stage(
 
 
 def _warn_of_schedule(name: str, optim: Optim, steps: int) -> None:
-    """Log where a stage is too short for its learning-rate schedule."""
+    """Warn if a stage is too short for its learning-rate schedule."""
     late = [step for step in optim.boundaries if step >= steps]
     if late and optim.schedule == "step":
         log.warning(
@@ -187,7 +196,7 @@ def _validation(
         images = jnp.sum(batch.image_valid)
         return detector.predict(params, batch), (loss * images.astype(jnp.float32), images)
 
-    options = scratch_memory(mesh.devices.flat[0].platform, mib=12)
+    options = scratch_memory(platform_of(mesh), mib=DETECTION_MIB)
     run = jax.jit(on_own_rows(on_rows, mesh), compiler_options=options)
 
     def evaluate(params: Params, step: int) -> dict[str, float]:

@@ -11,6 +11,8 @@ from jaxdet.checks import InputError
 from jaxdet.ops.by_platform import lowered_for
 from jaxdet.types import Batch, Detections, Params
 
+DETECTION_MIB = 12  # of a TPU's scratch memory, see scratch_memory
+
 
 def data_mesh() -> Mesh:
     """Return a mesh of all devices along one axis, "data", process by process.
@@ -21,6 +23,12 @@ def data_mesh() -> Mesh:
     devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     # Auto axes: with Explicit ones, the default since jax 0.10, dropout and reshape of a sharded array fail.
     return Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
+
+
+def platform_of(mesh: Mesh) -> str:
+    """Return the platform of a mesh's devices: "cpu", "gpu" or "tpu"."""
+    platform: str = mesh.devices.flat[0].platform
+    return platform
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -66,7 +74,7 @@ def make_predict(predict: Callable[[Params, Batch], Detections], mesh: Mesh) -> 
         lambda params, batch: run(params, batch)[0],
         in_shardings=(whole, rows),
         out_shardings=rows,
-        compiler_options=scratch_memory(mesh.devices.flat[0].platform, mib=12),
+        compiler_options=scratch_memory(platform_of(mesh), mib=DETECTION_MIB),
     )
 
 
@@ -96,7 +104,7 @@ def on_own_rows(
     """
 
     def on_device(tree: Any, batch: Batch) -> tuple[Any, Any]:
-        with lowered_for(mesh.devices.flat[0].platform):
+        with lowered_for(platform_of(mesh)):
             return function(tree, batch)
 
     if mesh.size == 1:

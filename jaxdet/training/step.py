@@ -9,7 +9,14 @@ import optax
 from jax.sharding import Mesh
 
 from jaxdet.training.optimizer import Hyperparameters
-from jaxdet.training.sharding import batch_sharding, check_batch_size, on_own_rows, replicated, scratch_memory
+from jaxdet.training.sharding import (
+    batch_sharding,
+    check_batch_size,
+    on_own_rows,
+    platform_of,
+    replicated,
+    scratch_memory,
+)
 from jaxdet.training.state import FlatParams, TrainState, unflatten
 from jaxdet.types import Batch, Metrics, Params
 
@@ -66,7 +73,7 @@ def make_train_step(
         in_shardings=(whole, rows, whole),
         out_shardings=(whole, whole),
         donate_argnums=0,
-        compiler_options=scratch_memory(mesh.devices.flat[0].platform, mib=8),
+        compiler_options=scratch_memory(platform_of(mesh), mib=8),
     )
 
 
