@@ -124,7 +124,9 @@ def changed(file, path, **entries):
 
 def test_files_that_do_not_fit_are_refused(file, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(bytes(20))
-    with pytest.raises(InputError, match=r"photo.jpg must be a .safetensors file of export, got another; give a workd"):
+    with pytest.raises(
+        InputError, match=r"photo.jpg must be a .safetensors file that export wrote, got another file; give"
+    ):
         jaxdet.load_detector(tmp_path / "photo.jpg")
     path = tmp_path / "x.safetensors"
     write_safetensors(path, {"conv1.weight": np.zeros(3, np.float32)}, {"format": "pt"})

@@ -38,7 +38,9 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 def _content(path: Path) -> dict[str, Any]:
     if not is_safetensors(path):
-        raise InputError(f"{path} must be a {SUFFIX} file of export, got another; give a workdir or such a file.")
+        raise InputError(
+            f"{path} must be a {SUFFIX} file that export wrote, got another file; give a workdir or such a file."
+        )
     metadata = read_metadata(path)
     if KEY not in metadata:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Export of detection to StableHLO: programs in a file that jax and numpy run without jaxdet."""
+"""Export of detection to StableHLO: a file of programs that run with jax and numpy, without jaxdet."""
 
 import dataclasses
 import importlib.util
